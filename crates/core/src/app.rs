@@ -1,0 +1,191 @@
+//! The verbs: what can be done with a running instance. Each takes a proven
+//! [`Caller`](crate::Caller), asks the access table, and lets the store do the
+//! rest in one transaction.
+
+mod auth;
+mod create;
+mod secrets;
+mod verify;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::access::{Caller, Denied};
+use crate::clock::Clock;
+use crate::events::{Actor, Event, EventKind, Object};
+use crate::ids::{KeyId, TeamId};
+use crate::keyring::{Keyring, MasterKey};
+use crate::mint::Mint;
+use crate::random::Random;
+use crate::root_key::{RootKey, RootKeyError};
+use crate::sealing::{IntegrityViolation, SealingKey};
+use crate::store::{Store, StoreError};
+
+pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
+pub use verify::{Finding, Verified};
+
+/// Why a verb was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The token proves nothing: unknown, wrong, expired, revoked.
+    #[error("the API key is not valid; check it, or make a new one")]
+    NotProven,
+    /// The access table says no.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A stored row or blob is not what was stored. An event was recorded.
+    #[error(transparent)]
+    Integrity(#[from] IntegrityViolation),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an instance could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database holds no instance.
+    #[error("the database holds no instance")]
+    NoInstance,
+    /// The root key at hand is another one than the instance was sealed with.
+    #[error(
+        "this instance is sealed under the root key {expected_provider}:{expected}, but the one given is {provider}:{given}"
+    )]
+    WrongRootKey {
+        /// The provider that the instance names.
+        expected_provider: String,
+        /// The key that the instance names.
+        expected: KeyId,
+        /// The provider at hand.
+        provider: &'static str,
+        /// The key at hand.
+        given: KeyId,
+    },
+    /// The root key could not unwrap.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// A key of the hierarchy doesn't open.
+    #[error("a key of the hierarchy does not open: the database was altered or is damaged; restore a backup")]
+    Integrity(#[from] IntegrityViolation),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the outside world provides.
+#[derive(Clone)]
+pub struct World {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+}
+
+/// In answer to which request a verb is done; goes into its event.
+#[derive(Clone, Debug, Default)]
+pub struct Cause {
+    /// The request's id.
+    pub request_id: Option<String>,
+}
+
+/// A running instance.
+pub struct App {
+    store: Arc<dyn Store>,
+    keys: Keyring,
+    world: World,
+    mint: Mint,
+    integrity_violations: AtomicU64,
+}
+
+impl App {
+    /// Opens the instance in `store` with its root key. Writes nothing.
+    ///
+    /// # Errors
+    /// When there is none, the root key is another, or a key doesn't open.
+    pub async fn open(store: Arc<dyn Store>, root: &dyn RootKey, world: World) -> Result<Self, OpenError> {
+        let instance = store.instance().await?.ok_or(OpenError::NoInstance)?;
+        if (instance.root_provider.as_str(), instance.root_key_id) != (root.provider(), root.id()) {
+            return Err(OpenError::WrongRootKey {
+                expected_provider: instance.root_provider,
+                expected: instance.root_key_id,
+                provider: root.provider(),
+                given: root.id(),
+            });
+        }
+        let master = MasterKey::from_bytes(instance.id, &root.unwrap(instance.id, &instance.master).await?)?;
+        let keys = Keyring::new(master, &store.purpose_keys().await?)?;
+        Ok(Self { store, keys, world, mint: Mint::default(), integrity_violations: AtomicU64::new(0) })
+    }
+
+    /// Whether the system locked the keys' pages in memory.
+    pub fn keys_locked(&self) -> bool {
+        self.keys.locked()
+    }
+
+    /// How often a stored row or blob was found not to be what was stored,
+    /// since this process started.
+    pub fn integrity_violations(&self) -> u64 {
+        self.integrity_violations.load(Ordering::Relaxed)
+    }
+
+    /// The store, for what is no verb: readiness, and to know when it stops.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Whether the store answers; what it holds is not looked at.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.store.instance().await.map(|_| ())
+    }
+
+    /// The key that seals a team's values, from the store when not at hand.
+    async fn team_key(&self, team: TeamId) -> Result<Arc<SealingKey>, Error> {
+        if let Some(key) = self.keys.team_key(team) {
+            return Ok(key);
+        }
+        self.keys.admit_team(team, &self.store.team_keys(team).await?)?;
+        self.keys.team_key(team).ok_or(Error::Integrity(IntegrityViolation))
+    }
+
+    /// Passes on what the store read; a row that it can't even read is as bad
+    /// as one whose MAC doesn't hold.
+    async fn readable<T>(&self, read: Result<T, StoreError>, what: Suspect<'_>) -> Result<T, Error> {
+        match read {
+            Err(StoreError::Malformed(_)) => self.noting(Err(IntegrityViolation), what).await,
+            read => Ok(read?),
+        }
+    }
+
+    /// Passes a result on; a violation is counted and recorded first, so that
+    /// whoever tampers with the database is seen.
+    async fn noting<T>(&self, found: Result<T, IntegrityViolation>, what: Suspect<'_>) -> Result<T, Error> {
+        if found.is_err() {
+            self.integrity_violations.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(table = what.object.table, id = ?what.object.id, "integrity.violation");
+            let actor = what
+                .caller
+                .map(|caller| Actor { user_id: Some(caller.user_id), key_id: Some(caller.key_id) });
+            let event = Event {
+                at: self.world.clock.now(),
+                kind: EventKind::IntegrityViolation,
+                team_id: what.caller.map(|caller| caller.team_id),
+                actor: actor.unwrap_or_default(),
+                object: what.object,
+                request_id: what.cause.request_id.clone(),
+            };
+            self.store.record(event).await?;
+        }
+        Ok(found?)
+    }
+}
+
+/// A stored thing about to be verified, and who asked for it.
+#[derive(Clone, Copy)]
+struct Suspect<'a> {
+    caller: Option<&'a Caller>,
+    object: Object,
+    cause: &'a Cause,
+}

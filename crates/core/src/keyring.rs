@@ -1,0 +1,295 @@
+//! The hierarchy of keys: root wraps master, master wraps random, versioned
+//! keys: one for each [`Purpose`] and one for each team. Nothing that lasts is
+//! derived from master, so that changing it rewraps rows and breaks no hash,
+//! MAC or signature.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::ids::{InstanceId, KeyId, TeamId};
+use crate::memory::KeyBytes;
+use crate::random::{self, Random};
+use crate::rows::{Row, RowKeys, Stored};
+use crate::sealing::{Context, IntegrityViolation, Sealed, SealingKey};
+use crate::tokens::{Token, TokenHash};
+
+/// What a key of the whole instance is for. One key never serves two purposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Hashes of tokens.
+    ApiKeyPepper,
+    /// MACs of rows.
+    RowMac,
+    /// Digests of requests that carry an idempotency key.
+    Idempotency,
+    /// Session cookies.
+    Cookies,
+    /// The seed of the key that signs the audit tree's heads.
+    AuditSigning,
+}
+
+impl Purpose {
+    /// Every purpose; an instance has a key for each from its first moment.
+    pub const ALL: [Self; 5] =
+        [Self::ApiKeyPepper, Self::RowMac, Self::Idempotency, Self::Cookies, Self::AuditSigning];
+
+    /// The name in the store and in the key's context.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiKeyPepper => "api_key_pepper",
+            Self::RowMac => "row_mac",
+            Self::Idempotency => "idempotency",
+            Self::Cookies => "cookies",
+            Self::AuditSigning => "audit_signing",
+        }
+    }
+}
+
+/// Whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyOwner {
+    /// The instance's, for one purpose.
+    Purpose(Purpose),
+    /// A team's: seals that team's values. Destroying it destroys them.
+    Team(TeamId),
+}
+
+impl KeyOwner {
+    /// The name in the store: the purpose's, or `team`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Purpose(purpose) => purpose.name(),
+            Self::Team(_) => "team",
+        }
+    }
+
+    /// The team, if it is a team's key.
+    pub const fn team(self) -> Option<TeamId> {
+        match self {
+            Self::Purpose(_) => None,
+            Self::Team(team) => Some(team),
+        }
+    }
+
+    /// From what a store holds; `None` when it is nothing known.
+    pub fn from_name(name: &str, team: Option<TeamId>) -> Option<Self> {
+        match team {
+            Some(team) => (name == "team").then_some(Self::Team(team)),
+            None => Purpose::ALL.into_iter().find(|purpose| purpose.name() == name).map(Self::Purpose),
+        }
+    }
+}
+
+/// A key of the hierarchy as it is stored: sealed by the master key.
+#[derive(Clone)]
+pub struct WrappedKey {
+    /// Names the key in the blobs that it seals.
+    pub id: KeyId,
+    /// Whose it is.
+    pub owner: KeyOwner,
+    /// Counts from 1; the highest of an owner is the one in use.
+    pub version: u16,
+    /// The 32 bytes, sealed by the master key.
+    pub sealed: Sealed,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl WrappedKey {
+    fn context(instance: InstanceId, id: KeyId, owner: KeyOwner, version: u16) -> Context {
+        let team = owner.team().map(|team| *team.as_bytes());
+        Context::new("strongroom.key.v1")
+            .field(instance.as_bytes())
+            .field(owner.name().as_bytes())
+            .field(team.as_ref().map_or(&[][..], |team| &team[..]))
+            .field(id.as_bytes())
+            .field(&version.to_be_bytes())
+    }
+}
+
+/// The key that wraps all others but the root key.
+pub struct MasterKey {
+    instance: InstanceId,
+    key: SealingKey,
+}
+
+impl MasterKey {
+    /// The id in the header of what it seals. There is one master key at a
+    /// time, so it needs no name of its own.
+    const ID: KeyId = KeyId::from_uuid(uuid::Uuid::nil());
+
+    /// From its 32 bytes.
+    ///
+    /// # Errors
+    /// When there aren't 32.
+    pub fn from_bytes(instance: InstanceId, bytes: &[u8]) -> Result<Self, IntegrityViolation> {
+        let mut copy: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.try_into().map_err(|_| IntegrityViolation)?);
+        Ok(Self { instance, key: SealingKey::take(Self::ID, &mut copy) })
+    }
+
+    /// Wraps a fresh random key.
+    pub fn new_key(&self, id: KeyId, owner: KeyOwner, now: Timestamp, random: &dyn Random) -> WrappedKey {
+        let version = 1;
+        let secret = Zeroizing::new(random::bytes::<32>(random).to_vec());
+        let context = WrappedKey::context(self.instance, id, owner, version);
+        let sealed = self.key.seal(&context, secret, random);
+        WrappedKey { id, owner, version, sealed, created_at: now }
+    }
+
+    fn unwrap(&self, key: &WrappedKey) -> Result<Zeroizing<[u8; 32]>, IntegrityViolation> {
+        let context = WrappedKey::context(self.instance, key.id, key.owner, key.version);
+        let opened = self.key.open(&context, &key.sealed)?;
+        opened.as_slice().try_into().map(Zeroizing::new).map_err(|_| IntegrityViolation)
+    }
+}
+
+/// The versions of one purpose's key; the highest is the one in use.
+struct Versions(HashMap<u16, KeyBytes>);
+
+impl Versions {
+    fn newest(&self) -> Option<(u16, &KeyBytes)> {
+        self.0.iter().max_by_key(|(version, _)| **version).map(|(version, key)| (*version, key))
+    }
+}
+
+/// A team's keys, unwrapped.
+struct TeamKeys {
+    newest: Arc<SealingKey>,
+    all: Vec<Arc<SealingKey>>,
+}
+
+/// The unwrapped keys of a running instance.
+pub struct Keyring {
+    instance: InstanceId,
+    master: MasterKey,
+    pepper: Versions,
+    row_mac: Versions,
+    /// Team keys are unwrapped when first needed and then kept.
+    teams: RwLock<HashMap<TeamId, Arc<TeamKeys>>>,
+}
+
+impl Keyring {
+    /// Unwraps the purpose keys.
+    ///
+    /// # Errors
+    /// When one doesn't open, or a purpose has none.
+    pub fn new(master: MasterKey, wrapped: &[WrappedKey]) -> Result<Self, IntegrityViolation> {
+        for purpose in Purpose::ALL {
+            if versions(&master, wrapped, purpose)?.newest().is_none() {
+                return Err(IntegrityViolation);
+            }
+        }
+        Ok(Self {
+            instance: master.instance,
+            pepper: versions(&master, wrapped, Purpose::ApiKeyPepper)?,
+            row_mac: versions(&master, wrapped, Purpose::RowMac)?,
+            teams: RwLock::default(),
+            master,
+        })
+    }
+
+    /// The instance that these keys belong to.
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// Whether the system locked every key's page in memory.
+    pub fn locked(&self) -> bool {
+        let purposes = self.pepper.0.values().chain(self.row_mac.0.values());
+        self.master.key.locked() && purposes.into_iter().all(KeyBytes::locked)
+    }
+
+    /// A row with its MAC, ready to be stored.
+    #[expect(clippy::missing_panics_doc, reason = "unreachable: new() found a key of each purpose")]
+    #[expect(clippy::expect_used, reason = "new() found a key of each purpose")]
+    pub fn authenticate<T: Row>(&self, row: T) -> Stored<T> {
+        let (version, key) = self.row_mac.newest().expect("a row MAC key");
+        Stored::authenticate(row, self.instance, version, key)
+    }
+
+    /// The row, when its MAC holds.
+    ///
+    /// # Errors
+    /// When the stored row isn't what was stored.
+    pub fn verify<T: Row>(&self, stored: Stored<T>) -> Result<T, IntegrityViolation> {
+        stored.verify(self)
+    }
+
+    /// What is kept of a new token.
+    #[expect(clippy::missing_panics_doc, reason = "unreachable: new() found a key of each purpose")]
+    #[expect(clippy::expect_used, reason = "new() found a key of each purpose")]
+    pub fn hash(&self, token: &Token) -> TokenHash {
+        let (version, pepper) = self.pepper.newest().expect("a pepper");
+        token.hash(version, pepper)
+    }
+
+    /// Whether `kept` is this token's hash. Costs the same when there is none
+    /// to compare with, so that a stranger can't time which key ids exist.
+    pub fn proves(&self, token: &Token, kept: Option<&TokenHash>) -> bool {
+        let fallback = self.hash(token);
+        let Some(kept) = kept else { return false };
+        match self.pepper.0.get(&kept.pepper_version()) {
+            Some(_) if kept.pepper_version() == fallback.pepper_version() => kept.matches(&fallback),
+            Some(pepper) => kept.matches(&token.hash(kept.pepper_version(), pepper)),
+            None => false,
+        }
+    }
+
+    /// Opens one key of the hierarchy, for verifying it.
+    pub(crate) fn unwrap(&self, key: &WrappedKey) -> Result<SealingKey, IntegrityViolation> {
+        Ok(SealingKey::take(key.id, &mut *self.master.unwrap(key)?))
+    }
+
+    /// The key that seals this team's new values, if its keys are at hand.
+    pub fn team_key(&self, team: TeamId) -> Option<Arc<SealingKey>> {
+        self.team(team).map(|keys| Arc::clone(&keys.newest))
+    }
+
+    /// The team's key of this id, if its keys are at hand.
+    pub fn team_key_by_id(&self, team: TeamId, id: KeyId) -> Option<Arc<SealingKey>> {
+        self.team(team)?.all.iter().find(|key| key.id() == id).cloned()
+    }
+
+    fn team(&self, team: TeamId) -> Option<Arc<TeamKeys>> {
+        let teams = self.teams.read().unwrap_or_else(PoisonError::into_inner);
+        teams.get(&team).cloned()
+    }
+
+    /// Unwraps a team's keys and keeps them at hand.
+    ///
+    /// # Errors
+    /// When one doesn't open, isn't the team's, or there is none.
+    pub fn admit_team(&self, team: TeamId, wrapped: &[WrappedKey]) -> Result<(), IntegrityViolation> {
+        let mut ordered: Vec<_> = wrapped.iter().collect();
+        ordered.sort_by_key(|key| key.version);
+        let mut all = Vec::with_capacity(ordered.len());
+        for key in ordered {
+            if key.owner != KeyOwner::Team(team) {
+                return Err(IntegrityViolation);
+            }
+            all.push(Arc::new(self.unwrap(key)?));
+        }
+        let newest = Arc::clone(all.last().ok_or(IntegrityViolation)?);
+        let mut teams = self.teams.write().unwrap_or_else(PoisonError::into_inner);
+        teams.insert(team, Arc::new(TeamKeys { newest, all }));
+        Ok(())
+    }
+}
+
+impl RowKeys for Keyring {
+    fn row_key(&self, version: u16) -> Option<(InstanceId, &KeyBytes)> {
+        self.row_mac.0.get(&version).map(|key| (self.instance, key))
+    }
+}
+
+fn versions(
+    master: &MasterKey,
+    wrapped: &[WrappedKey],
+    purpose: Purpose,
+) -> Result<Versions, IntegrityViolation> {
+    let of_purpose = wrapped.iter().filter(|key| key.owner == KeyOwner::Purpose(purpose));
+    let unwrapped = of_purpose.map(|key| Ok((key.version, KeyBytes::take(&mut *master.unwrap(key)?))));
+    unwrapped.collect::<Result<_, _>>().map(Versions)
+}

@@ -1,0 +1,37 @@
+//! What Strongroom is, without the outside world: types, sealing, the key
+//! hierarchy, access rules and the verbs ([`App`]).
+//!
+//! Nothing here opens a socket or a file, speaks SQL or HTTP, or reads the
+//! environment or the wall clock: time and chance come in as parameters.
+
+pub mod access;
+pub mod api_keys;
+pub mod app;
+pub mod clock;
+pub mod events;
+pub mod ids;
+pub mod instance;
+pub mod keyring;
+mod memory;
+pub mod mint;
+pub mod random;
+pub mod root_key;
+pub mod rows;
+pub mod sealing;
+pub mod secrets;
+pub mod store;
+pub mod teams;
+pub mod text;
+pub mod tokens;
+pub mod users;
+pub mod values;
+
+pub use access::{Action, Caller, Denied, Permit, Role, Scopes};
+pub use app::App;
+pub use clock::{Clock, Timestamp};
+pub use ids::{ApiKeyId, InstanceId, KeyId, SecretId, TeamId, UserId};
+pub use random::{OsRandom, Random};
+pub use root_key::RootKey;
+pub use store::{Store, StoreError};
+pub use text::{Invalid, SecretName, ServiceSlug};
+pub use values::{Bundle, EnvKey, SecretValue};

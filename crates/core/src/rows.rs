@@ -1,0 +1,146 @@
+//! Rows that decide who gets what carry a MAC over all their fields, so that a
+//! database writer can neither forge one nor swap two.
+//!
+//! A store hands out [`Stored`] rows; their fields are to be believed only
+//! after [`Stored::verify`].
+
+use aws_lc_rs::hmac;
+
+use crate::ids::InstanceId;
+use crate::memory::KeyBytes;
+use crate::sealing::IntegrityViolation;
+
+/// A row with a MAC. The fields that it feeds are the whole row, its primary
+/// key among them.
+pub trait Row {
+    /// The table's name; a row of one table never passes for one of another.
+    const TABLE: &'static str;
+
+    /// Feeds every field under its column's name.
+    fn fields(&self, fields: &mut Fields);
+}
+
+/// Collects a row's fields: each as its name and its bytes, both behind a
+/// length of 4 big-endian bytes. An absent field is left out, so that a
+/// column added later doesn't change the MACs of rows that haven't got it.
+pub struct Fields(Vec<u8>);
+
+impl Fields {
+    fn new(instance: InstanceId, table: &str) -> Self {
+        let mut fields = Self(Vec::with_capacity(320));
+        for piece in [b"strongroom.row.v1", &instance.as_bytes()[..], table.as_bytes()] {
+            fields.piece(piece);
+        }
+        fields
+    }
+
+    fn piece(&mut self, bytes: &[u8]) {
+        self.0.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.0.extend(bytes);
+    }
+
+    /// A field of bytes or text.
+    pub fn bytes(&mut self, name: &'static str, value: impl AsRef<[u8]>) {
+        self.piece(name.as_bytes());
+        self.piece(value.as_ref());
+    }
+
+    /// A field that may be absent.
+    pub fn optional(&mut self, name: &'static str, value: Option<impl AsRef<[u8]>>) {
+        if let Some(value) = value {
+            self.bytes(name, value);
+        }
+    }
+
+    /// A number, as 8 big-endian bytes.
+    pub fn number(&mut self, name: &'static str, value: i64) {
+        self.bytes(name, value.to_be_bytes());
+    }
+
+    /// A number that may be absent.
+    pub fn optional_number(&mut self, name: &'static str, value: Option<i64>) {
+        self.optional(name, value.map(i64::to_be_bytes));
+    }
+}
+
+/// A row's MAC as it is stored: the key's version in 2 big-endian bytes, then
+/// HMAC-SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowMac([u8; RowMac::LENGTH]);
+
+impl RowMac {
+    /// Bytes in a stored MAC.
+    pub const LENGTH: usize = 2 + 32;
+
+    /// From a stored column; `None` when the length is off.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes to store.
+    pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
+    /// Which version of the key made it.
+    pub(crate) fn key_version(&self) -> u16 {
+        let [high, low, ..] = self.0;
+        u16::from_be_bytes([high, low])
+    }
+
+    fn digest(&self) -> &[u8] {
+        self.0.get(2..).unwrap_or_default()
+    }
+}
+
+/// A row as it lies in a store, its MAC beside it.
+#[derive(Clone, Debug)]
+pub struct Stored<T> {
+    row: T,
+    mac: RowMac,
+}
+
+impl<T: Row> Stored<T> {
+    /// What a store read. Nothing is proven by this.
+    pub fn unproven(row: T, mac: RowMac) -> Self {
+        Self { row, mac }
+    }
+
+    /// The fields, for writing them down or for telling which row it is; to
+    /// decide by them, [`Self::verify`] first.
+    pub fn row(&self) -> &T {
+        &self.row
+    }
+
+    /// The MAC to store beside the fields.
+    pub fn mac(&self) -> RowMac {
+        self.mac
+    }
+
+    /// The row, when its MAC holds under one of the keys.
+    pub(crate) fn verify(self, keys: &impl RowKeys) -> Result<T, IntegrityViolation> {
+        let (instance, key) = keys.row_key(self.mac.key_version()).ok_or(IntegrityViolation)?;
+        let mut fields = Fields::new(instance, T::TABLE);
+        self.row.fields(&mut fields);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+        hmac::verify(&key, &fields.0, self.mac.digest()).map_err(|_| IntegrityViolation)?;
+        Ok(self.row)
+    }
+
+    pub(crate) fn authenticate(row: T, instance: InstanceId, version: u16, key: &KeyBytes) -> Self {
+        let mut fields = Fields::new(instance, T::TABLE);
+        row.fields(&mut fields);
+        let digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), &fields.0);
+        let mut mac = [0; RowMac::LENGTH];
+        for (to, from) in mac.iter_mut().zip(version.to_be_bytes().iter().chain(digest.as_ref())) {
+            *to = *from;
+        }
+        Self { row, mac: RowMac(mac) }
+    }
+}
+
+/// Where the keys of row MACs come from.
+pub(crate) trait RowKeys {
+    /// The instance and the key of this version, if there is one.
+    fn row_key(&self, version: u16) -> Option<(InstanceId, &KeyBytes)>;
+}

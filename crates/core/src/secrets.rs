@@ -1,0 +1,101 @@
+//! A secret: a named bundle of environment variables. This is all of it but
+//! its values, which live sealed in its versions.
+
+use crate::clock::Timestamp;
+use crate::ids::{InstanceId, SecretId, TeamId, UserId};
+use crate::rows::{Fields, Row};
+use crate::sealing::{Context, Sealed};
+use crate::text::{SecretName, ServiceSlug};
+use crate::values::{Bundle, EnvKey};
+
+/// What is known of a secret without opening it.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    /// Names it.
+    pub id: SecretId,
+    /// Whose team's it is.
+    pub team_id: TeamId,
+    /// Whose it is; nobody's when it is shared with the team.
+    pub owner: Option<UserId>,
+    /// What people call it.
+    pub name: SecretName,
+    /// Which service it is for.
+    pub service_slug: Option<ServiceSlug>,
+    /// The names of its values, in the order in which they were given. A copy
+    /// of what is sealed; opening compares the two.
+    pub env_keys: Vec<EnvKey>,
+    /// Which version is current; they count from 1.
+    pub version: u32,
+    /// Who created it.
+    pub created_by: UserId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When anything of it last changed.
+    pub updated_at: Timestamp,
+    /// Since when it is gone, until it is purged.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl Secret {
+    /// The names of the values as one text, a line each, as they are stored.
+    pub fn env_key_lines(&self) -> String {
+        let keys: Vec<_> = self.env_keys.iter().map(EnvKey::as_str).collect();
+        keys.join("\n")
+    }
+}
+
+impl Row for Secret {
+    const TABLE: &'static str = "secrets";
+
+    fn fields(&self, fields: &mut Fields) {
+        fields.bytes("team_id", self.team_id.as_bytes());
+        fields.bytes("id", self.id.as_bytes());
+        fields.optional("owner", self.owner.as_ref().map(UserId::as_bytes));
+        fields.bytes("name", self.name.as_str());
+        fields.optional("service_slug", self.service_slug.as_ref().map(ServiceSlug::as_str));
+        fields.bytes("env_keys", self.env_key_lines());
+        fields.number("version", self.version.into());
+        fields.bytes("created_by", self.created_by.as_bytes());
+        fields.number("created_at", self.created_at.as_millis());
+        fields.number("updated_at", self.updated_at.as_millis());
+        fields.optional_number("deleted_at", self.deleted_at.map(Timestamp::as_millis));
+    }
+}
+
+/// One immutable content of a secret: names and values, sealed together.
+#[derive(Clone)]
+pub struct Version {
+    /// Whose content it is.
+    pub secret_id: SecretId,
+    /// Which one, from 1.
+    pub number: u32,
+    /// The bundle, sealed by the team's key.
+    pub sealed: Sealed,
+    /// Who made this version.
+    pub created_by: UserId,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl Version {
+    /// Where a version's blob belongs. Nothing in it ever changes.
+    pub fn context(instance: InstanceId, team: TeamId, secret: SecretId, number: u32) -> Context {
+        Context::new("strongroom.version.v1")
+            .field(instance.as_bytes())
+            .field(team.as_bytes())
+            .field(secret.as_bytes())
+            .field(&number.to_be_bytes())
+    }
+}
+
+/// What a caller gives to create a secret.
+pub struct NewSecret {
+    /// What to call it.
+    pub name: SecretName,
+    /// Which service it is for.
+    pub service_slug: Option<ServiceSlug>,
+    /// Shared with the team, or the caller's own.
+    pub shared: bool,
+    /// The values; creating consumes them.
+    pub values: Bundle,
+}

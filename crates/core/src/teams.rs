@@ -1,0 +1,27 @@
+//! A team: the owner of secrets, and the border that none of them crosses.
+
+use crate::clock::Timestamp;
+use crate::ids::TeamId;
+use crate::rows::{Fields, Row};
+use crate::text::TeamName;
+
+/// A group of users who share secrets. Has a sealing key of its own.
+#[derive(Clone, Debug)]
+pub struct Team {
+    /// Names it.
+    pub id: TeamId,
+    /// What people call it.
+    pub name: TeamName,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl Row for Team {
+    const TABLE: &'static str = "teams";
+
+    fn fields(&self, fields: &mut Fields) {
+        fields.bytes("id", self.id.as_bytes());
+        fields.bytes("name", self.name.as_str());
+        fields.number("created_at", self.created_at.as_millis());
+    }
+}
