@@ -1,0 +1,4 @@
+//! Where rows are kept. Nothing here knows a plaintext or a key: what comes in
+//! is sealed and has its MAC already.
+
+pub mod sqlite;

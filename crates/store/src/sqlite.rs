@@ -1,0 +1,305 @@
+//! SQLite in the data directory: one writer thread that commits in groups, a
+//! few readers beside it. An answer leaves only after the fsync of its commit.
+
+mod api_keys;
+mod connection;
+mod events;
+mod instance;
+mod lock;
+mod migrations;
+mod readers;
+mod rows;
+mod secrets;
+mod users;
+mod walk;
+mod writer;
+
+use async_trait::async_trait;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use strongroom_core::access::Permit;
+use strongroom_core::api_keys::KeyRows;
+use strongroom_core::events::Event;
+use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::keyring::WrappedKey;
+use strongroom_core::rows::Stored;
+use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::store::AnyRow;
+use strongroom_core::{ApiKeyId, SecretId, Store, StoreError, TeamId, UserId};
+
+use lock::Lock;
+use readers::Readers;
+use writer::Writer;
+
+/// The database's name in the data directory.
+pub const FILE: &str = "strongroom.db";
+/// The name of the server's lock in the data directory. It stays when the
+/// server ends, so that a database that vanished is missed.
+pub const LOCK: &str = "strongroom.lock";
+
+/// Why a database could not be opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is one already.
+    #[error("{0} exists already; choose another data directory, or serve this one")]
+    Exists(PathBuf),
+    /// There is none, nor a trace of one.
+    #[error("{0} does not exist; create an instance with: strongroom init")]
+    NoInstance(PathBuf),
+    /// There is none, but its neighbours say that there was.
+    #[error(
+        "{database} is missing, but {trace} is there; restore the database from a backup, or remove {trace} if this instance is to be given up"
+    )]
+    Missing {
+        /// Where the database should be.
+        database: PathBuf,
+        /// What says that there was one.
+        trace: PathBuf,
+    },
+    /// Another server has it.
+    #[error("another strongroom server{} uses {directory}; stop it first, or give this one a data directory of its own", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Locked {
+        /// The data directory.
+        directory: PathBuf,
+        /// The other server's process, when it said so.
+        pid: Option<u32>,
+    },
+    /// Others than its owner can read or write it.
+    #[error("{path} has mode {mode:04o}, so others can read it; run: chmod 600 {path}")]
+    Mode {
+        /// The database.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file or directory can't be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The SQLite in this program can lose data.
+    #[error(
+        "this program was built with SQLite {0}, which can corrupt a database in WAL mode; build it with 3.51.3 or later"
+    )]
+    OldSqlite(&'static str),
+    /// The database was written by a later Strongroom.
+    #[error(
+        "{path} has schema {found}, but this program knows only up to {known}; use the newer program that wrote it"
+    )]
+    FromTheFuture {
+        /// The database.
+        path: PathBuf,
+        /// Its schema's number.
+        found: u32,
+        /// The highest number known here.
+        known: u32,
+    },
+    /// The file is a database of something else.
+    #[error("{0} is not a Strongroom database")]
+    Foreign(PathBuf),
+    /// SQLite refused.
+    #[error("{path} can't be opened as a database: {source}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+/// What `doctor` wants to know of a database.
+#[derive(Debug)]
+pub struct Health {
+    /// The SQLite in this program.
+    pub sqlite_version: String,
+    /// The number of the schema.
+    pub schema: u32,
+    /// What is wrong, a sentence each; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// An open database.
+pub struct Database {
+    path: PathBuf,
+    readers: Readers,
+    writer: Option<Writer>,
+    // Last: dropped after the connections, so that the lock outlives them.
+    _lock: Option<Lock>,
+}
+
+impl Database {
+    /// Makes a new database in `directory`, which is made too where needed.
+    ///
+    /// # Errors
+    /// When one is or was there, or it can't be made. What was made is removed.
+    pub fn create(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(FILE);
+        let io = |source| OpenError::Io { path: path.clone(), source };
+        if path.exists() {
+            return Err(OpenError::Exists(path));
+        }
+        refuse_traces(directory)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        let lock = Lock::take(directory)?;
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
+        Self::open(directory, lock).inspect_err(|_| remove(directory))
+    }
+
+    /// Opens a database to serve it: takes the lock, brings the schema up to date.
+    ///
+    /// # Errors
+    /// When there is none, another server has it, or it can't be used.
+    pub fn serve(directory: &Path) -> Result<Self, OpenError> {
+        present(directory)?;
+        let path = directory.join(FILE);
+        let io = |source| OpenError::Io { path: path.clone(), source };
+        let mode = fs::metadata(&path).map_err(io)?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(OpenError::Mode { path, mode });
+        }
+        Self::open(directory, Lock::take(directory)?)
+    }
+
+    /// Opens a database to look at it beside a server that may be running.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be read.
+    pub fn inspect(directory: &Path) -> Result<Self, OpenError> {
+        present(directory)?;
+        let path = directory.join(FILE);
+        let first = connection::reader(&path)?;
+        migrations::check(&first, &path)?;
+        let readers = Readers::new(&path, first)?;
+        Ok(Self { path, readers, writer: None, _lock: None })
+    }
+
+    fn open(directory: &Path, lock: Lock) -> Result<Self, OpenError> {
+        let path = directory.join(FILE);
+        let mut connection = connection::writer(&path)?;
+        migrations::run(&mut connection, &path)?;
+        let writer = Writer::start(connection, &path)?;
+        let readers = Readers::new(&path, connection::reader(&path)?)?;
+        Ok(Self { path, readers, writer: Some(writer), _lock: Some(lock) })
+    }
+
+    /// Removes a database that was just made, because the rest of making an
+    /// instance failed.
+    pub fn discard(self) {
+        let path = self.path.clone();
+        drop(self);
+        if let Some(directory) = path.parent() {
+            remove(directory);
+        }
+    }
+
+    /// Examines the database file.
+    ///
+    /// # Errors
+    /// When it can't even be read.
+    pub fn health(&self) -> Result<Health, StoreError> {
+        self.readers.read("sqlite", connection::health)
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_ref().ok_or(StoreError::Stopped)
+    }
+}
+
+/// Finds the database, or says what its absence means.
+fn present(directory: &Path) -> Result<(), OpenError> {
+    let path = directory.join(FILE);
+    if path.exists() {
+        return Ok(());
+    }
+    refuse_traces(directory)?;
+    Err(OpenError::NoInstance(path))
+}
+
+/// A root key or a lock beside no database: it isn't new here, it is lost.
+fn refuse_traces(directory: &Path) -> Result<(), OpenError> {
+    let trace = ["root.key", LOCK].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
+    trace.map_or(Ok(()), |trace| Err(OpenError::Missing { database: directory.join(FILE), trace }))
+}
+
+fn remove(directory: &Path) {
+    for name in [FILE, "strongroom.db-wal", "strongroom.db-shm", LOCK] {
+        // What isn't there needs no removal, and there is nothing to do about the rest.
+        let _ = fs::remove_file(directory.join(name));
+    }
+}
+
+#[async_trait]
+impl Store for Database {
+    async fn instance(&self) -> Result<Option<Instance>, StoreError> {
+        self.readers.read("instance", instance::select)
+    }
+
+    async fn create_instance(&self, new: NewInstance) -> Result<(), StoreError> {
+        self.writer()?.write(move |transaction| instance::insert(transaction, &new)).await
+    }
+
+    async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        self.readers.read("keys", |connection| instance::select_keys(connection, None))
+    }
+
+    async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
+        self.readers.read("keys", |connection| instance::select_keys(connection, Some(team)))
+    }
+
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<KeyRows>, StoreError> {
+        self.readers.read("api_keys", |connection| api_keys::select_rows(connection, key))
+    }
+
+    async fn create_secret(
+        &self,
+        permit: Permit,
+        secret: Stored<Secret>,
+        version: Version,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let insert = move |transaction: &rusqlite::Connection| {
+            api_keys::prove(transaction, &permit)?;
+            secrets::insert(transaction, &secret)?;
+            secrets::insert_version(transaction, &version)?;
+            events::insert(transaction, &event)
+        };
+        self.writer()?.write(insert).await
+    }
+
+    async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
+        self.readers.read("secrets", |connection| secrets::select(connection, team, id))
+    }
+
+    async fn secrets_visible_to(
+        &self,
+        team: TeamId,
+        user: UserId,
+    ) -> Result<Vec<Stored<Secret>>, StoreError> {
+        self.readers.read("secrets", |connection| secrets::select_visible(connection, team, user))
+    }
+
+    async fn record(&self, event: Event) -> Result<(), StoreError> {
+        self.writer()?.write(move |transaction| events::insert(transaction, &event)).await
+    }
+
+    async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {
+        self.readers.read("walk", |connection| walk::walk(connection, visit))
+    }
+
+    async fn rows(&self) -> Result<u64, StoreError> {
+        self.readers.read("walk", walk::count)
+    }
+
+    async fn stopped(&self) {
+        match &self.writer {
+            Some(writer) => writer.stopped().await,
+            None => std::future::pending().await,
+        }
+    }
+}

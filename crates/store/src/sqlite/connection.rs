@@ -1,0 +1,102 @@
+//! Connections and their settings; each setting says why.
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Health, OpenError, migrations};
+
+/// The first SQLite without the corruption of a WAL that two connections can
+/// cause.
+const OLDEST: i32 = 3_051_003;
+
+/// Statements kept prepared by each connection: more than there are.
+const STATEMENTS: usize = 64;
+
+/// The one connection that writes.
+pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let set = || -> rusqlite::Result<()> {
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        // An acknowledged commit survives a power cut.
+        connection.pragma_update(None, "synchronous", "full")?;
+        // What is deleted is overwritten, sealed as it is.
+        connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
+        connection.pragma_update(None, "foreign_keys", "on")?;
+        // The writer checkpoints by itself, to see when that fails.
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+        // After a burst the WAL shrinks to this at its next start from zero.
+        connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
+    };
+    set().map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    Ok(connection)
+}
+
+/// A connection that only reads. It never checkpoints, not even as the last
+/// one to close: that is the writer's to do and to judge.
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    set.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    Ok(connection)
+}
+
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < OLDEST {
+        return Err(OpenError::OldSqlite(rusqlite::version()));
+    }
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let set = |connection: &Connection| -> rusqlite::Result<()> {
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Plans don't depend on bound values, so that a point read isn't
+        // prepared again at each call: nearly three times the reads a second.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // Whatever a database writer put into the schema runs nothing.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.pragma_update(None, "cell_size_check", "on")
+    };
+    let opened = canonical(path).and_then(|path| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        set(&connection)?;
+        Ok(connection)
+    });
+    opened.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+}
+
+/// The path without links in its directories, which `NOFOLLOW` would refuse;
+/// the database itself must not be a link.
+fn canonical(path: &Path) -> rusqlite::Result<std::path::PathBuf> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let refused = || rusqlite::Error::InvalidPath(path.to_owned());
+    let name = path.file_name().ok_or_else(refused)?;
+    Ok(directory.canonicalize().map_err(|_| refused())?.join(name))
+}
+
+/// SQLite's own examination of the file.
+pub(super) fn health(connection: &Connection) -> rusqlite::Result<Health> {
+    let mut problems = Vec::new();
+    let mut check = connection.prepare("PRAGMA integrity_check(20)")?;
+    for finding in check.query_map([], |row| row.get::<_, String>(0))? {
+        let finding = finding?;
+        if finding != "ok" {
+            problems.push(format!("integrity_check: {finding}"));
+        }
+    }
+    let mut check = connection.prepare("PRAGMA foreign_key_check")?;
+    for table in check.query_map([], |row| row.get::<_, String>(0))? {
+        problems.push(format!("a row of {} refers to one that isn't there", table?));
+    }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != "wal" {
+        problems.push(format!("journal_mode is {mode}, not wal"));
+    }
+    Ok(Health {
+        sqlite_version: rusqlite::version().to_owned(),
+        schema: migrations::schema(connection)?,
+        problems,
+    })
+}
