@@ -3,13 +3,16 @@
 //! rest in one transaction.
 
 mod auth;
+mod callers;
 mod create;
 mod secrets;
 mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
 
+use self::callers::Callers;
 use crate::access::{Caller, Denied};
 use crate::clock::Clock;
 use crate::events::{Actor, Event, EventKind, Object};
@@ -82,10 +85,10 @@ pub struct World {
 }
 
 /// In answer to which request a verb is done; goes into its event.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Cause {
     /// The request's id.
-    pub request_id: Option<String>,
+    pub request_id: Option<Uuid>,
 }
 
 /// A running instance.
@@ -94,6 +97,7 @@ pub struct App {
     keys: Keyring,
     world: World,
     mint: Mint,
+    callers: Callers,
     integrity_violations: AtomicU64,
 }
 
@@ -103,10 +107,11 @@ impl App {
     /// # Errors
     /// When there is none, the root key is another, or a key doesn't open.
     pub async fn open(store: Arc<dyn Store>, root: &dyn RootKey, world: World) -> Result<Self, OpenError> {
-        let instance = store.instance().await?.ok_or(OpenError::NoInstance)?;
+        let stored = store.instance().await?.ok_or(OpenError::NoInstance)?;
+        let instance = stored.row();
         if (instance.root_provider.as_str(), instance.root_key_id) != (root.provider(), root.id()) {
             return Err(OpenError::WrongRootKey {
-                expected_provider: instance.root_provider,
+                expected_provider: instance.root_provider.clone(),
                 expected: instance.root_key_id,
                 provider: root.provider(),
                 given: root.id(),
@@ -114,7 +119,10 @@ impl App {
         }
         let master = MasterKey::from_bytes(instance.id, &root.unwrap(instance.id, &instance.master).await?)?;
         let keys = Keyring::new(master, &store.purpose_keys().await?)?;
-        Ok(Self { store, keys, world, mint: Mint::default(), integrity_violations: AtomicU64::new(0) })
+        // Only now can it be told whether the row itself is what was stored.
+        keys.verify(stored)?;
+        let (mint, callers, integrity_violations) = (Mint::default(), Callers::default(), AtomicU64::new(0));
+        Ok(Self { store, keys, world, mint, callers, integrity_violations })
     }
 
     /// Whether the system locked the keys' pages in memory.
@@ -174,7 +182,7 @@ impl App {
                 team_id: what.caller.map(|caller| caller.team_id),
                 actor: actor.unwrap_or_default(),
                 object: what.object,
-                request_id: what.cause.request_id.clone(),
+                request_id: what.cause.request_id,
             };
             self.store.record(event).await?;
         }

@@ -2,11 +2,16 @@
 //! real one; tests bring a fixed one.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
-    /// The present moment, UTC.
+    /// The present moment, UTC. May jump, either way.
     fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment. Never jumps: what is kept for a while is
+    /// kept by this.
+    fn monotonic(&self) -> Duration;
 }
 
 /// A moment in UTC: milliseconds since 1970-01-01T00:00:00Z, the precision of

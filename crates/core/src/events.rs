@@ -59,7 +59,7 @@ pub struct Event {
     /// To which object.
     pub object: Object,
     /// In answer to which request; the same id as in the answer and the log.
-    pub request_id: Option<String>,
+    pub request_id: Option<Uuid>,
 }
 
 /// What an event is about.

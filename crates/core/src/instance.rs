@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::events::Event;
 use crate::ids::{InstanceId, KeyId};
 use crate::keyring::WrappedKey;
-use crate::rows::Stored;
+use crate::rows::{Fields, Row, Stored};
 use crate::sealing::Sealed;
 use crate::teams::Team;
 use crate::users::{Membership, User};
@@ -31,10 +31,25 @@ pub struct Instance {
     pub created_at: Timestamp,
 }
 
+impl Row for Instance {
+    const TABLE: &'static str = "instance";
+
+    fn fields(&self, fields: &mut Fields) {
+        fields.bytes("id", self.id.as_bytes());
+        fields.bytes("root_provider", &self.root_provider);
+        fields.bytes("root_parameters", &self.root_parameters);
+        fields.bytes("root_key_id", self.root_key_id.as_bytes());
+        fields.bytes("master", self.master.as_bytes());
+        fields.bytes("recovery_recipient", &self.recovery_recipient);
+        fields.bytes("recovery", &self.recovery);
+        fields.number("created_at", self.created_at.as_millis());
+    }
+}
+
 /// Everything that a new instance starts with; stored in one transaction.
 pub struct NewInstance {
     /// The instance row.
-    pub instance: Instance,
+    pub instance: Stored<Instance>,
     /// A key for each purpose and the first team's.
     pub keys: Vec<WrappedKey>,
     /// The first team.

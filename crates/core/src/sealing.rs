@@ -110,12 +110,16 @@ impl<'a> Parts<'a> {
 pub struct SealingKey {
     id: KeyId,
     secret: KeyBytes,
+    /// Derived once: it is the same for every record.
+    hedge: KeyBytes,
 }
 
 impl SealingKey {
     /// Takes the key and erases `secret`.
     pub fn take(id: KeyId, secret: &mut [u8; 32]) -> Self {
-        Self { id, secret: KeyBytes::take(secret) }
+        let mut hedge = [0; 32];
+        derive(&*secret, &[], &[HEDGE_LABEL], &mut hedge);
+        Self { id, secret: KeyBytes::take(secret), hedge: KeyBytes::take(&mut hedge) }
     }
 
     /// A root key, named by what it is: its id is derived from its bytes, so
@@ -133,7 +137,7 @@ impl SealingKey {
 
     /// Whether the key's page is locked in memory.
     pub fn locked(&self) -> bool {
-        self.secret.locked()
+        self.secret.locked() && self.hedge.locked()
     }
 
     /// Seals `plaintext` into this context; the plaintext is erased.
@@ -175,9 +179,7 @@ impl SealingKey {
     /// own, so that a machine whose randomness repeats (a cloned one) repeats a
     /// record key only for the very same record.
     fn hedged_salt(&self, context: &Context, plaintext: &[u8], random: &dyn Random) -> [u8; SALT] {
-        let mut hedge = Zeroizing::new([0; 32]);
-        derive(self.secret.expose(), &[], &[HEDGE_LABEL], &mut *hedge);
-        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &*hedge));
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.hedge.expose()));
         mac.update(&random::bytes::<32>(random));
         mac.update(&u32::try_from(context.0.len()).unwrap_or(u32::MAX).to_be_bytes());
         mac.update(&context.0);

@@ -59,7 +59,7 @@ pub enum AnyRow {
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The instance row; `None` in a database that has none yet.
-    async fn instance(&self) -> Result<Option<Instance>, StoreError>;
+    async fn instance(&self) -> Result<Option<Stored<Instance>>, StoreError>;
 
     /// Stores a new instance.
     ///

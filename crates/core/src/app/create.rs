@@ -14,6 +14,7 @@ use crate::keyring::{KeyOwner, Keyring, MasterKey, Purpose, WrappedKey};
 use crate::mint::Mint;
 use crate::random;
 use crate::root_key::{RootKey, RootKeyError};
+use crate::rows::Row;
 use crate::sealing::IntegrityViolation;
 use crate::store::{Store, StoreError};
 use crate::teams::Team;
@@ -159,11 +160,11 @@ fn first_rows(
         kind: EventKind::InstanceCreated,
         team_id: Some(team_id),
         actor: Actor { user_id: Some(user_id), key_id: Some(key_id) },
-        object: Object { table: "instance", id: Some(instance.id.uuid()), ..Object::default() },
+        object: Object { table: Instance::TABLE, id: Some(instance.id.uuid()), ..Object::default() },
         request_id: None,
     };
     Ok(NewInstance {
-        instance,
+        instance: keyring.authenticate(instance),
         keys,
         team: keyring.authenticate(Team { id: team_id, name: founding.team, created_at }),
         owner: keyring.authenticate(owner),

@@ -29,7 +29,7 @@ impl App {
             team_id: Some(secret.team_id),
             actor: Actor::from(&permit),
             object: Object { version: Some(secret.version), mac: Some(stored.mac()), ..object(&secret) },
-            request_id: cause.request_id.clone(),
+            request_id: cause.request_id,
         };
         self.store.create_secret(permit, stored, version, event).await?;
         Ok(secret)

@@ -10,7 +10,8 @@ CREATE TABLE instance (
     master              BLOB NOT NULL,
     recovery_recipient  TEXT NOT NULL,
     recovery            BLOB NOT NULL,
-    created_at          INTEGER NOT NULL
+    created_at          INTEGER NOT NULL,
+    row_mac             BLOB NOT NULL
 ) STRICT;
 
 -- Keys sealed by the master key: one owner a purpose, or a team.
@@ -102,5 +103,5 @@ CREATE TABLE events (
     object_id       BLOB,
     object_version  INTEGER,
     object_mac      BLOB,
-    request_id      TEXT
+    request_id      BLOB
 ) STRICT;

@@ -21,7 +21,7 @@ pub(super) fn insert(transaction: &Connection, event: &Event) -> Result<(), Stor
         event.object.id.as_ref().map(Uuid::as_bytes),
         event.object.version,
         event.object.mac.as_ref().map(RowMac::as_bytes),
-        event.request_id,
+        event.request_id.as_ref().map(Uuid::as_bytes),
     ];
     rows::insert(transaction, "events", insert, values)
 }

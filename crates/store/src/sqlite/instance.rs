@@ -2,20 +2,21 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{self, id, malformed, parse, time};
+use super::rows::{self, id, mac, malformed, parse, time};
 use super::{api_keys, events, users};
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::keyring::{KeyOwner, WrappedKey};
+use strongroom_core::rows::Stored;
 use strongroom_core::sealing::Sealed;
 use strongroom_core::{InstanceId, KeyId, StoreError, TeamId};
 
 pub(super) const KEY: &str = "owner, team_id, version, id, sealed, created_at";
 
-pub(super) fn select(connection: &Connection) -> rusqlite::Result<Option<Instance>> {
+pub(super) fn select(connection: &Connection) -> rusqlite::Result<Option<Stored<Instance>>> {
     let select = "SELECT id, root_provider, root_parameters, root_key_id, master, recovery_recipient, recovery, \
-                  created_at FROM instance";
+                  created_at, row_mac FROM instance";
     let read = |row: &Row<'_>| {
-        Ok(Instance {
+        let instance = Instance {
             id: id(row, 0, InstanceId::from_slice)?,
             root_provider: row.get(1)?,
             root_parameters: row.get(2)?,
@@ -24,7 +25,8 @@ pub(super) fn select(connection: &Connection) -> rusqlite::Result<Option<Instanc
             recovery_recipient: row.get(5)?,
             recovery: row.get(6)?,
             created_at: time(row, 7)?,
-        })
+        };
+        Ok(Stored::unproven(instance, mac(row, 8)?))
     };
     connection.prepare(select)?.query_row([], read).optional()
 }
@@ -67,9 +69,10 @@ pub(super) fn insert(transaction: &Connection, new: &NewInstance) -> Result<(), 
     events::insert(transaction, &new.event)
 }
 
-fn insert_instance(transaction: &Connection, instance: &Instance) -> Result<(), StoreError> {
+fn insert_instance(transaction: &Connection, stored: &Stored<Instance>) -> Result<(), StoreError> {
+    let (instance, mac) = (stored.row(), stored.mac());
     let insert = "INSERT INTO instance (only_one, id, root_provider, root_parameters, root_key_id, master, \
-                  recovery_recipient, recovery, created_at) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)";
+                  recovery_recipient, recovery, created_at, row_mac) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let values = params![
         instance.id.as_bytes(),
         instance.root_provider,
@@ -79,6 +82,7 @@ fn insert_instance(transaction: &Connection, instance: &Instance) -> Result<(), 
         instance.recovery_recipient,
         instance.recovery,
         instance.created_at.as_millis(),
+        mac.as_bytes(),
     ];
     rows::insert(transaction, "instance", insert, values)
 }

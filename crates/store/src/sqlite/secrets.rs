@@ -10,9 +10,25 @@ use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::text::{SecretName, ServiceSlug};
 use strongroom_core::{EnvKey, SecretId, StoreError, TeamId, UserId};
 
-pub(super) const SECRET: &str = "team_id, id, owner, name, service_slug, env_keys, version, created_by, \
-                                 created_at, updated_at, deleted_at, row_mac";
+/// The columns that [`secret`] reads.
+macro_rules! columns {
+    () => {
+        "team_id, id, owner, name, service_slug, env_keys, version, created_by, created_at, updated_at, \
+         deleted_at, row_mac"
+    };
+}
+
+pub(super) const SECRET: &str = columns!();
 pub(super) const VERSION: &str = "secret_id, number, sealed, created_by, created_at";
+
+const BY_ID: &str =
+    concat!("SELECT ", columns!(), " FROM secrets WHERE team_id = ? AND id = ? AND deleted_at IS NULL");
+
+const VISIBLE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM secrets WHERE team_id = ? AND (owner IS NULL OR owner = ?) AND deleted_at IS NULL ORDER BY team_id, id"
+);
 
 pub(super) fn secret(row: &Row<'_>) -> rusqlite::Result<Stored<Secret>> {
     let secret = Secret {
@@ -52,8 +68,7 @@ pub(super) fn select(
     team: TeamId,
     id: SecretId,
 ) -> rusqlite::Result<Option<Stored<Secret>>> {
-    let select = format!("SELECT {SECRET} FROM secrets WHERE team_id = ? AND id = ? AND deleted_at IS NULL");
-    connection.prepare_cached(&select)?.query_row([team.as_bytes(), id.as_bytes()], secret).optional()
+    connection.prepare_cached(BY_ID)?.query_row([team.as_bytes(), id.as_bytes()], secret).optional()
 }
 
 pub(super) fn select_visible(
@@ -61,11 +76,7 @@ pub(super) fn select_visible(
     team: TeamId,
     user: UserId,
 ) -> rusqlite::Result<Vec<Stored<Secret>>> {
-    let select = format!(
-        "SELECT {SECRET} FROM secrets WHERE team_id = ? AND (owner IS NULL OR owner = ?) AND deleted_at IS NULL \
-         ORDER BY team_id, id"
-    );
-    let mut statement = connection.prepare_cached(&select)?;
+    let mut statement = connection.prepare_cached(VISIBLE)?;
     statement.query_map([team.as_bytes(), user.as_bytes()], secret)?.collect()
 }
 

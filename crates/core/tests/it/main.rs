@@ -1,0 +1,29 @@
+//! Attacks on the sealing, from outside the crate: another implementation,
+//! bytes that were frozen, every flipped bit, every swap, repeated chance.
+//! Whatever shows that something is refused also shows a careless reader that
+//! takes it, so that the test could fail.
+
+#[cfg(test)]
+mod commitment;
+#[cfg(test)]
+mod end_to_end;
+#[cfg(test)]
+mod flips;
+#[cfg(test)]
+mod independent;
+#[cfg(test)]
+mod memory_store;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod raw;
+#[cfg(test)]
+mod repeated_chance;
+#[cfg(test)]
+mod row_macs;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod unprintable;
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,145 @@
+//! Rows as a stranger finds them in the database: columns of bytes, in the
+//! order of `docs/reference/sealing.md`.
+
+use strongroom_core::Timestamp;
+use strongroom_core::api_keys::ApiKey;
+use strongroom_core::instance::Instance;
+use strongroom_core::rows::{Row, Stored};
+use strongroom_core::secrets::Secret;
+use strongroom_core::teams::Team;
+use strongroom_core::text::Email;
+use strongroom_core::users::{Membership, User};
+use strongroom_core::{ServiceSlug, UserId};
+
+use crate::independent::{self, Id, Key32};
+
+pub(crate) type Columns = Vec<(&'static str, Option<Vec<u8>>)>;
+
+/// A row without its types.
+pub(crate) struct RawRow {
+    pub(crate) table: &'static str,
+    pub(crate) columns: Columns,
+    pub(crate) row_mac: Vec<u8>,
+}
+
+impl RawRow {
+    pub(crate) fn of<T: Raw>(stored: &Stored<T>) -> Self {
+        let row_mac = stored.mac().as_bytes().to_vec();
+        Self { table: T::TABLE, columns: stored.row().columns(), row_mac }
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<&[u8]> {
+        let found = self.columns.iter().find(|(column, _)| *column == name);
+        found.unwrap_or_else(|| panic!("no column {name}")).1.as_deref()
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Id {
+        self.column(name).unwrap().try_into().unwrap()
+    }
+
+    pub(crate) fn text(&self, name: &str) -> &str {
+        std::str::from_utf8(self.column(name).unwrap()).unwrap()
+    }
+
+    /// What `row_mac` must be.
+    pub(crate) fn mac(&self, key: &Key32, instance: &Id) -> Vec<u8> {
+        let version = independent::version_of(&self.row_mac);
+        independent::row_mac(key, version, instance, self.table, &self.columns)
+    }
+}
+
+/// A row that can be written as columns.
+pub(crate) trait Raw: Row {
+    fn columns(&self) -> Columns;
+}
+
+fn bytes(value: impl AsRef<[u8]>) -> Vec<u8> {
+    value.as_ref().to_vec()
+}
+
+fn time(time: Timestamp) -> Vec<u8> {
+    bytes(time.as_millis().to_be_bytes())
+}
+
+impl Raw for Instance {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("root_provider", Some(bytes(&self.root_provider))),
+            ("root_parameters", Some(bytes(&self.root_parameters))),
+            ("root_key_id", Some(bytes(self.root_key_id.as_bytes()))),
+            ("master", Some(bytes(self.master.as_bytes()))),
+            ("recovery_recipient", Some(bytes(&self.recovery_recipient))),
+            ("recovery", Some(bytes(&self.recovery))),
+            ("created_at", Some(time(self.created_at))),
+        ]
+    }
+}
+
+impl Raw for Team {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("created_at", Some(time(self.created_at))),
+        ]
+    }
+}
+
+impl Raw for User {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("email", self.email.as_ref().map(Email::as_str).map(bytes)),
+            ("created_at", Some(time(self.created_at))),
+            ("disabled_at", self.disabled_at.map(time)),
+        ]
+    }
+}
+
+impl Raw for Membership {
+    fn columns(&self) -> Columns {
+        vec![
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("role", Some(bytes(self.role.name()))),
+            ("created_at", Some(time(self.created_at))),
+        ]
+    }
+}
+
+impl Raw for ApiKey {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("role", Some(bytes(self.role.name()))),
+            ("scopes", Some(bytes(self.scopes.to_string()))),
+            ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("expires_at", self.expires_at.map(time)),
+            ("revoked_at", self.revoked_at.map(time)),
+        ]
+    }
+}
+
+impl Raw for Secret {
+    fn columns(&self) -> Columns {
+        vec![
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("owner", self.owner.as_ref().map(UserId::as_bytes).map(bytes)),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("service_slug", self.service_slug.as_ref().map(ServiceSlug::as_str).map(bytes)),
+            ("env_keys", Some(bytes(self.env_key_lines()))),
+            ("version", Some(bytes(i64::from(self.version).to_be_bytes()))),
+            ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("updated_at", Some(time(self.updated_at))),
+            ("deleted_at", self.deleted_at.map(time)),
+        ]
+    }
+}

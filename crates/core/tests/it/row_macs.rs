@@ -1,0 +1,479 @@
+//! Rows with MACs: any field of any table changed alone, any MAC of another
+//! row, bytes that move from one column to the next, nothing against empty: all
+//! refused. A MAC over joined columns, which many use, takes some of it.
+
+use strongroom_core::access::Scope;
+use strongroom_core::api_keys::ApiKey;
+use strongroom_core::keyring::{Keyring, Purpose};
+use strongroom_core::rows::{Fields, Row, RowMac, Stored};
+use strongroom_core::secrets::Secret;
+use strongroom_core::teams::Team;
+use strongroom_core::text::{Email, KeyName, TeamName, UserName};
+use strongroom_core::tokens::TokenHash;
+use strongroom_core::users::{Membership, User};
+use strongroom_core::{
+    ApiKeyId, EnvKey, Role, Scopes, SecretId, SecretName, ServiceSlug, TeamId, Timestamp, UserId,
+};
+
+use crate::independent::{self, Key32};
+use crate::raw::{Columns, Raw, RawRow};
+use crate::support::{KnownMaster, seeded, seeded_key, seeded_uuid};
+
+fn row_mac_key() -> Key32 {
+    seeded_key("row_mac key")
+}
+
+fn keyring() -> Keyring {
+    KnownMaster::new("rows").keyring(&[(Purpose::RowMac, 1, row_mac_key())])
+}
+
+fn holds<T: Row>(keys: &Keyring, row: T, mac: RowMac) -> bool {
+    keys.verify(Stored::unproven(row, mac)).is_ok()
+}
+
+fn time(millis: usize) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(millis).unwrap())
+}
+
+fn team_id(label: usize) -> TeamId {
+    TeamId::from_uuid(seeded_uuid(&format!("team {label}")))
+}
+
+fn user_id(label: usize) -> UserId {
+    UserId::from_uuid(seeded_uuid(&format!("user {label}")))
+}
+
+fn env_keys(names: &[&str]) -> Vec<EnvKey> {
+    names.iter().map(|name| EnvKey::parse(*name).unwrap()).collect()
+}
+
+fn team(at: usize) -> Team {
+    Team {
+        id: team_id(at),
+        name: TeamName::parse(format!("team {}", at % 4)).unwrap(),
+        created_at: time(at % 3),
+    }
+}
+
+fn user(at: usize) -> User {
+    User {
+        id: user_id(at),
+        name: UserName::parse(format!("user {}", at % 4)).unwrap(),
+        email: at.is_multiple_of(2).then(|| Email::parse("ada@example.com").unwrap()),
+        created_at: time(at % 3),
+        disabled_at: at.is_multiple_of(5).then(|| time(9)),
+    }
+}
+
+/// Rows of which several differ in one field only.
+fn membership(at: usize) -> Membership {
+    Membership {
+        team_id: team_id(at / 20),
+        user_id: user_id(at / 10 % 2),
+        role: Role::ALL[at % 5],
+        created_at: time(at / 5 % 2),
+    }
+}
+
+fn api_key(at: usize) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::from_uuid(seeded_uuid(&format!("key {at}"))),
+        team_id: team_id(at % 3),
+        user_id: user_id(at % 4),
+        name: KeyName::parse("key").unwrap(),
+        role: Role::ALL[at % 5],
+        scopes: Scopes::all(),
+        token_hash: TokenHash::from_slice(&seeded("token", 34)).unwrap(),
+        created_at: time(1),
+        expires_at: at.is_multiple_of(2).then(|| time(2)),
+        revoked_at: at.is_multiple_of(3).then(|| time(2)),
+    }
+}
+
+fn secret(at: usize) -> Secret {
+    Secret {
+        id: SecretId::from_uuid(seeded_uuid(&format!("secret {at}"))),
+        team_id: team_id(at % 3),
+        owner: at.is_multiple_of(2).then(|| user_id(at)),
+        name: SecretName::parse("name").unwrap(),
+        service_slug: at.is_multiple_of(3).then(|| ServiceSlug::parse("slug").unwrap()),
+        env_keys: env_keys(&["A", "B"]),
+        version: 1,
+        created_by: user_id(at),
+        created_at: time(1),
+        updated_at: time(1),
+        deleted_at: at.is_multiple_of(5).then(|| time(2)),
+    }
+}
+
+/// A copy of a row with one thing changed.
+fn with<T: Clone>(row: &T, change: impl FnOnce(&mut T)) -> T {
+    let mut changed = row.clone();
+    change(&mut changed);
+    changed
+}
+
+/// Each change is refused, is of the one column that it names, and together
+/// they are of all columns.
+fn every_column_counts<T: Raw + Clone>(row: &T, changes: Vec<(&'static str, T)>) {
+    let keys = keyring();
+    let mac = keys.authenticate(row.clone()).mac();
+    assert!(holds(&keys, row.clone(), mac));
+    let before = row.columns();
+    let mut changed_columns: Vec<_> = changes.iter().map(|(column, _)| *column).collect();
+    changed_columns.dedup();
+    assert_eq!(changed_columns, before.iter().map(|(column, _)| *column).collect::<Vec<_>>());
+    for (column, changed) in changes {
+        let pairs = before.iter().zip(changed.columns());
+        let differ: Vec<_> = pairs.filter(|(was, is)| *was != is).map(|(was, _)| was.0).collect();
+        assert_eq!(differ, [column]);
+        assert!(!holds(&keys, changed, mac), "{column} of {}", T::TABLE);
+    }
+}
+
+#[test]
+fn every_column_of_a_team_counts() {
+    let row = team(0);
+    let changes = vec![
+        ("id", with(&row, |row| row.id = team_id(1))),
+        ("name", with(&row, |row| row.name = TeamName::parse("Team 0").unwrap())),
+        ("created_at", with(&row, |row| row.created_at = time(1))),
+    ];
+    every_column_counts(&row, changes);
+}
+
+#[test]
+fn every_column_of_a_user_counts() {
+    let row = user(0);
+    let changes = vec![
+        ("id", with(&row, |row| row.id = user_id(1))),
+        ("name", with(&row, |row| row.name = UserName::parse("user").unwrap())),
+        ("email", with(&row, |row| row.email = Some(Email::parse("eve@example.com").unwrap()))),
+        ("email", with(&row, |row| row.email = None)),
+        ("created_at", with(&row, |row| row.created_at = time(1))),
+        ("disabled_at", with(&row, |row| row.disabled_at = Some(time(10)))),
+        ("disabled_at", with(&row, |row| row.disabled_at = None)),
+    ];
+    every_column_counts(&row, changes);
+    // Enabled in the beginning, and "disabled" at the first moment of 1970.
+    let row = with(&row, |row| row.disabled_at = None);
+    let mac = keyring().authenticate(row.clone()).mac();
+    assert!(!holds(&keyring(), with(&row, |row| row.disabled_at = Some(time(0))), mac));
+}
+
+#[test]
+fn every_column_of_a_membership_counts() {
+    let row = membership(0);
+    let mut changes = vec![
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("user_id", with(&row, |row| row.user_id = user_id(1))),
+    ];
+    changes.extend(Role::ALL[1..].iter().map(|role| ("role", with(&row, |row| row.role = *role))));
+    changes.push(("created_at", with(&row, |row| row.created_at = time(1))));
+    every_column_counts(&row, changes);
+}
+
+#[test]
+fn every_column_of_an_api_key_counts() {
+    let row = api_key(0);
+    let mut changes = vec![
+        ("id", with(&row, |row| row.id = api_key(1).id)),
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("user_id", with(&row, |row| row.user_id = user_id(1))),
+        ("name", with(&row, |row| row.name = KeyName::parse("kez").unwrap())),
+    ];
+    changes.extend(Role::ALL[1..].iter().map(|role| ("role", with(&row, |row| row.role = *role))));
+    let scopes = |without: Scope| Scope::ALL.into_iter().filter(|scope| *scope != without).collect();
+    changes.extend(Scope::ALL.map(|scope| ("scopes", with(&row, |row| row.scopes = scopes(scope)))));
+    changes.push(("scopes", with(&row, |row| row.scopes = Scopes::default())));
+    changes.extend((0..34).map(|at| {
+        let mut hash = *row.token_hash.as_bytes();
+        hash[at] ^= 1;
+        ("token_hash", with(&row, |row| row.token_hash = TokenHash::from_slice(&hash).unwrap()))
+    }));
+    changes.extend([
+        ("created_at", with(&row, |row| row.created_at = time(2))),
+        ("expires_at", with(&row, |row| row.expires_at = Some(time(3)))),
+        ("expires_at", with(&row, |row| row.expires_at = None)),
+        ("revoked_at", with(&row, |row| row.revoked_at = Some(time(0)))),
+        ("revoked_at", with(&row, |row| row.revoked_at = None)),
+    ]);
+    every_column_counts(&row, changes);
+}
+
+#[test]
+fn every_column_of_a_secret_counts() {
+    let row = secret(0);
+    let env_keys = |names: &[&str]| with(&row, |row| row.env_keys = env_keys(names));
+    let changes = vec![
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("id", with(&row, |row| row.id = secret(1).id)),
+        ("owner", with(&row, |row| row.owner = Some(user_id(1)))),
+        ("owner", with(&row, |row| row.owner = None)),
+        ("name", with(&row, |row| row.name = SecretName::parse("nam").unwrap())),
+        ("service_slug", with(&row, |row| row.service_slug = Some(ServiceSlug::parse("s").unwrap()))),
+        ("service_slug", with(&row, |row| row.service_slug = None)),
+        ("env_keys", env_keys(&["B", "A"])),
+        ("env_keys", env_keys(&["A"])),
+        ("env_keys", env_keys(&["AB"])),
+        ("env_keys", env_keys(&[])),
+        ("version", with(&row, |row| row.version = 2)),
+        ("created_by", with(&row, |row| row.created_by = user_id(1))),
+        ("created_at", with(&row, |row| row.created_at = time(2))),
+        ("updated_at", with(&row, |row| row.updated_at = time(2))),
+        ("deleted_at", with(&row, |row| row.deleted_at = Some(time(0)))),
+        ("deleted_at", with(&row, |row| row.deleted_at = None)),
+    ];
+    every_column_counts(&row, changes);
+}
+
+/// Whether a row, whose type is forgotten, takes a MAC.
+type Holds = Box<dyn Fn(&Keyring, RowMac) -> bool>;
+
+/// A row of any table, with its MAC.
+struct Candidate {
+    raw: RawRow,
+    mac: RowMac,
+    holds: Holds,
+}
+
+impl Candidate {
+    fn new<T: Raw + Clone + 'static>(keys: &Keyring, row: T) -> Self {
+        let stored = keys.authenticate(row.clone());
+        let holds = Box::new(move |keys: &Keyring, mac| holds(keys, row.clone(), mac));
+        Self { raw: RawRow::of(&stored), mac: stored.mac(), holds }
+    }
+}
+
+/// 200 rows, 40 of each table.
+fn candidates(keys: &Keyring) -> Vec<Candidate> {
+    let of_table = |at| {
+        [
+            Candidate::new(keys, team(at)),
+            Candidate::new(keys, user(at)),
+            Candidate::new(keys, membership(at)),
+            Candidate::new(keys, api_key(at)),
+            Candidate::new(keys, secret(at)),
+        ]
+    };
+    (0..40).flat_map(of_table).collect()
+}
+
+#[test]
+fn no_row_takes_the_mac_of_another() {
+    let keys = keyring();
+    let rows = candidates(&keys);
+    let (mut swaps, mut taken) = (0, 0);
+    for (at, row) in rows.iter().enumerate() {
+        assert!((row.holds)(&keys, row.mac), "its own MAC");
+        for (_, other) in rows.iter().enumerate().filter(|(other, _)| *other != at) {
+            swaps += 1;
+            taken += usize::from((row.holds)(&keys, other.mac));
+        }
+    }
+    assert_eq!((swaps, taken), (39_800, 0));
+}
+
+#[test]
+fn the_other_library_makes_the_same_macs() {
+    let instance = KnownMaster::new("rows").instance;
+    for row in candidates(&keyring()) {
+        assert_eq!(row.raw.mac(&row_mac_key(), &instance), row.raw.row_mac, "{}", row.raw.table);
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_mac_is_refused() {
+    let keys = keyring();
+    for row in candidates(&keys).iter().step_by(11) {
+        for bit in 0..34 * 8 {
+            let mut mac = *row.mac.as_bytes();
+            mac[bit / 8] ^= 1 << (bit % 8);
+            assert!(!(row.holds)(&keys, RowMac::from_slice(&mac).unwrap()), "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn a_row_is_of_one_instance() {
+    let here = KnownMaster::new("here");
+    let there = KnownMaster { instance: KnownMaster::new("there").instance, key: here.key };
+    let [here, there] = [here, there].map(|one| one.keyring(&[(Purpose::RowMac, 1, row_mac_key())]));
+    for row in candidates(&here) {
+        assert!((row.holds)(&here, row.mac) && !(row.holds)(&there, row.mac), "the key is the same");
+    }
+}
+
+#[test]
+fn a_mac_is_of_the_version_of_the_key_that_it_names() {
+    let old = row_mac_key();
+    let new = seeded_key("the next row_mac key");
+    let both = [(Purpose::RowMac, 1, old), (Purpose::RowMac, 2, new)];
+    let keys = KnownMaster::new("rows").keyring(&both);
+    let before = keyring().authenticate(secret(0)).mac();
+    let after = keys.authenticate(secret(0)).mac();
+    assert_eq!(after.as_bytes()[..2], [0, 2], "the newest key makes new MACs");
+    assert!(holds(&keys, secret(0), before) && holds(&keys, secret(0), after));
+    for (mac, claim) in [(before, 2), (after, 1), (before, 3), (before, 0)] {
+        let mut mac = *mac.as_bytes();
+        mac[1] = claim;
+        assert!(!holds(&keys, secret(0), RowMac::from_slice(&mac).unwrap()), "claims version {claim}");
+    }
+}
+
+/// Whether each of two different rows refuses the other's MAC.
+fn apart<T: Row + Clone>(keys: &Keyring, one: &T, other: &T) -> bool {
+    let (mac, other_mac) = (keys.authenticate(one.clone()).mac(), keys.authenticate(other.clone()).mac());
+    assert!(holds(keys, one.clone(), mac) && holds(keys, other.clone(), other_mac));
+    !holds(keys, other.clone(), mac) && !holds(keys, one.clone(), other_mac)
+}
+
+/// What the values are, joined without lengths and names.
+fn joined(row: &impl Raw) -> Vec<u8> {
+    row.columns().into_iter().filter_map(|(_, value)| value).flatten().collect()
+}
+
+fn careless_mac(row: &impl Raw) -> Vec<u8> {
+    independent::token_hash(&row_mac_key(), 1, &String::from_utf8_lossy(&joined(row)))
+}
+
+#[test]
+fn text_that_moves_to_the_next_column_is_refused() {
+    let keys = keyring();
+    let texts = |name: &str, slug: Option<&str>, names: &[&str]| {
+        with(&secret(0), |row| {
+            row.name = SecretName::parse(name).unwrap();
+            row.service_slug = slug.map(|slug| ServiceSlug::parse(slug).unwrap());
+            row.env_keys = env_keys(names);
+        })
+    };
+    let secrets = [
+        (texts("ab", Some("c"), &["A"]), texts("a", Some("bc"), &["A"])),
+        (texts("a", Some("bC"), &["D"]), texts("a", Some("b"), &["CD"])),
+        (texts("ab", None, &["A"]), texts("a", Some("b"), &["A"])),
+        (texts("a", Some("B"), &[]), texts("a", None, &["B"])),
+        (texts("ab", None, &[]), texts("a", Some("b"), &[])),
+    ];
+    for (one, other) in &secrets {
+        assert!(apart(&keys, one, other));
+        assert_eq!(careless_mac(one), careless_mac(other), "joined columns are the same bytes");
+    }
+    let texts = |name: &str, email: &str| {
+        with(&user(0), |row| {
+            row.name = UserName::parse(name).unwrap();
+            row.email = Some(Email::parse(email).unwrap());
+        })
+    };
+    let (one, other) = (texts("ab", "c@d"), texts("a", "bc@d"));
+    assert!(apart(&keys, &one, &other));
+    assert_eq!(careless_mac(&one), careless_mac(&other));
+}
+
+#[test]
+fn text_that_imitates_a_column_is_refused() {
+    let keys = keyring();
+    let texts = |name: &str, slug: Option<&str>| {
+        with(&secret(0), |row| {
+            row.name = SecretName::parse(name).unwrap();
+            row.service_slug = slug.map(|slug| ServiceSlug::parse(slug).unwrap());
+        })
+    };
+    assert!(apart(&keys, &texts("a", Some("b")), &texts("aservice_slugb", None)), "names without lengths");
+    let with_lengths = "a\u{0}\u{0}\u{0}\u{c}service_slug\u{0}\u{0}\u{0}\u{1}b";
+    assert!(SecretName::parse(with_lengths).is_err(), "and no text holds a length's zeros");
+}
+
+#[test]
+fn a_time_that_moves_to_the_next_column_is_refused() {
+    let keys = keyring();
+    let times = |expires: Option<usize>, revoked: Option<usize>| {
+        with(&api_key(0), |row| (row.expires_at, row.revoked_at) = (expires.map(time), revoked.map(time)))
+    };
+    let (one, other) = (times(Some(5), None), times(None, Some(5)));
+    assert!(apart(&keys, &one, &other), "a revoked key that passes for one that expires");
+    assert_eq!(careless_mac(&one), careless_mac(&other));
+    assert!(apart(&keys, &times(None, None), &times(Some(0), None)));
+    assert!(apart(&keys, &times(None, None), &times(None, Some(0))));
+}
+
+/// A row of columns that no type keeps from being empty or from holding another
+/// column's name.
+#[derive(Clone)]
+struct Free {
+    first: Option<&'static [u8]>,
+    second: Option<&'static [u8]>,
+}
+
+impl Row for Free {
+    const TABLE: &'static str = "free";
+
+    fn fields(&self, fields: &mut Fields) {
+        fields.optional("first", self.first);
+        fields.optional("second", self.second);
+    }
+}
+
+/// The same columns in another table.
+#[derive(Clone)]
+struct Elsewhere(Free);
+
+impl Row for Elsewhere {
+    const TABLE: &'static str = "fre";
+
+    fn fields(&self, fields: &mut Fields) {
+        self.0.fields(fields);
+    }
+}
+
+#[test]
+fn nothing_is_not_empty() {
+    let keys = keyring();
+    let values: [Option<&[u8]>; 8] = [
+        Some(b"secondx"),
+        Some(b"xsecond"),
+        None,
+        Some(b""),
+        Some(b"\0"),
+        Some(b"x"),
+        Some(b"\0\0\0\x06second"),
+        Some(b"\0\0\0\x06second\0\0\0\0"),
+    ];
+    let rows: Vec<_> =
+        values.iter().flat_map(|first| values.map(|second| Free { first: *first, second })).collect();
+    for (at, one) in rows.iter().enumerate() {
+        for other in &rows[at + 1..] {
+            assert!(
+                apart(&keys, one, other),
+                "{:?} {:?} as {:?} {:?}",
+                one.first,
+                one.second,
+                other.first,
+                other.second
+            );
+        }
+    }
+}
+
+#[test]
+fn a_row_is_of_one_table() {
+    let keys = keyring();
+    let row = Free { first: Some(b"x"), second: None };
+    let mac = keys.authenticate(row.clone()).mac();
+    assert!(holds(&keys, row.clone(), mac) && !holds(&keys, Elsewhere(row), mac));
+}
+
+#[test]
+fn the_columns_of_the_page_are_all() {
+    let names = |columns: Columns| columns.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+    let page = include_str!("../../../../docs/reference/sealing.md");
+    let tables = [
+        (Team::TABLE, names(team(0).columns())),
+        (User::TABLE, names(user(0).columns())),
+        (Membership::TABLE, names(membership(0).columns())),
+        (ApiKey::TABLE, names(api_key(0).columns())),
+        (Secret::TABLE, names(secret(0).columns())),
+    ];
+    for (table, columns) in tables {
+        assert!(page.contains(&format!("| `{table}` | {columns} |")), "the page's row of {table}");
+    }
+}

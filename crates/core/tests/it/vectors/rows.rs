@@ -1,0 +1,253 @@
+//! Rows of every table with their MACs: absent and present columns, numbers at
+//! their borders, texts of any width.
+
+use serde_json::{Value, json};
+use strongroom_core::access::Scope;
+use strongroom_core::api_keys::ApiKey;
+use strongroom_core::keyring::{Keyring, Purpose};
+use strongroom_core::rows::{Row, RowMac, Stored};
+use strongroom_core::secrets::Secret;
+use strongroom_core::teams::Team;
+use strongroom_core::text::{Email, KeyName, TeamName, UserName};
+use strongroom_core::tokens::TokenHash;
+use strongroom_core::users::{Membership, User};
+use strongroom_core::{
+    ApiKeyId, EnvKey, Role, Scopes, SecretId, SecretName, ServiceSlug, TeamId, Timestamp, UserId,
+};
+use uuid::Uuid;
+
+use super::{bytes, id, key, number, text, vectors};
+use crate::independent::{self, from_hex, to_hex};
+use crate::raw::Raw;
+use crate::support::{KnownMaster, seeded, seeded_id, seeded_key, seeded_uuid};
+
+fn write_row<T: Raw>(at: usize, row: &T) -> Value {
+    let seed = |what: &str| format!("row {at} of {}/{what}", T::TABLE);
+    let (instance, key) = (seeded_id(&seed("instance")), seeded_key(&seed("key")));
+    let version = [1, 2, 256, u16::MAX][at % 4];
+    let columns = row.columns();
+    let mac = independent::row_mac(&key, version, &instance, T::TABLE, &columns);
+    // A list, not an object: the order is part of what is frozen.
+    let columns: Vec<_> =
+        columns.iter().map(|(name, value)| json!([name, value.as_deref().map(to_hex)])).collect();
+    json!({
+        "table": T::TABLE,
+        "instance": to_hex(&instance),
+        "key": to_hex(&key),
+        "key_version": version,
+        "columns": columns,
+        "row_mac": to_hex(&mac),
+    })
+}
+
+const MOMENTS: [i64; 4] = [0, -1, 1_800_000_000_123, i64::MAX];
+
+fn moment(at: usize) -> Timestamp {
+    Timestamp::from_millis(MOMENTS[at % 4])
+}
+
+/// A text of this many characters, of one to four bytes each.
+fn long_text(length: usize) -> String {
+    "aé…🔑".chars().cycle().take(length).collect()
+}
+
+pub(super) fn write() -> Vec<Value> {
+    (0..12)
+        .flat_map(|at| {
+            [write_team(at), write_user(at), write_membership(at), write_api_key(at), write_secret(at)]
+        })
+        .collect()
+}
+
+fn write_team(at: usize) -> Value {
+    let name = TeamName::parse(long_text(1 + at * 11)).unwrap();
+    let id = TeamId::from_uuid(seeded_uuid(&format!("team {at}")));
+    write_row(at, &Team { id, name, created_at: moment(at) })
+}
+
+fn write_user(at: usize) -> Value {
+    let row = User {
+        id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        name: UserName::parse(long_text(1 + at * 11)).unwrap(),
+        email: at
+            .is_multiple_of(2)
+            .then(|| Email::parse(format!("{}@example.com", "a".repeat(1 + at * 20))).unwrap()),
+        created_at: moment(at),
+        disabled_at: (at % 4 > 1).then(|| moment(at + 1)),
+    };
+    write_row(at, &row)
+}
+
+fn write_membership(at: usize) -> Value {
+    let row = Membership {
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        user_id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        role: Role::ALL[at % 5],
+        created_at: moment(at),
+    };
+    write_row(at, &row)
+}
+
+fn write_api_key(at: usize) -> Value {
+    let row = ApiKey {
+        id: ApiKeyId::from_uuid(seeded_uuid(&format!("key {at}"))),
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        user_id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        name: KeyName::parse(long_text(1 + at * 11)).unwrap(),
+        role: Role::ALL[at % 5],
+        scopes: Scope::ALL.into_iter().skip(at % 3).take(at % 5).collect(),
+        token_hash: TokenHash::from_slice(&seeded(&format!("hash {at}"), 34)).unwrap(),
+        created_at: moment(at),
+        expires_at: at.is_multiple_of(2).then(|| moment(at + 1)),
+        revoked_at: (at % 4 > 1).then(|| moment(at + 2)),
+    };
+    write_row(at, &row)
+}
+
+fn write_secret(at: usize) -> Value {
+    let created_by = UserId::from_uuid(seeded_uuid(&format!("user {at}")));
+    let row = Secret {
+        id: SecretId::from_uuid(seeded_uuid(&format!("secret {at}"))),
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        owner: at.is_multiple_of(2).then_some(created_by),
+        name: SecretName::parse(long_text(1 + at * 11)).unwrap(),
+        service_slug: (at % 4 > 1).then(|| ServiceSlug::parse(long_text(1 + at * 5)).unwrap()),
+        env_keys: (0..at % 5).map(|key| EnvKey::parse(format!("KEY_{key}")).unwrap()).collect(),
+        version: [1, 2, 65_536, u32::MAX][at % 4],
+        created_by,
+        created_at: moment(at),
+        updated_at: moment(at + 1),
+        deleted_at: at.is_multiple_of(3).then(|| moment(at + 2)),
+    };
+    write_row(at, &row)
+}
+
+/// The columns of a row vector.
+struct Columns(Vec<(String, Option<Vec<u8>>)>);
+
+impl Columns {
+    fn read(vector: &Value) -> Self {
+        let pairs = vector["columns"].as_array().unwrap().iter();
+        Self(
+            pairs
+                .map(|pair| (pair[0].as_str().unwrap().to_owned(), pair[1].as_str().map(from_hex)))
+                .collect(),
+        )
+    }
+
+    fn raw(&self) -> Vec<(&str, Option<Vec<u8>>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
+    }
+
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(column, _)| column == name).unwrap().1.as_deref()
+    }
+
+    fn id(&self, name: &str) -> Uuid {
+        Uuid::from_slice(self.get(name).unwrap()).unwrap()
+    }
+
+    fn maybe_text(&self, name: &str) -> Option<&str> {
+        self.get(name).map(|bytes| std::str::from_utf8(bytes).unwrap())
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.maybe_text(name).unwrap()
+    }
+
+    fn maybe_time(&self, name: &str) -> Option<Timestamp> {
+        let millis = self.get(name).map(|bytes| i64::from_be_bytes(bytes.try_into().unwrap()));
+        millis.map(Timestamp::from_millis)
+    }
+
+    fn time(&self, name: &str) -> Timestamp {
+        self.maybe_time(name).unwrap()
+    }
+
+    fn team(&self) -> Team {
+        Team {
+            id: TeamId::from_uuid(self.id("id")),
+            name: TeamName::parse(self.text("name")).unwrap(),
+            created_at: self.time("created_at"),
+        }
+    }
+
+    fn user(&self) -> User {
+        User {
+            id: UserId::from_uuid(self.id("id")),
+            name: UserName::parse(self.text("name")).unwrap(),
+            email: self.maybe_text("email").map(|email| Email::parse(email).unwrap()),
+            created_at: self.time("created_at"),
+            disabled_at: self.maybe_time("disabled_at"),
+        }
+    }
+
+    fn membership(&self) -> Membership {
+        Membership {
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            user_id: UserId::from_uuid(self.id("user_id")),
+            role: Role::from_name(self.text("role")).unwrap(),
+            created_at: self.time("created_at"),
+        }
+    }
+
+    fn api_key(&self) -> ApiKey {
+        ApiKey {
+            id: ApiKeyId::from_uuid(self.id("id")),
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            user_id: UserId::from_uuid(self.id("user_id")),
+            name: KeyName::parse(self.text("name")).unwrap(),
+            role: Role::from_name(self.text("role")).unwrap(),
+            scopes: Scopes::parse(self.text("scopes")).unwrap(),
+            token_hash: TokenHash::from_slice(self.get("token_hash").unwrap()).unwrap(),
+            created_at: self.time("created_at"),
+            expires_at: self.maybe_time("expires_at"),
+            revoked_at: self.maybe_time("revoked_at"),
+        }
+    }
+
+    fn secret(&self) -> Secret {
+        let env_keys = self.text("env_keys").lines().map(|name| EnvKey::parse(name).unwrap()).collect();
+        Secret {
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            id: SecretId::from_uuid(self.id("id")),
+            owner: self.get("owner").map(|id| UserId::from_slice(id).unwrap()),
+            name: SecretName::parse(self.text("name")).unwrap(),
+            service_slug: self.maybe_text("service_slug").map(|slug| ServiceSlug::parse(slug).unwrap()),
+            env_keys,
+            version: self.time("version").as_millis().try_into().unwrap(),
+            created_by: UserId::from_uuid(self.id("created_by")),
+            created_at: self.time("created_at"),
+            updated_at: self.time("updated_at"),
+            deleted_at: self.maybe_time("deleted_at"),
+        }
+    }
+}
+
+/// Whether this MAC holds for the row, and is the one that the row gets again.
+fn same_mac<T: Row + Clone>(ring: &Keyring, row: T, mac: &[u8]) -> bool {
+    let stored = Stored::unproven(row.clone(), RowMac::from_slice(mac).unwrap());
+    ring.verify(stored).is_ok() && ring.authenticate(row).mac().as_bytes() == mac
+}
+
+#[test]
+fn row_macs_hold_as_they_did() {
+    for vector in vectors("rows") {
+        let (table, columns, mac) =
+            (text(&vector, "table"), Columns::read(&vector), bytes(&vector, "row_mac"));
+        let (key, version) = (key(&vector, "key"), number(&vector, "key_version"));
+        let instance = id(&vector, "instance");
+        assert_eq!(independent::row_mac(&key, version, &instance, table, &columns.raw()), mac);
+        let master = KnownMaster { instance, key: seeded_key("any master key") };
+        let ring = master.keyring(&[(Purpose::RowMac, version, key)]);
+        let same = match table {
+            Team::TABLE => same_mac(&ring, columns.team(), &mac),
+            User::TABLE => same_mac(&ring, columns.user(), &mac),
+            Membership::TABLE => same_mac(&ring, columns.membership(), &mac),
+            ApiKey::TABLE => same_mac(&ring, columns.api_key(), &mac),
+            Secret::TABLE => same_mac(&ring, columns.secret(), &mac),
+            _ => panic!("no such table: {table}"),
+        };
+        assert!(same, "{vector}");
+    }
+}
