@@ -113,7 +113,10 @@ mod tests {
             std::fs::write(&path, &whole[..length]).unwrap();
             let message = refused(&path);
             assert!(message.contains("does not hold a whole root key"), "{length}: {message}");
-            assert!(length < PREFIX.len() + 8 || !message.contains(&whole[PREFIX.len()..length]), "{message}");
+            assert!(
+                length < PREFIX.len() + 8 || !message.contains(&whole[PREFIX.len()..length]),
+                "{message}"
+            );
         }
         std::fs::write(&path, whole.replace(':', ":g").as_bytes()).unwrap();
         refused(&path);

@@ -236,7 +236,7 @@ fn remove(directory: &Path) {
 
 #[async_trait]
 impl Store for Database {
-    async fn instance(&self) -> Result<Option<Instance>, StoreError> {
+    async fn instance(&self) -> Result<Option<Stored<Instance>>, StoreError> {
         self.readers.read("instance", instance::select)
     }
 

@@ -219,10 +219,11 @@ impl Thread {
             return Err(lost());
         }
         let committed = if fatal { Err(lost()) } else { self.execute("COMMIT") };
-        if committed.is_err() && self.in_transaction() {
-            if let Err(error) = self.execute("ROLLBACK") {
-                tracing::error!(%error, "store.rollback");
-            }
+        if committed.is_err()
+            && self.in_transaction()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "store.rollback");
         }
         committed.inspect_err(|error| tracing::error!(%error, "store.commit"))
     }
@@ -307,11 +308,11 @@ mod tests {
     /// all are in the queue.
     async fn together(writer: &Writer, work: Vec<Work>) -> Vec<Result<i64, StoreError>> {
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
-        let held = Arc::clone(&gate);
+        let inside = Arc::clone(&gate);
         let hold = writer.write(move |_| {
-            let shut = held.0.lock().unwrap();
+            let shut = inside.0.lock().unwrap();
             let bound = std::time::Duration::from_secs(10);
-            let (open, _) = held.1.wait_timeout_while(shut, bound, |open| !*open).unwrap();
+            let (open, _) = inside.1.wait_timeout_while(shut, bound, |open| !*open).unwrap();
             assert!(*open, "the gate never opened");
             Ok(0)
         });

@@ -1,0 +1,116 @@
+//! Opening a database: what is refused, and with which words.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use strongroom_core::Store;
+use strongroom_store::sqlite::{Database, FILE, LOCK};
+
+fn created() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Database::create(directory.path()).unwrap());
+    directory
+}
+
+fn refusal(opened: Result<Database, strongroom_store::sqlite::OpenError>) -> String {
+    opened.err().expect("refused").to_string()
+}
+
+fn raw(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join(FILE)).unwrap()
+}
+
+#[tokio::test]
+async fn a_new_database_is_private_and_empty() {
+    let directory = tempfile::tempdir().unwrap();
+    let nested = directory.path().join("a/b");
+    let database = Database::create(&nested).unwrap();
+    assert!(database.instance().await.unwrap().is_none());
+    for name in [FILE, "strongroom.db-wal", "strongroom.db-shm", LOCK] {
+        let mode = std::fs::metadata(nested.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{name}");
+    }
+    assert_eq!(std::fs::metadata(&nested).unwrap().permissions().mode() & 0o7777, 0o700);
+    let health = database.health().unwrap();
+    assert_eq!((health.schema, health.problems), (1, vec![]));
+}
+
+#[test]
+fn a_second_server_is_kept_out_and_told_by_whom() {
+    let directory = created();
+    let first = Database::serve(directory.path()).unwrap();
+    let message = refusal(Database::serve(directory.path()));
+    assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");
+    let beside = Database::inspect(directory.path()).unwrap();
+    assert_eq!(beside.health().unwrap().problems, [""; 0]);
+    drop(first);
+    Database::serve(directory.path()).unwrap();
+}
+
+#[test]
+fn a_database_is_never_created_over_or_in_place_of_another() {
+    let directory = created();
+    assert!(refusal(Database::create(directory.path())).contains("exists already"));
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(directory.path().join(format!("{FILE}{suffix}")));
+    }
+    for opened in [
+        Database::create(directory.path()),
+        Database::serve(directory.path()),
+        Database::inspect(directory.path()),
+    ] {
+        let message = refusal(opened);
+        assert!(
+            message.contains("is missing") && message.contains(LOCK) && message.contains("backup"),
+            "{message}"
+        );
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    assert!(refusal(Database::serve(fresh.path())).contains("strongroom init"));
+    std::fs::write(fresh.path().join("root.key"), "x").unwrap();
+    assert!(refusal(Database::serve(fresh.path())).contains("root.key"));
+    assert_eq!(std::fs::read_dir(fresh.path()).unwrap().count(), 1, "nothing was created");
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused() {
+    let directory = created();
+    let path = directory.path().join(FILE);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(refusal(Database::serve(directory.path())).contains("chmod 600"));
+}
+
+#[test]
+fn foreign_later_and_broken_files_are_refused_and_left_alone() {
+    let later = created();
+    raw(later.path()).pragma_update(None, "user_version", 99).unwrap();
+    assert!(refusal(Database::serve(later.path())).contains("schema 99"));
+    let foreign = created();
+    raw(foreign.path()).pragma_update(None, "application_id", 7).unwrap();
+    assert!(refusal(Database::serve(foreign.path())).contains("not a Strongroom database"));
+    let broken = created();
+    std::fs::write(
+        broken.path().join(FILE),
+        b"not a database at all, but long enough to have a header of 100 bytes, which this text has.",
+    )
+    .unwrap();
+    let before = std::fs::read(broken.path().join(FILE)).unwrap();
+    assert!(refusal(Database::serve(broken.path())).contains("can't be opened as a database"));
+    assert_eq!(std::fs::read(broken.path().join(FILE)).unwrap(), before);
+}
+
+#[test]
+fn what_was_just_made_can_be_discarded_and_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    Database::create(directory.path()).unwrap().discard();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    Database::create(directory.path()).unwrap();
+}
+
+#[test]
+fn a_link_in_place_of_the_database_is_refused() {
+    let directory = created();
+    let elsewhere = directory.path().join("elsewhere.db");
+    std::fs::rename(directory.path().join(FILE), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, directory.path().join(FILE)).unwrap();
+    refusal(Database::serve(directory.path()));
+}
