@@ -1,0 +1,40 @@
+//! What every answer gets: no caching of anything, and one log line when it is
+//! the server's fault. Never a header or a body in a log.
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::error::Error;
+use strongroom_net::RequestId;
+
+use crate::error::Cause;
+
+/// Middleware around every operation.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let request_id = request.extensions().get().copied().map(RequestId::uuid).map(tracing::field::display);
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let status = response.status().as_u16();
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
+    if let Some(Cause(cause)) = response.extensions_mut().remove() {
+        let cause = chain(&*cause);
+        tracing::error!(request_id, %method, route, status, cause, "request.failed");
+    } else {
+        tracing::debug!(request_id, %method, route, status, "request.answered");
+    }
+    response
+}
+
+/// An error and what caused it, in one sentence.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

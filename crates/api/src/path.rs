@@ -1,0 +1,44 @@
+//! Ids in paths. A malformed one is a 400 that names the parameter.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use strongroom_core::text::Invalid;
+use strongroom_core::{SecretId, TeamId};
+
+use crate::error::{ApiError, malformed_id};
+
+/// An id that stands in the path under its own parameter's name.
+pub(crate) struct OnPath<T>(pub(crate) T);
+
+/// Which parameter an id has, and how it is read.
+pub(crate) trait PathId: Sized {
+    const PARAMETER: &'static str;
+    fn parse(text: &str) -> Result<Self, Invalid>;
+}
+
+impl PathId for SecretId {
+    const PARAMETER: &'static str = "id";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for TeamId {
+    const PARAMETER: &'static str = "teamId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl<T: PathId, S: Send + Sync> FromRequestParts<S> for OnPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let malformed = |invalid| malformed_id(T::PARAMETER, invalid);
+        // Fails on percent-encoding that is no UTF-8, which no id is.
+        let parameters = RawPathParams::from_request_parts(parts, state).await;
+        let parameters = parameters.map_err(|_| malformed(Invalid::new("is not UTF-8")))?;
+        let found = parameters.iter().find(|(name, _)| *name == T::PARAMETER);
+        T::parse(found.map_or("", |(_, text)| text)).map(Self).map_err(malformed)
+    }
+}

@@ -1,0 +1,45 @@
+//! The description of the API: committed, fresh, and without an operation that
+//! the access table doesn't know.
+
+use strongroom_core::Action;
+
+use crate::support::TestApp;
+
+const COMMITTED: &str = include_str!("../../../../docs/reference/openapi.json");
+
+#[test]
+fn the_committed_description_is_fresh() {
+    assert!(
+        COMMITTED == strongroom_api::document(),
+        "docs/reference/openapi.json is stale; run: cargo run -- openapi > docs/reference/openapi.json"
+    );
+}
+
+#[tokio::test]
+async fn it_is_served_as_it_is_committed() {
+    let app = TestApp::new().await;
+    let answer = app.anonymous().get("/openapi.json").await;
+    assert!(answer.status == 200 && answer.body == COMMITTED);
+}
+
+/// Operations that anybody may call.
+const OPEN: [&str; 2] = ["health", "readiness"];
+
+#[test]
+fn every_operation_has_a_row_in_the_access_table_and_every_row_an_operation() {
+    let description: serde_json::Value = serde_json::from_str(strongroom_api::document()).unwrap();
+    let methods = description["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values());
+    let mut named: Vec<_> = methods.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    named.retain(|name| !OPEN.contains(name));
+    for name in &named {
+        let action = Action::ALL.into_iter().find(|action| action.operation() == name.trim_end_matches("V1"));
+        assert!(action.is_some(), "{name} has no row in the access table (core/access.rs)");
+    }
+    for action in Action::ALL {
+        assert!(named.contains(&action.operation()), "no operation does {action:?}");
+    }
+}

@@ -1,0 +1,159 @@
+//! A database writer without keys: whatever they change or swap is refused,
+//! recorded and counted.
+
+use serde_json::json;
+use strongroom_core::{Role, Scopes};
+
+use crate::support::TestApp;
+
+/// Events that say so.
+fn recorded(app: &TestApp) -> i64 {
+    let count = "SELECT count(*) FROM events WHERE kind = 'integrity.violation'";
+    app.database().query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+async fn refuses_reads(app: &TestApp, caller: &crate::support::Caller, id: &str, what: &str) {
+    let before = (recorded(app), app.app.integrity_violations());
+    for path in [format!("/v2/credentials/{id}"), "/v1/credentials".to_owned()] {
+        let answer = caller.get(&path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (500, "integrity_violation"),
+            "{what}: {path}"
+        );
+    }
+    assert_eq!((recorded(app), app.app.integrity_violations()), (before.0 + 2, before.1 + 2), "{what}");
+    let findings = app.app.verify(|| ()).await.unwrap().findings;
+    assert!(!findings.is_empty(), "{what}: verify sees it too");
+}
+
+#[tokio::test]
+async fn every_changed_column_of_a_secret_is_refused() {
+    let app = TestApp::new().await;
+    let secret = app.owner().create("s", true).await;
+    let id = secret["id"].as_str().unwrap();
+    let changes = [
+        format!("owner = x'{}'", app.owner_id.uuid().simple()),
+        "name = 'other'".into(),
+        "name = ''".into(),
+        "service_slug = 'other'".into(),
+        "env_keys = 'KEY' || char(10) || 'MORE'".into(),
+        "env_keys = 'not a key'".into(),
+        "version = 2".into(),
+        "created_by = zeroblob(16)".into(),
+        "created_by = zeroblob(15)".into(),
+        "created_at = created_at + 1".into(),
+        "updated_at = updated_at + 1".into(),
+        "row_mac = zeroblob(34)".into(),
+        "row_mac = zeroblob(33)".into(),
+    ];
+    let database = app.database();
+    database.execute_batch("CREATE TABLE kept AS SELECT * FROM secrets").unwrap();
+    for change in changes {
+        assert_eq!(database.execute(&format!("UPDATE secrets SET {change}"), []), Ok(1));
+        refuses_reads(&app, &app.owner(), id, &change).await;
+        database.execute_batch("DELETE FROM secrets; INSERT INTO secrets SELECT * FROM kept").unwrap();
+        assert_eq!(app.owner().get(&format!("/v2/credentials/{id}")).await.json(), secret, "the control");
+    }
+}
+
+#[tokio::test]
+async fn rows_and_blobs_of_two_secrets_cannot_be_swapped() {
+    let app = TestApp::new().await;
+    let ids: Vec<String> = [app.owner().create("a", true).await, app.owner().create("b", true).await]
+        .iter()
+        .map(|secret| secret["id"].as_str().unwrap().replace('-', ""))
+        .collect();
+    let database = app.database();
+    let swap = |table: &str, key: &str, column: &str| {
+        let read = |id: &str| -> rusqlite::types::Value {
+            let select = format!("SELECT {column} FROM {table} WHERE {key} = x'{id}'");
+            database.query_row(&select, [], |row| row.get(0)).unwrap()
+        };
+        for (id, value) in [(&ids[0], read(&ids[1])), (&ids[1], read(&ids[0]))] {
+            let update = format!("UPDATE {table} SET {column} = ? WHERE {key} = x'{id}'");
+            assert_eq!(database.execute(&update, [value]), Ok(1));
+        }
+    };
+    assert_eq!(app.app.verify(|| ()).await.unwrap().findings, [], "the control");
+    for (table, key, column) in
+        [("versions", "secret_id", "sealed"), ("secrets", "id", "row_mac"), ("secrets", "id", "name")]
+    {
+        swap(table, key, column);
+        assert_eq!(app.app.verify(|| ()).await.unwrap().findings.len(), 2, "{table}.{column}");
+        swap(table, key, column);
+        assert_eq!(app.app.verify(|| ()).await.unwrap().findings, [], "{table}.{column}, and back");
+    }
+}
+
+#[tokio::test]
+async fn every_bit_of_a_stored_blob_counts() {
+    let app = TestApp::new().await;
+    app.owner().create("a", true).await;
+    let database = app.database();
+    let sealed: Vec<u8> = database.query_row("SELECT sealed FROM versions", [], |row| row.get(0)).unwrap();
+    // All bits of the header and the ends of each part; the core's own tests flip every bit of many blobs.
+    for byte in [0, 1, 2, 17, 18, 49, 50, 81, 82, sealed.len() - 17, sealed.len() - 1] {
+        let mut flipped = sealed.clone();
+        flipped[byte] ^= 1 << (byte % 8);
+        database.execute("UPDATE versions SET sealed = ?", [&flipped]).unwrap();
+        let findings = app.app.verify(|| ()).await.unwrap().findings;
+        assert_eq!(findings.len(), 1, "byte {byte}");
+    }
+    database.execute("UPDATE versions SET sealed = ?", [&sealed]).unwrap();
+    assert_eq!(app.app.verify(|| ()).await.unwrap().findings, [], "the control");
+}
+
+#[tokio::test]
+async fn a_key_cannot_be_raised_moved_or_given_anothers_hash() {
+    let app = TestApp::new().await;
+    let member = app.user(app.team_id, Role::Member, Scopes::default());
+    let id = strongroom_core::tokens::Token::parse(
+        strongroom_core::tokens::TokenKind::ApiKey,
+        member.token.as_ref().unwrap(),
+    )
+    .unwrap()
+    .id();
+    let owner = app.owner_id.uuid().simple().to_string();
+    let changes = [
+        ("api_keys", "scopes = 'secrets:read secrets:write'".to_owned()),
+        ("api_keys", "scopes = 'everything'".to_owned()),
+        ("api_keys", "expires_at = 9999999999999".to_owned()),
+        ("api_keys", format!("user_id = x'{owner}'")),
+        ("memberships", "role = 'administrator'".to_owned()),
+        ("memberships", "role = 'god'".to_owned()),
+        ("users", "disabled_at = NULL, name = 'other'".to_owned()),
+    ];
+    let database = app.database();
+    for (table, change) in changes {
+        let kept = format!("CREATE TABLE kept AS SELECT * FROM {table}");
+        database.execute_batch(&kept).unwrap();
+        let condition = match table {
+            "api_keys" => format!("id = x'{}'", id.simple()),
+            "users" => format!("id <> x'{owner}'"),
+            _ => format!("user_id <> x'{owner}'"),
+        };
+        assert_eq!(database.execute(&format!("UPDATE {table} SET {change} WHERE {condition}"), []), Ok(1));
+        app.clock.advance(800);
+        let before = recorded(&app);
+        let answer = member.get("/v1/credentials").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (500, "integrity_violation"),
+            "{change}"
+        );
+        assert_eq!(recorded(&app), before + 1, "{change}");
+        let restore = format!(
+            "PRAGMA foreign_keys = off; DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept"
+        );
+        database.execute_batch(&restore).unwrap();
+        app.clock.advance(800);
+        assert_eq!(member.get("/v1/credentials").await.code(), "insufficient_scope", "the control");
+    }
+    // With the owner's hash in its row, the owner's token still doesn't become the member's key.
+    let steal = "UPDATE api_keys SET token_hash = (SELECT token_hash FROM api_keys WHERE user_id = ?1) WHERE user_id <> ?1";
+    database.execute(steal, [app.owner_id.as_bytes()]).unwrap();
+    app.clock.advance(800);
+    assert_eq!(member.get("/v1/credentials").await.status, 401);
+    assert_eq!(app.owner().get("/v1/credentials").await.json(), json!([]));
+}
