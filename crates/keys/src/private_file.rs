@@ -52,9 +52,14 @@ pub enum PrivateFileError {
 pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<(), PrivateFileError> {
     let failed = |source| PrivateFileError::Io { path: path.to_owned(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|directory| directory.sync_all()).map_err(failed)
+    let written =
+        file.write_all(contents).and_then(|()| file.sync_all()).and_then(|()| File::open(parent)?.sync_all());
+    written.map_err(|source| {
+        // Half a key helps nobody, and would stand in the way of the next try.
+        let _ = std::fs::remove_file(path);
+        failed(source)
+    })
 }
 
 /// Reads a file that only its owner may read. The checks are made on what was

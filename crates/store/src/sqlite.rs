@@ -40,6 +40,9 @@ pub const FILE: &str = "strongroom.db";
 /// server ends, so that a database that vanished is missed.
 pub const LOCK: &str = "strongroom.lock";
 
+/// Every file that a database may have in the data directory.
+pub const FILES: [&str; 4] = [FILE, "strongroom.db-wal", "strongroom.db-shm", LOCK];
+
 /// Why a database could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -59,6 +62,9 @@ pub enum OpenError {
         /// What says that there was one.
         trace: PathBuf,
     },
+    /// The file is there, with nothing in it.
+    #[error("{0} is empty; restore it from a backup")]
+    Empty(PathBuf),
     /// Another server has it.
     #[error("another strongroom server{} uses {directory}; stop it first, or give this one a data directory of its own", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     Locked {
@@ -214,11 +220,15 @@ impl Database {
 /// Finds the database, or says what its absence means.
 fn present(directory: &Path) -> Result<(), OpenError> {
     let path = directory.join(FILE);
-    if path.exists() {
-        return Ok(());
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.len() == 0 => Err(OpenError::Empty(path)),
+        Ok(_) => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            refuse_traces(directory)?;
+            Err(OpenError::NoInstance(path))
+        }
+        Err(source) => Err(OpenError::Io { path, source }),
     }
-    refuse_traces(directory)?;
-    Err(OpenError::NoInstance(path))
 }
 
 /// A root key or a lock beside no database: it isn't new here, it is lost.
@@ -228,7 +238,7 @@ fn refuse_traces(directory: &Path) -> Result<(), OpenError> {
 }
 
 fn remove(directory: &Path) {
-    for name in [FILE, "strongroom.db-wal", "strongroom.db-shm", LOCK] {
+    for name in FILES {
         // What isn't there needs no removal, and there is nothing to do about the rest.
         let _ = fs::remove_file(directory.join(name));
     }

@@ -41,7 +41,7 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenEr
             transaction.execute_batch(migration)?;
             transaction.pragma_update(None, "user_version", number)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
-            tracing::info!(number, "store.migrated");
+            tracing::debug!(number, "store.migrated");
         }
         transaction.commit()
     };

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use strongroom_core::Store;
-use strongroom_store::sqlite::{Database, FILE, LOCK};
+use strongroom_store::sqlite::{Database, FILE, FILES, LOCK};
 
 fn created() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -25,7 +25,7 @@ async fn a_new_database_is_private_and_empty() {
     let nested = directory.path().join("a/b");
     let database = Database::create(&nested).unwrap();
     assert!(database.instance().await.unwrap().is_none());
-    for name in [FILE, "strongroom.db-wal", "strongroom.db-shm", LOCK] {
+    for name in FILES {
         let mode = std::fs::metadata(nested.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600, "{name}");
     }
@@ -87,6 +87,12 @@ fn foreign_later_and_broken_files_are_refused_and_left_alone() {
     let foreign = created();
     raw(foreign.path()).pragma_update(None, "application_id", 7).unwrap();
     assert!(refusal(Database::serve(foreign.path())).contains("not a Strongroom database"));
+    let empty = created();
+    std::fs::write(empty.path().join(FILE), "").unwrap();
+    for opened in [Database::serve(empty.path()), Database::inspect(empty.path())] {
+        assert!(refusal(opened).contains("is empty"));
+    }
+    assert_eq!(std::fs::metadata(empty.path().join(FILE)).unwrap().len(), 0);
     let broken = created();
     std::fs::write(
         broken.path().join(FILE),
