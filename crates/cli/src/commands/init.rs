@@ -1,0 +1,75 @@
+//! `strongroom init`: makes an instance, and shows its API key once.
+
+use crate::cli::Init;
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+use crate::instance::{self, Blueprint, Fresh, Keepsake};
+use crate::output;
+
+pub(super) fn run(args: &Init) -> Result<(), Failure> {
+    let data_dir = DataDir::new(&args.place.data_dir);
+    let person = output::seen_by_a_person() && !args.json;
+    let keepsake = Keepsake::choose(&args.founding, &data_dir, person)?.ok_or_else(nowhere_to_keep)?;
+    let fresh = super::block_on(async {
+        Blueprint::draw(&args.founding, &args.keeper, &data_dir, keepsake).await?.build().await
+    })?;
+    let report = if args.json { json(&fresh) } else { text(args, &fresh, &data_dir) };
+    output::line(&report).map_err(|error| {
+        Failure::because("the new API key could not be shown, so nothing was kept", &error)
+            .hint("run the command again, with standard output open")
+    })?;
+    drop(fresh.keep());
+    Ok(())
+}
+
+fn nowhere_to_keep() -> Failure {
+    Failure::new(
+        "there is no place for the recovery key: no --recovery-key-file, and no terminal to show it on",
+    )
+    .hint("add --recovery-key-file FILE with a new file outside the data directory; nothing was created")
+}
+
+/// The whole answer for a program. The recovery key is never in it.
+fn json(fresh: &Fresh) -> String {
+    serde_json::json!({
+        "team_id": fresh.created.team_id.to_string(),
+        "user_id": fresh.created.user_id.to_string(),
+        "api_key": fresh.created.api_key.reveal(),
+        "recovery_recipient": instance::recipient(&fresh.identity),
+    })
+    .to_string()
+}
+
+fn text(args: &Init, fresh: &Fresh, data_dir: &DataDir) -> String {
+    let recovery = match &args.founding.recovery_key_file {
+        Some(path) => format!("Recovery key written to {}; keep it away from this machine.", path.display()),
+        None => format!(
+            "Recovery key, shown only now. Keep it away from this machine; with a backup it opens\neverything, also when the root key is lost:\n\n  {}",
+            fresh.identity.reveal()
+        ),
+    };
+    format!(
+        "\
+Made an instance in {directory}
+
+  Team     {team} ({team_id})
+  Owner    {email} ({user_id})
+
+API key of the owner, shown only now:
+
+  {key}
+
+{recovery}
+
+Serve it:
+
+  strongroom serve --data-dir {given}",
+        directory = data_dir.absolute().display(),
+        team = args.founding.team,
+        team_id = fresh.created.team_id,
+        email = args.founding.email.as_str(),
+        user_id = fresh.created.user_id,
+        key = fresh.created.api_key.reveal(),
+        given = data_dir.path().display(),
+    )
+}

@@ -1,0 +1,147 @@
+//! `strongroom serve`: takes connections until it is told to stop, or until
+//! the store can't vouch for what it writes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use strongroom_core::mint::Mint;
+use strongroom_core::{App, Clock, OsRandom};
+use strongroom_net::{Front, Limits, RequestId};
+use strongroom_store::sqlite::Database;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::{Listening, Serve};
+use crate::clock::SystemClock;
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+use crate::{instance, logs, output};
+
+pub(super) fn run(args: &Serve) -> Result<(), Failure> {
+    logs::start(&args.logging);
+    allowed(&args.listening)?;
+    let data_dir = DataDir::new(&args.place.data_dir);
+    block_on(&args.listening, async {
+        let database = Database::serve(data_dir.path())?;
+        let app = instance::open(database, &args.keeper, &data_dir).await?;
+        let open = Open::bind(&args.listening).await?;
+        // A reader that only wanted to start the server may be gone.
+        let _unread = output::line(&format!("listening on http://{}", open.address));
+        open.serve(app, args.listening.limits()).await
+    })
+}
+
+/// Refuses to send values in the clear over a network.
+///
+/// # Errors
+/// When the address isn't this machine's own and nobody insisted.
+pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
+    if listening.listen.ip().is_loopback() || listening.insecure_http {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} can be reached from other machines, and without TLS whoever sees the traffic sees every value in it",
+        listening.listen
+    ))
+    .hint("listen on 127.0.0.1 behind a proxy that does TLS; or, on a network that you trust wholly, add --insecure-http"))
+}
+
+/// Runs a server on as many threads as were asked for.
+pub(super) fn block_on(
+    listening: &Listening,
+    server: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = listening.workers {
+        runtime.worker_threads(workers.into());
+    }
+    runtime.enable_all().build()?.block_on(server)
+}
+
+/// A bound address, and ears for the signals that end a server. Connections
+/// queue from here on, and a signal is heeded.
+pub(super) struct Open {
+    listener: TcpListener,
+    signals: Signals,
+    /// Where it listens; the port is a real one.
+    pub(super) address: SocketAddr,
+}
+
+impl Open {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) async fn bind(listening: &Listening) -> Result<Self, Failure> {
+        let wanted = listening.listen;
+        let listener = TcpListener::bind(wanted).await.map_err(|error| {
+            Failure::because(format!("can't listen on {wanted}"), &error)
+                .hint("stop what uses it, or choose another with --listen; port 0 takes a free one")
+        })?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, signals: Signals::install()?, address })
+    }
+
+    /// Serves until a signal or the store ends it.
+    ///
+    /// # Errors
+    /// When the store stopped, so that whoever watches the process starts it anew.
+    pub(super) async fn serve(mut self, app: App, limits: Limits) -> Result<(), Failure> {
+        warn_of_unlocked_keys(&app);
+        let app = Arc::new(app);
+        let mut end = End::Asked;
+        let told = async {
+            end = tokio::select! {
+                () = self.signals.any() => End::Asked,
+                () = app.store().stopped() => End::StoreStopped,
+            };
+        };
+        let router = strongroom_api::router(Arc::clone(&app));
+        Front::new(limits, request_ids()).serve(self.listener, router, told).await;
+        match end {
+            End::Asked => Ok(()),
+            End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(
+                "look at the disk and the log, then start the server again; what was acknowledged is kept",
+            )),
+        }
+    }
+}
+
+/// Why a server ended.
+enum End {
+    Asked,
+    StoreStopped,
+}
+
+fn warn_of_unlocked_keys(app: &App) {
+    if !app.keys_locked() {
+        tracing::warn!(
+            "keys.unlocked: the system did not lock the keys in memory, so they could be swapped to disk; raise the limit (ulimit -l, LimitMEMLOCK=) or turn swap off"
+        );
+    }
+}
+
+/// Names each request; ids rise with time.
+fn request_ids() -> impl Fn() -> RequestId + Send + Sync + 'static {
+    let mint = Mint::default();
+    move || RequestId::new(mint.uuid(SystemClock.now(), &OsRandom))
+}
+
+/// What tells the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn any(&mut self) {
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "serve.stopping");
+    }
+}

@@ -1,0 +1,186 @@
+//! Making an instance and opening one: what `init`, `dev`, `serve` and
+//! `doctor` share. A creation that fails leaves nothing behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use strongroom_core::app::{
+    App, Created, Founding as CoreFounding, OpenError, Recovery, World, create_instance,
+};
+use strongroom_core::instance::Instance;
+use strongroom_core::rows::Stored;
+use strongroom_core::{OsRandom, Store};
+use strongroom_keys::recovery::Identity;
+use strongroom_store::sqlite::Database;
+
+use crate::cli::{Founding, Keeper};
+use crate::clock::SystemClock;
+use crate::data_dir::{DataDir, Traces};
+use crate::failure::Failure;
+use crate::root_key::{self, Plan};
+
+/// Where a new recovery key goes.
+pub(crate) enum Keepsake {
+    /// Into a new file.
+    File(PathBuf),
+    /// To the person at the terminal.
+    Terminal,
+    /// To nobody: it is forgotten. For trying things out only.
+    Nobody,
+}
+
+impl Keepsake {
+    /// Where the command line wants it, if that is possible.
+    pub(crate) fn choose(
+        founding: &Founding,
+        data_dir: &DataDir,
+        person: bool,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(path) = founding.recovery_key_file.clone() else {
+            return Ok(person.then_some(Self::Terminal));
+        };
+        if data_dir.contains(&path) {
+            return Err(Failure::new(
+                "the recovery key can't lie in the data directory: whoever copies that would have both",
+            )
+            .hint(
+                "name a file on another disk with --recovery-key-file, and keep it away from this machine",
+            ));
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(Failure::new(format!("{} exists already", path.display()))
+                .hint("name a new file with --recovery-key-file"));
+        }
+        Ok(Some(Self::File(path)))
+    }
+}
+
+/// An instance that was just made. Unless it is kept, it is removed again.
+pub(crate) struct Fresh {
+    /// The instance, open.
+    pub(crate) app: App,
+    /// Its first ids and key.
+    pub(crate) created: Created,
+    /// Its recovery key.
+    pub(crate) identity: Identity,
+    traces: Traces,
+}
+
+impl Fresh {
+    /// The instance stays: its owner has seen its key.
+    pub(crate) fn keep(self) -> App {
+        self.traces.keep();
+        self.app
+    }
+}
+
+/// A new instance, planned; see [`Blueprint::draw`].
+pub(crate) struct Blueprint<'a> {
+    founding: &'a Founding,
+    data_dir: &'a DataDir,
+    root: Plan,
+    keepsake: Keepsake,
+}
+
+impl<'a> Blueprint<'a> {
+    /// Checks and asks for everything that a new instance needs, before any of
+    /// it is made.
+    ///
+    /// # Errors
+    /// When something is in the way.
+    pub(crate) async fn draw(
+        founding: &'a Founding,
+        keeper: &Keeper,
+        data_dir: &'a DataDir,
+        keepsake: Keepsake,
+    ) -> Result<Self, Failure> {
+        data_dir.check()?;
+        vacant(data_dir).await?;
+        let root = Plan::new(founding.root_key, keeper, data_dir)?;
+        Ok(Self { founding, data_dir, root, keepsake })
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the system refuses; then nothing of it is left.
+    pub(crate) async fn build(self) -> Result<Fresh, Failure> {
+        let mut traces = Traces::default();
+        traces.make_directory(self.data_dir.path())?;
+        self.data_dir.store_files().into_iter().for_each(|file| traces.expect(file));
+        // The database first: its lock keeps a second creation out. It holds no
+        // instance before the keys are safe on the disk.
+        let store: Arc<dyn Store> = Arc::new(Database::create(self.data_dir.path())?);
+        let (root, root_parameters) = self.root.create(&mut traces)?;
+        let identity = Identity::generate();
+        if let Keepsake::File(path) = &self.keepsake {
+            traces.expect(path.clone());
+            identity.write(path)?;
+        }
+        let founding = CoreFounding {
+            team: self.founding.team.clone(),
+            email: self.founding.email.clone(),
+            root: &root,
+            root_parameters,
+            recovery: identity.recipient(),
+        };
+        let created = create_instance(Arc::clone(&store), founding, &world()).await?;
+        let app = App::open(store, &root, world()).await?;
+        Ok(Fresh { app, created, identity, traces })
+    }
+}
+
+/// Opens the instance in a database with the root key that it names.
+///
+/// # Errors
+/// When the database holds none, or the key isn't the right one.
+pub(crate) async fn open(database: Database, keeper: &Keeper, data_dir: &DataDir) -> Result<App, Failure> {
+    let store: Arc<dyn Store> = Arc::new(database);
+    let stored = store.instance().await?.ok_or_else(|| interrupted(data_dir))?;
+    // Unproven so far: no more than a hint at which key proves it.
+    let instance = stored.row();
+    let root = root_key::open(instance, keeper, data_dir)?;
+    App::open(store, &root, world()).await.map_err(|error| match error {
+        OpenError::WrongRootKey { .. } => {
+            Failure::from(error).hint(root_key::remedy_for_wrong(&instance.root_provider, keeper, data_dir))
+        }
+        other => Failure::from(other),
+    })
+}
+
+/// Refuses a directory in which there is a database.
+async fn vacant(data_dir: &DataDir) -> Result<(), Failure> {
+    let Ok(metadata) = data_dir.database().symlink_metadata() else { return Ok(()) };
+    let path = data_dir.path().display();
+    match inspected(data_dir).await {
+        Ok(None) => Err(interrupted(data_dir)),
+        Err(_) if metadata.len() == 0 => Err(interrupted(data_dir)),
+        Ok(Some(_)) => Err(Failure::new(format!("there is an instance in {path} already"))
+            .hint(format!("serve it with: strongroom serve --data-dir {path}; or choose another directory"))),
+        Err(failure) => {
+            Err(Failure::new(format!("there is a database in {path} already: {}", failure.message()))
+                .hint("choose another directory"))
+        }
+    }
+}
+
+async fn inspected(data_dir: &DataDir) -> Result<Option<Stored<Instance>>, Failure> {
+    Ok(Database::inspect(data_dir.path())?.instance().await?)
+}
+
+fn interrupted(data_dir: &DataDir) -> Failure {
+    Failure::new(format!("{} holds no instance: its creation was interrupted", data_dir.database().display()))
+        .hint(format!(
+            "if there never was one, delete strongroom.db*, strongroom.lock and root.key in {} and create it again; if there was, restore a backup",
+            data_dir.path().display()
+        ))
+}
+
+/// The real time and chance.
+fn world() -> World {
+    World { clock: Arc::new(SystemClock), random: Arc::new(OsRandom) }
+}
+
+/// The public name of an instance's recovery key.
+pub(crate) fn recipient(identity: &Identity) -> String {
+    identity.recipient().recipient()
+}

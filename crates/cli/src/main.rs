@@ -1,0 +1,35 @@
+//! The `strongroom` binary: reads the command line and the configuration,
+//! wires the other crates together, and speaks to the person at the terminal.
+//! It decides nothing about who may do what.
+
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod data_dir;
+mod failure;
+mod harden;
+mod instance;
+mod logs;
+mod output;
+mod reference;
+mod root_key;
+
+use std::alloc::System;
+use std::process::ExitCode;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every block that is freed, so that no value outlives its use.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+fn main() -> ExitCode {
+    if let Err(failure) = harden::process() {
+        return failure.report();
+    }
+    match config::read(std::env::args_os().collect()) {
+        Ok(cli) => commands::run(cli.command),
+        Err(config::Refused::Usage(error)) => error.exit(),
+        Err(config::Refused::File(failure)) => failure.report(),
+    }
+}

@@ -1,0 +1,273 @@
+//! The reference pages of the command line and the configuration, made from
+//! the command line itself. They are kept in the repository; a test fails when
+//! they are stale.
+
+use clap::builder::StyledStr;
+use clap::{Arg, Command, CommandFactory};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::cli::Cli;
+use crate::config::{self, FILE_NAME, Kind};
+use crate::failure::Failure;
+
+/// What brings the pages up to date, from the root of the repository.
+const REFRESH: &str = "cargo run -p strongroom-cli -- reference docs/reference";
+
+/// Writes both pages into a folder.
+///
+/// # Errors
+/// When they can't be written.
+pub(crate) fn write(folder: &Path) -> Result<(), Failure> {
+    for (name, page) in pages() {
+        let path = folder.join(name);
+        fs::write(&path, page)
+            .map_err(|error| Failure::because(format!("{} can't be written", path.display()), &error))?;
+    }
+    Ok(())
+}
+
+fn pages() -> [(&'static str, String); 2] {
+    let mut command = Cli::command();
+    command.build();
+    [("cli.md", command_line(&command)), ("configuration.md", configuration(&command))]
+}
+
+fn command_line(root: &Command) -> String {
+    let mut page =
+        format!("# Command line\n\n<!-- Made by `{REFRESH}`; edit crates/cli/src/cli.rs instead. -->\n\n");
+    page += &one_line(root.get_about());
+    page += "\n\nEvery option of a command can also be set by a variable or in a file: see [configuration](configuration.md).\n";
+    page += "Errors go to standard error as `error: what happened`, with a line `hint: what to do next`.\n\n";
+    page += "| exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | failed |\n| 2 | the command line was wrong |\n";
+    for command in
+        root.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+    {
+        page += &section(command);
+    }
+    page
+}
+
+fn section(command: &Command) -> String {
+    let mut text = format!("\n## strongroom {}\n\n{}\n", command.get_name(), one_line(command.get_about()));
+    let usage = command.clone().render_usage().to_string();
+    let _infallible = write!(text, "\n```text\n{}\n```\n\n", usage.trim_start_matches("Usage: "));
+    for arg in command.get_arguments().filter(|arg| arg.get_id() != "help") {
+        let _infallible = writeln!(text, "- {}: {}{}", spelling(arg), words(arg), footnotes(arg));
+    }
+    if let Some(after) = command.get_after_help() {
+        text += &examples(&after.to_string());
+    }
+    text
+}
+
+/// The example block and the sentences after it.
+fn examples(after: &str) -> String {
+    let (commands, rest): (Vec<_>, Vec<_>) = after
+        .lines()
+        .filter(|line| !line.ends_with("xample:") && !line.ends_with("xamples:"))
+        .partition(|line| line.starts_with("  "));
+    let commands: Vec<_> = commands.into_iter().map(str::trim_start).collect();
+    let rest = rest.join("\n");
+    let rest = rest.trim();
+    let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}\n") };
+    format!("\n```sh\n{}\n```\n{rest}", commands.join("\n"))
+}
+
+fn spelling(arg: &Arg) -> String {
+    let value = value_name(arg);
+    match arg.get_long() {
+        None => format!("`<{value}>`"),
+        Some(long) if Kind::of(arg.get_value_parser()) == Kind::Switch => format!("`--{long}`"),
+        Some(long) => format!("`--{long} <{value}>`"),
+    }
+}
+
+fn value_name(arg: &Arg) -> String {
+    let name = arg.get_value_names().and_then(<[_]>::first).map(ToString::to_string);
+    name.unwrap_or_else(|| arg.get_id().to_string().to_uppercase())
+}
+
+/// The option's help as one paragraph, its choices, its default.
+fn words(arg: &Arg) -> String {
+    let help = one_line(arg.get_help());
+    let choices: Vec<_> = choices(arg).iter().map(|choice| format!("`{choice}`")).collect();
+    let choices = if choices.is_empty() { String::new() } else { format!(" One of {}.", choices.join(", ")) };
+    format!("{help}{choices}")
+}
+
+fn choices(arg: &Arg) -> Vec<String> {
+    if Kind::of(arg.get_value_parser()) == Kind::Switch {
+        return Vec::new();
+    }
+    arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect()
+}
+
+fn footnotes(arg: &Arg) -> String {
+    let default = default(arg).map(|default| format!(" Default `{default}`.")).unwrap_or_default();
+    let variable = variable(arg).map(|name| format!(" Variable `{name}`.")).unwrap_or_default();
+    format!("{default}{variable}")
+}
+
+fn default(arg: &Arg) -> Option<String> {
+    let takes_value = arg.get_action().takes_values();
+    arg.get_default_values().first().filter(|_| takes_value).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn variable(arg: &Arg) -> Option<String> {
+    arg.get_env().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// Where a default is made of words, the help says them as clap says the
+/// others: `[default: words]`. Here they become a sentence.
+fn one_line(text: Option<&StyledStr>) -> String {
+    match split_default(text) {
+        (help, Some(default)) => format!("{help}. Default: {default}."),
+        (help, None) if help.ends_with('.') => help,
+        (help, None) => format!("{help}."),
+    }
+}
+
+fn default_in_words(arg: &Arg) -> String {
+    split_default(arg.get_help()).1.unwrap_or_default()
+}
+
+fn split_default(text: Option<&StyledStr>) -> (String, Option<String>) {
+    let text = text.map(ToString::to_string).unwrap_or_default();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.strip_suffix(']').and_then(|text| text.split_once(" [default: ")) {
+        Some((help, default)) => (help.to_owned(), Some(default.to_owned())),
+        None => (text, None),
+    }
+}
+
+fn configuration(root: &Command) -> String {
+    let knobs = config::knobs(root);
+    let mut page =
+        format!("# Configuration\n\n<!-- Made by `{REFRESH}`; edit crates/cli/src/cli.rs instead. -->\n");
+    page += INTRODUCTION;
+    page += "\n| key in the file | variable | commands | default |\n|---|---|---|---|\n";
+    for (key, arg) in &knobs {
+        let default = default(arg).map_or_else(|| default_in_words(arg), |default| format!("`{default}`"));
+        let users: Vec<_> = users(root, key).map(|name| format!("`{name}`")).collect();
+        let variable = variable(arg).unwrap_or_default();
+        let _infallible = writeln!(page, "| `{key}` | `{variable}` | {} | {default} |", users.join(" "));
+    }
+    let _infallible = write!(
+        page,
+        "\n## A sample {FILE_NAME}\n\nEvery key, with its default; what has none is shown with an example.\n\n```toml\n{}```\n",
+        sample(root)
+    );
+    page
+}
+
+const INTRODUCTION: &str = "
+Everything that can be set can be set in three ways, and is called the same in each: the option
+`--data-dir`, the variable `STRONGROOM_DATA_DIR`, the key `data_dir` in a file. The command line wins over
+a variable, a variable over the file, the file over the default.
+
+The file is the one that `--config` or `STRONGROOM_CONFIG` names, otherwise `strongroom.toml` in the data
+directory, if there is one. A key that isn't known, or a value of the wrong type, is an error: a knob that
+was misspelled never stays at its default unseen. One file serves all commands; each takes the keys that it
+knows. Relative paths start at the directory in which the command is run. No key, and no variable, holds a
+secret: they name files that do.
+
+These belong to one invocation and have no key: `--json`, `--help`, `--version`; and `--config` itself,
+which has the variable only.
+";
+
+fn users<'a>(root: &'a Command, key: &'a str) -> impl Iterator<Item = &'a str> {
+    root.get_subcommands()
+        .filter(move |command| command.get_arguments().any(|arg| arg.get_id() == key))
+        .map(Command::get_name)
+}
+
+/// A file with every key commented out, in the order of the command line.
+fn sample(root: &Command) -> String {
+    let knobs = config::knobs(root);
+    let mut text = String::new();
+    for (key, arg) in in_order(root, &knobs) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        for line in wrapped(&words(arg)) {
+            let _infallible = writeln!(text, "# {line}");
+        }
+        let _infallible = writeln!(text, "# {key} = {}", example(key, arg));
+    }
+    text
+}
+
+fn in_order<'a>(
+    root: &'a Command,
+    knobs: &'a std::collections::BTreeMap<String, Arg>,
+) -> Vec<(&'a str, &'a Arg)> {
+    let mut seen = Vec::new();
+    for arg in root.get_subcommands().flat_map(Command::get_arguments) {
+        if let Some((key, arg)) = knobs.get_key_value(arg.get_id().as_str())
+            && !seen.iter().any(|(known, _)| known == key)
+        {
+            seen.push((key.as_str(), arg));
+        }
+    }
+    seen
+}
+
+fn example(key: &str, arg: &Arg) -> String {
+    let kind = Kind::of(arg.get_value_parser());
+    match default(arg) {
+        Some(default) if kind == Kind::Text => format!("\"{default}\""),
+        Some(default) => default,
+        None if kind == Kind::Number => "2".to_owned(),
+        None => format!("\"/path/to/{}\"", key.trim_end_matches("_file").replace('_', "-")),
+    }
+}
+
+/// Lines of at most 90 characters.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => word.clone_into(line),
+            Some(line) if line.len() + word.len() < 90 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_in_the_repository_are_up_to_date() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+        for (name, page) in pages() {
+            let kept = fs::read_to_string(folder.join(name)).unwrap_or_default();
+            assert!(kept == page, "docs/reference/{name} is stale; run: {REFRESH}");
+        }
+    }
+
+    #[test]
+    fn the_sample_is_a_file_that_every_command_takes() {
+        let mut command = Cli::command();
+        command.build();
+        let sample: Vec<_> = sample(&command)
+            .lines()
+            .filter_map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).map(str::to_owned))
+            .collect();
+        assert_eq!(sample.len(), config::knobs(&command).len());
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("s.toml");
+        fs::write(&path, sample.join("\n")).unwrap();
+        for name in ["dev", "init", "serve", "doctor"] {
+            let args = ["strongroom", name, "--config", path.to_str().unwrap()];
+            assert!(config::read(args.map(Into::into).to_vec()).is_ok(), "{name}");
+        }
+    }
+}

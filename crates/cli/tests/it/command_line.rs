@@ -1,0 +1,67 @@
+//! What the program says of itself, and how it behaves towards shells.
+
+use std::process::Stdio;
+
+use crate::harness::{BINARY, Place, clean, run, wait};
+
+#[test]
+fn version_and_help_go_to_standard_output() {
+    let version = run(clean(BINARY).arg("--version"));
+    assert_eq!(version.done(), format!("strongroom {}\n", env!("CARGO_PKG_VERSION")));
+    let help = run(clean(BINARY).arg("--help"));
+    for command in ["dev", "init", "serve", "doctor", "completions", "openapi"] {
+        assert!(help.done().contains(&format!("\n  {command} ")), "{command}");
+        let own = run(clean(BINARY).args([command, "--help"]));
+        assert!(own.done().contains("\nExample"), "{command} has no examples");
+    }
+    assert!(!help.stdout.contains("reference"));
+}
+
+#[test]
+fn help_shows_no_value_of_a_variable() {
+    let help = run(clean(BINARY).args(["serve", "--help"]).env("STRONGROOM_LISTEN", "127.0.0.1:4711"));
+    assert!(help.done().contains("STRONGROOM_LISTEN") && !help.stdout.contains("4711"));
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_two() {
+    for args in [&[][..], &["frobnicate"], &["serve", "--lisen", "x"], &["serve", "--listen", "localhost"]] {
+        let wrong = run(clean(BINARY).args(args));
+        assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(!wrong.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_file_exits_with_one_and_says_what_is_near() {
+    let place = Place::new();
+    std::fs::write(place.path("s.toml"), "lisen = \"127.0.0.1:0\"\n").unwrap();
+    let wrong = place.run("serve", &["--config", "s.toml"]);
+    assert_eq!(wrong.refusal(), "error: s.toml: unknown key `lisen`\nhint: did you mean `listen`?\n");
+    let missing = place.run("serve", &["--config", "none.toml"]);
+    assert!(missing.refusal().contains("none.toml can't be read"), "{}", missing.stderr);
+}
+
+#[test]
+fn completions_and_the_description_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(clean(BINARY).args(["completions", shell]));
+        assert!(script.done().contains("doctor"), "{shell}");
+    }
+    let description: serde_json::Value =
+        serde_json::from_str(run(clean(BINARY).arg("openapi")).done()).unwrap();
+    assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+}
+
+#[test]
+fn a_reader_who_went_away_is_no_failure() {
+    for args in [&["completions", "bash"][..], &["openapi"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = clean(BINARY).args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        assert_eq!(wait(&mut child).code(), Some(0), "{args:?}");
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+        assert_eq!(said, "", "{args:?}");
+    }
+}

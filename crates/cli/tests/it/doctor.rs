@@ -1,0 +1,122 @@
+//! `strongroom doctor`: finds what is wrong, says what to do, changes nothing.
+
+use rusqlite::Connection;
+use serde_json::Value;
+use std::fs;
+
+use crate::harness::{Place, chmod};
+
+fn with_secrets(count: usize) -> Place {
+    let (place, key) = Place::with_instance();
+    let server = place.serve();
+    let mut client = server.client(&key);
+    for _ in 0..count {
+        client.create("value").unwrap().unwrap();
+    }
+    server.stop();
+    place
+}
+
+/// Doctor's words about an instance in which it finds something.
+fn findings(place: &Place) -> String {
+    let found = place.run("doctor", &[]);
+    assert_eq!(found.code, Some(1), "{}", found.stdout);
+    found.stdout
+}
+
+#[test]
+fn a_sound_instance_is_well() {
+    let place = with_secrets(3);
+    let well = place.run("doctor", &[]);
+    let text = well.done();
+    for part in
+        ["data directory", "database files", "SQLite 3.", "root key", "every seal opens", "All is well."]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("FAIL") && well.stderr.is_empty(), "{text}{}", well.stderr);
+}
+
+#[test]
+fn beside_a_running_server_it_works_and_changes_nothing() {
+    let place = with_secrets(3);
+    let server = place.serve();
+    let before = fs::read(place.database()).unwrap();
+    place.run("doctor", &[]).done();
+    assert!(before == fs::read(place.database()).unwrap());
+    server.stop();
+}
+
+#[test]
+fn json_is_one_object() {
+    let place = with_secrets(1);
+    let well = place.run("doctor", &["--json"]);
+    let report: Value = serde_json::from_str(well.done()).unwrap();
+    assert_eq!(report["ok"], true);
+    let names: Vec<_> = report["checks"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+    assert_eq!(names, ["data directory", "database files", "database", "root key", "rows"]);
+    chmod(&place.data(), 0o750);
+    let report: Value = serde_json::from_str(&place.run("doctor", &["--json"]).stdout).unwrap();
+    assert_eq!((&report["ok"], &report["checks"][0]["ok"]), (&false.into(), &false.into()));
+    assert!(report["checks"][0]["remedy"].as_str().unwrap().starts_with("run: chmod 700"));
+}
+
+#[test]
+fn lax_modes_are_found_each_with_its_remedy() {
+    let place = with_secrets(0);
+    for (name, lax, good) in [("", 0o755, 0o700), ("strongroom.db", 0o644, 0o600), ("root.key", 0o640, 0o600)]
+    {
+        let path = if name.is_empty() { place.data() } else { place.data().join(name) };
+        chmod(&path, lax);
+        let text = findings(&place);
+        assert!(text.contains(&format!("chmod {good:o} {}", path.display())), "{text}");
+        chmod(&path, good);
+    }
+    place.run("doctor", &[]).done();
+}
+
+#[test]
+fn a_key_that_is_not_the_instances_is_found() {
+    let (place, other) = (with_secrets(0), with_secrets(0));
+    fs::copy(other.data().join("root.key"), place.data().join("root.key")).unwrap();
+    assert!(findings(&place).contains("this instance is sealed under the root key"));
+    fs::remove_file(place.data().join("root.key")).unwrap();
+    assert!(findings(&place).contains("root.key is missing"));
+}
+
+#[test]
+fn no_database_is_found() {
+    let place = Place::new();
+    assert!(findings(&place).contains("can't be looked at"));
+    let place = with_secrets(0);
+    fs::remove_file(place.database()).unwrap();
+    assert!(findings(&place).contains("restore the database from a backup"));
+}
+
+#[test]
+fn forged_swapped_and_removed_rows_are_found() {
+    for (forgery, words) in [
+        ("UPDATE secrets SET owner = NULL WHERE id = (SELECT min(id) FROM secrets)", "its MAC does not hold"),
+        ("UPDATE api_keys SET role = 'owner', scopes = 'admin'", "its MAC does not hold"),
+        ("UPDATE versions SET sealed = (SELECT max(sealed) FROM versions)", "does not open"),
+        ("UPDATE versions SET sealed = substr(sealed, 1, length(sealed) - 1)", "does not open"),
+        ("DELETE FROM versions WHERE secret_id = (SELECT min(secret_id) FROM versions)", "is missing"),
+    ] {
+        let place = with_secrets(3);
+        Connection::open(place.database()).unwrap().execute(forgery, []).unwrap();
+        let text = findings(&place);
+        assert!(text.contains(words) && text.contains("restore a backup"), "{forgery}: {text}");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_found() {
+    let place = with_secrets(50);
+    let mut bytes = fs::read(place.database()).unwrap();
+    let length = bytes.len();
+    for byte in bytes.iter_mut().skip(length / 2).step_by(997) {
+        *byte ^= 0xff;
+    }
+    fs::write(place.database(), bytes).unwrap();
+    findings(&place);
+}
