@@ -14,17 +14,16 @@ pub fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
     bytes
 }
 
-/// The operating system's generator, through AWS-LC.
+/// The operating system's generator, asked each time: no state of ours to seed,
+/// to repeat after a fork, or to survive in a copy of this machine. (AWS-LC's own
+/// generator takes some 25 ms to seed itself at its first use.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsRandom;
 
 impl Random for OsRandom {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
-    #[expect(
-        clippy::expect_used,
-        reason = "AWS-LC ends the process itself when the system has no randomness"
-    )]
+    #[expect(clippy::expect_used, reason = "a machine without randomness can't keep a secret: it must stop")]
     fn fill(&self, bytes: &mut [u8]) {
-        aws_lc_rs::rand::fill(bytes).expect("the system's random generator");
+        getrandom::fill(bytes).expect("the system's random generator");
     }
 }
