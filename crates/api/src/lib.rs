@@ -6,6 +6,7 @@ mod body;
 mod error;
 mod health;
 mod json;
+mod metrics;
 mod observe;
 mod openapi;
 mod path;
@@ -14,21 +15,41 @@ mod timestamps;
 
 use axum::Router;
 use axum::middleware;
+use axum::routing::get;
 use std::sync::Arc;
 use strongroom_core::App;
 use utoipa_axum::router::OpenApiRouter;
 
+use metrics::Metrics;
+
 pub use openapi::document;
 
-/// Everything under one router, ready to be served.
-pub fn router(app: Arc<App>) -> Router {
-    let (operations, _) = operations().split_for_parts();
-    operations
-        .route("/openapi.json", axum::routing::get(openapi::serve))
-        .fallback(error::no_such_path)
-        .method_not_allowed_fallback(error::no_such_method)
-        .layer(middleware::from_fn(observe::observe))
-        .with_state(app)
+/// What is served: two routers, each for a listener of its own.
+pub struct Api {
+    /// The operations.
+    pub operations: Router,
+    /// `GET /metrics`, for whoever watches the server and nobody else.
+    pub metrics: Router,
+}
+
+impl Api {
+    /// The API of this instance.
+    pub fn new(app: Arc<App>) -> Self {
+        let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
+        let (operations, _) = operations().split_for_parts();
+        let operations = operations
+            .route("/openapi.json", get(openapi::serve))
+            .fallback(error::no_such_path)
+            .method_not_allowed_fallback(error::no_such_method)
+            .layer(middleware::from_fn_with_state(Arc::clone(&metrics), observe::observe))
+            .with_state(app);
+        let metrics = Router::new()
+            .route("/metrics", get(metrics::serve))
+            .fallback(error::no_such_path)
+            .method_not_allowed_fallback(error::no_such_method)
+            .with_state(metrics);
+        Self { operations, metrics }
+    }
 }
 
 /// The operations, each with its description: what isn't described isn't served.

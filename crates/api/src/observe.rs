@@ -1,22 +1,25 @@
-//! What every answer gets: no caching of anything, and one log line when it is
-//! the server's fault. Never a header or a body in a log.
+//! What every answer gets: no caching of anything, a count, and one log line
+//! when it is the server's fault. Never a header or a body in a log.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::error::Error;
+use std::sync::Arc;
 use strongroom_net::RequestId;
 
 use crate::error::Cause;
+use crate::metrics::Metrics;
 
 /// Middleware around every operation.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let request_id = request.extensions().get().copied().map(RequestId::uuid).map(tracing::field::display);
     let mut response = next.run(request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    metrics.answered(response.status());
     let status = response.status().as_u16();
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {

@@ -259,6 +259,15 @@ pub(crate) struct Listening {
         hide_possible_values = true
     )]
     pub(crate) insecure_http: bool,
+    /// Serve metrics (OpenMetrics, GET /metrics) here, to whoever can connect [default: nowhere]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "STRONGROOM_METRICS_LISTEN",
+        hide_env_values = true,
+        value_parser = address
+    )]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Threads that serve requests [default: one for each processor]
     #[arg(
         long,

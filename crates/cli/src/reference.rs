@@ -4,8 +4,10 @@
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
+use std::any::TypeId;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::cli::Cli;
@@ -220,6 +222,9 @@ fn example(key: &str, arg: &Arg) -> String {
         Some(default) if kind == Kind::Text => format!("\"{default}\""),
         Some(default) => default,
         None if kind == Kind::Number => "2".to_owned(),
+        None if arg.get_value_parser().type_id() == TypeId::of::<SocketAddr>() => {
+            "\"127.0.0.1:8701\"".to_owned()
+        }
         None => format!("\"/path/to/{}\"", key.trim_end_matches("_file").replace('_', "-")),
     }
 }

@@ -140,3 +140,15 @@ async fn the_largest_secret_is_taken_and_the_next_larger_is_not() {
     let all = app.app.verify(|| ()).await.unwrap();
     assert_eq!(all.findings, []);
 }
+
+#[tokio::test]
+async fn answers_are_counted_by_class_on_a_listener_of_their_own() {
+    let app = TestApp::new().await;
+    app.owner().create("s", false).await;
+    app.anonymous().get("/v1/credentials").await;
+    app.anonymous().get("/nowhere").await;
+    assert_eq!(app.metric(r#"strongroom_answers_total{status="2xx"}"#).await, 1);
+    assert_eq!(app.metric(r#"strongroom_answers_total{status="4xx"}"#).await, 2);
+    assert_eq!(app.metric("strongroom_integrity_violations_total").await, 0);
+    assert_eq!(app.owner().get("/metrics").await.status, 404, "not among the operations");
+}

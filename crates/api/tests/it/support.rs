@@ -130,7 +130,8 @@ pub(crate) struct TestApp {
     random: Arc<SeededRandom>,
     keyring: Keyring,
     owner: Caller,
-    shutdown: Option<oneshot::Sender<()>>,
+    metrics: Caller,
+    shutdown: Vec<oneshot::Sender<()>>,
 }
 
 fn root_key() -> LocalRootKey {
@@ -156,7 +157,9 @@ impl TestApp {
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let keyring = keyring(&*store, &root).await;
         let app = Arc::new(App::open(store, &root, world).await.unwrap());
-        let (url, shutdown) = serve(app.clone()).await;
+        let api = strongroom_api::Api::new(app.clone());
+        let (url, shutdown) = serve(api.operations).await;
+        let (metrics_url, metrics_shutdown) = serve(api.metrics).await;
         Self {
             team_id: created.team_id,
             owner_id: created.user_id,
@@ -166,7 +169,8 @@ impl TestApp {
             random,
             keyring,
             owner: Caller { url, token: Some(created.api_key.reveal().to_owned()) },
-            shutdown: Some(shutdown),
+            metrics: Caller { url: metrics_url, token: None },
+            shutdown: vec![shutdown, metrics_shutdown],
         }
     }
 
@@ -183,6 +187,15 @@ impl TestApp {
     /// Who founded the instance.
     pub(crate) fn owner(&self) -> Caller {
         self.owner.clone()
+    }
+
+    /// A metric, as whoever watches the server reads it.
+    pub(crate) async fn metric(&self, line: &str) -> u64 {
+        let request = self.metrics.request(Method::GET, "/metrics");
+        let text = request.send().await.unwrap().text().await.unwrap();
+        assert_clean("a metric", text.as_bytes());
+        let value = text.lines().find_map(|found| found.strip_prefix(line));
+        value.unwrap_or_else(|| panic!("no {line} in {text}")).trim().parse().unwrap()
     }
 
     /// The database's files, as an attacker with a copy reads them.
@@ -304,7 +317,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if let Some(shutdown) = self.shutdown.take() {
+        for shutdown in self.shutdown.drain(..) {
             let _ = shutdown.send(());
         }
     }
@@ -318,7 +331,7 @@ async fn keyring(store: &dyn Store, root: &dyn RootKey) -> Keyring {
     Keyring::new(master, &store.purpose_keys().await.unwrap()).unwrap()
 }
 
-async fn serve(app: Arc<App>) -> (String, oneshot::Sender<()>) {
+async fn serve(router: axum::Router) -> (String, oneshot::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (shutdown, signal) = oneshot::channel::<()>();
@@ -329,7 +342,7 @@ async fn serve(app: Arc<App>) -> (String, oneshot::Sender<()>) {
         let signal = async {
             let _ = signal.await;
         };
-        front.serve(listener, strongroom_api::router(app), signal).await;
+        front.serve(listener, router, signal).await;
     });
     (url, shutdown)
 }

@@ -12,8 +12,13 @@ fn recorded(app: &TestApp) -> i64 {
     app.database().query_row(count, [], |row| row.get(0)).unwrap()
 }
 
+/// The metric that says so.
+async fn counted(app: &TestApp) -> u64 {
+    app.metric("strongroom_integrity_violations_total").await
+}
+
 async fn refuses_reads(app: &TestApp, caller: &crate::support::Caller, id: &str, what: &str) {
-    let before = (recorded(app), app.app.integrity_violations());
+    let before = (recorded(app), counted(app).await);
     for path in [format!("/v2/credentials/{id}"), "/v1/credentials".to_owned()] {
         let answer = caller.get(&path).await;
         assert_eq!(
@@ -22,7 +27,7 @@ async fn refuses_reads(app: &TestApp, caller: &crate::support::Caller, id: &str,
             "{what}: {path}"
         );
     }
-    assert_eq!((recorded(app), app.app.integrity_violations()), (before.0 + 2, before.1 + 2), "{what}");
+    assert_eq!((recorded(app), counted(app).await), (before.0 + 2, before.1 + 2), "{what}");
     let findings = app.app.verify(|| ()).await.unwrap().findings;
     assert!(!findings.is_empty(), "{what}: verify sees it too");
 }

@@ -1,14 +1,17 @@
 //! `strongroom serve`: takes connections until it is told to stop, or until
 //! the store can't vouch for what it writes.
 
+use axum::Router;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
 use strongroom_net::{Front, Limits, RequestId};
 use strongroom_store::sqlite::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::cli::{Listening, Serve};
 use crate::clock::SystemClock;
@@ -61,6 +64,7 @@ pub(super) fn block_on(
 /// queue from here on, and a signal is heeded.
 pub(super) struct Open {
     listener: TcpListener,
+    metrics: Option<TcpListener>,
     signals: Signals,
     /// Where it listens; the port is a real one.
     pub(super) address: SocketAddr,
@@ -72,13 +76,16 @@ impl Open {
     /// # Errors
     /// When the system refuses.
     pub(super) async fn bind(listening: &Listening) -> Result<Self, Failure> {
-        let wanted = listening.listen;
-        let listener = TcpListener::bind(wanted).await.map_err(|error| {
-            Failure::because(format!("can't listen on {wanted}"), &error)
-                .hint("stop what uses it, or choose another with --listen; port 0 takes a free one")
-        })?;
+        let listener = bind(listening.listen, "--listen").await?;
+        let metrics = match listening.metrics_listen {
+            Some(address) => Some(bind(address, "--metrics-listen").await?),
+            None => None,
+        };
+        if let Some(metrics) = &metrics {
+            tracing::info!(address = %metrics.local_addr()?, "metrics.listening");
+        }
         let address = listener.local_addr()?;
-        Ok(Self { listener, signals: Signals::install()?, address })
+        Ok(Self { listener, metrics, signals: Signals::install()?, address })
     }
 
     /// Serves until a signal or the store ends it.
@@ -95,8 +102,14 @@ impl Open {
                 () = app.store().stopped() => End::StoreStopped,
             };
         };
-        let router = strongroom_api::router(Arc::clone(&app));
-        Front::new(limits, request_ids()).serve(self.listener, router, told).await;
+        let api = Api::new(Arc::clone(&app));
+        let (stop, stopped) = watch::channel(());
+        let watched = serve_metrics(self.metrics, api.metrics, limits.clone(), stopped);
+        let served = async {
+            Front::new(limits, request_ids()).serve(self.listener, api.operations, told).await;
+            drop(stop);
+        };
+        tokio::join!(served, watched);
         match end {
             End::Asked => Ok(()),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(
@@ -104,6 +117,30 @@ impl Open {
             )),
         }
     }
+}
+
+/// Serves metrics until `stopped`, if they were asked for.
+async fn serve_metrics(
+    listener: Option<TcpListener>,
+    router: Router,
+    limits: Limits,
+    mut stopped: watch::Receiver<()>,
+) {
+    if let Some(listener) = listener {
+        let stopped = async { while stopped.changed().await.is_ok() {} };
+        Front::new(limits, request_ids()).serve(listener, router, stopped).await;
+    }
+}
+
+/// Binds an address.
+///
+/// # Errors
+/// When the system refuses; `option` is what chooses another.
+async fn bind(wanted: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(wanted).await.map_err(|error| {
+        Failure::because(format!("can't listen on {wanted}"), &error)
+            .hint(format!("stop what uses it, or choose another with {option}; port 0 takes a free one"))
+    })
 }
 
 /// Why a server ended.

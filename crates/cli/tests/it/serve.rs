@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 
-use crate::harness::{BINARY, Place, Server, chmod, clean, mode};
+use crate::harness::{BINARY, Client, Place, Server, chmod, clean, mode};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
@@ -35,6 +35,22 @@ fn logs_are_lines_of_json_when_wanted() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
     }
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let (place, key) = Place::with_instance();
+    let args = [&ANY_PORT[..], &["--metrics-listen", "127.0.0.1:0", "--log-format", "json"]].concat();
+    let server = Server::start(place.command("serve", &args), place.path("stderr"));
+    assert_eq!(server.client(&key).get("/v1/credentials").status, 200);
+    assert_eq!(server.client(&key).get("/metrics").status, 404);
+    let log = fs::read_to_string(&server.stderr).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut addresses = lines.filter_map(|line| line["address"].as_str().map(str::to_owned));
+    let address = addresses.next().unwrap();
+    let answer = Client::new(address.parse().unwrap(), "").get("/metrics");
+    assert!(answer.body.contains("strongroom_answers_total{status=\"2xx\"} 1\n"), "{}", answer.body);
+    server.stop();
 }
 
 #[test]
