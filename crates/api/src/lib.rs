@@ -4,6 +4,8 @@
 mod auth;
 mod body;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod json;
 mod metrics;

@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 /// What a secret is created from.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"name": "Stripe", "values": {"STRIPE_API_KEY": "sk_test_…"}, "service_slug": "stripe"}))]
-struct CreateSecret {
+pub(crate) struct CreateSecret {
     /// What to call it. Need not be unique.
     #[serde(deserialize_with = "secret_name")]
     #[schema(value_type = String, min_length = 1, max_length = 128, pattern = "^[^\\u0000]*$")]
@@ -54,7 +54,7 @@ struct CreateSecret {
 }
 
 impl CreateSecret {
-    fn into_new(self) -> Result<NewSecret, ApiError> {
+    pub(crate) fn into_new(self) -> Result<NewSecret, ApiError> {
         let Self { name, values, service_slug, shared } = self;
         Ok(NewSecret { name, service_slug, shared, values: Bundle::new(values.0)? })
     }

@@ -8,6 +8,8 @@ mod admission;
 mod body;
 mod connection;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod limits;
 mod link;

@@ -1,0 +1,13 @@
+//! What the fuzzer gets to call; compiled for it only.
+
+use crate::error::ApiError;
+use crate::json;
+use crate::secrets::CreateSecret;
+
+/// Parses the body of a create, down to the domain.
+pub fn create_secret(body: &[u8]) {
+    match json::parse::<CreateSecret>(body) {
+        Ok(parsed) => drop(parsed.into_new()),
+        Err(refused) => drop(ApiError::from(refused)),
+    }
+}
