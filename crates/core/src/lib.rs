@@ -11,6 +11,7 @@ pub mod clock;
 pub mod events;
 pub mod ids;
 pub mod instance;
+mod keyed_hash;
 pub mod keyring;
 mod memory;
 pub mod mint;

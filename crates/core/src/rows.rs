@@ -4,9 +4,8 @@
 //! A store hands out [`Stored`] rows; their fields are to be believed only
 //! after [`Stored::verify`].
 
-use aws_lc_rs::hmac;
-
 use crate::ids::InstanceId;
+use crate::keyed_hash::KeyedHash;
 use crate::memory::KeyBytes;
 use crate::sealing::IntegrityViolation;
 
@@ -65,33 +64,32 @@ impl Fields {
 
 /// A row's MAC as it is stored: the key's version in 2 big-endian bytes, then
 /// HMAC-SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowMac([u8; RowMac::LENGTH]);
+#[derive(Clone, Copy, Debug)]
+pub struct RowMac(KeyedHash);
 
 impl RowMac {
     /// Bytes in a stored MAC.
-    pub const LENGTH: usize = 2 + 32;
+    pub const LENGTH: usize = KeyedHash::LENGTH;
 
     /// From a stored column; `None` when the length is off.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        KeyedHash::from_slice(bytes).map(Self)
     }
 
     /// The bytes to store.
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
-        &self.0
-    }
-
-    /// Which version of the key made it.
-    pub(crate) fn key_version(&self) -> u16 {
-        let [high, low, ..] = self.0;
-        u16::from_be_bytes([high, low])
-    }
-
-    fn digest(&self) -> &[u8] {
-        self.0.get(2..).unwrap_or_default()
+        self.0.as_bytes()
     }
 }
+
+/// In constant time.
+impl PartialEq for RowMac {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.matches(&other.0)
+    }
+}
+
+impl Eq for RowMac {}
 
 /// A row as it lies in a store, its MAC beside it.
 #[derive(Clone, Debug)]
@@ -119,24 +117,24 @@ impl<T: Row> Stored<T> {
 
     /// The row, when its MAC holds under one of the keys.
     pub(crate) fn verify(self, keys: &impl RowKeys) -> Result<T, IntegrityViolation> {
-        let (instance, key) = keys.row_key(self.mac.key_version()).ok_or(IntegrityViolation)?;
-        let mut fields = Fields::new(instance, T::TABLE);
-        self.row.fields(&mut fields);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
-        hmac::verify(&key, &fields.0, self.mac.digest()).map_err(|_| IntegrityViolation)?;
+        let version = self.mac.0.key_version();
+        let (instance, key) = keys.row_key(version).ok_or(IntegrityViolation)?;
+        if mac(&self.row, instance, version, key) != self.mac {
+            return Err(IntegrityViolation);
+        }
         Ok(self.row)
     }
 
     pub(crate) fn authenticate(row: T, instance: InstanceId, version: u16, key: &KeyBytes) -> Self {
-        let mut fields = Fields::new(instance, T::TABLE);
-        row.fields(&mut fields);
-        let digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), &fields.0);
-        let mut mac = [0; RowMac::LENGTH];
-        for (to, from) in mac.iter_mut().zip(version.to_be_bytes().iter().chain(digest.as_ref())) {
-            *to = *from;
-        }
-        Self { row, mac: RowMac(mac) }
+        let mac = mac(&row, instance, version, key);
+        Self { row, mac }
     }
+}
+
+fn mac<T: Row>(row: &T, instance: InstanceId, version: u16, key: &KeyBytes) -> RowMac {
+    let mut fields = Fields::new(instance, T::TABLE);
+    row.fields(&mut fields);
+    RowMac(KeyedHash::new(version, key, &fields.0))
 }
 
 /// Where the keys of row MACs come from.

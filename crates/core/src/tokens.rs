@@ -5,12 +5,11 @@
 //! checksum lets a mistyped token be refused before the database is asked, and
 //! lets scanners of leaked text be sure.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::keyed_hash::KeyedHash;
 use crate::memory::KeyBytes;
 use crate::random::Random;
 
@@ -114,43 +113,36 @@ impl Token {
     }
 
     pub(crate) fn hash(&self, version: u16, pepper: &KeyBytes) -> TokenHash {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, pepper.expose());
-        let digest = hmac::sign(&key, self.reveal().as_bytes());
-        let mut hash = [0; TokenHash::LENGTH];
-        for (to, from) in hash.iter_mut().zip(version.to_be_bytes().iter().chain(digest.as_ref())) {
-            *to = *from;
-        }
-        TokenHash(hash)
+        TokenHash(KeyedHash::new(version, pepper, self.reveal().as_bytes()))
     }
 }
 
 /// What is kept of a token: the pepper's version in 2 big-endian bytes, then
 /// HMAC-SHA-256 of its text under the pepper.
 #[derive(Clone, Copy, Debug)]
-pub struct TokenHash([u8; TokenHash::LENGTH]);
+pub struct TokenHash(KeyedHash);
 
 impl TokenHash {
     /// Bytes in a stored hash.
-    pub const LENGTH: usize = 2 + 32;
+    pub const LENGTH: usize = KeyedHash::LENGTH;
 
     /// From a stored column; `None` when the length is off.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        KeyedHash::from_slice(bytes).map(Self)
     }
 
     /// The bytes to store.
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
-        &self.0
+        self.0.as_bytes()
     }
 
-    pub(crate) fn pepper_version(&self) -> u16 {
-        let [high, low, ..] = self.0;
-        u16::from_be_bytes([high, low])
+    pub(crate) const fn pepper_version(&self) -> u16 {
+        self.0.key_version()
     }
 
     /// Whether both are of the same token, in constant time.
     pub(crate) fn matches(&self, other: &Self) -> bool {
-        verify_slices_are_equal(&self.0, &other.0).is_ok()
+        self.0.matches(&other.0)
     }
 }
 
