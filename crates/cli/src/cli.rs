@@ -357,6 +357,13 @@ pub(crate) struct Logging {
     pub(crate) log_format: Format,
 }
 
+impl Logging {
+    /// Starts logging; what was logged before is lost.
+    pub(crate) fn start(&self) {
+        logs::start(&self.log, self.log_format);
+    }
+}
+
 impl Listening {
     /// What clients may ask of the server.
     pub(crate) fn limits(&self) -> Limits {

@@ -5,8 +5,6 @@ use clap::ValueEnum;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Logging;
-
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
@@ -31,10 +29,10 @@ pub(crate) fn directive(text: &str) -> Result<String, String> {
 }
 
 /// Starts logging; what was logged before is lost.
-pub(crate) fn start(logging: &Logging) {
-    let filter = EnvFilter::try_new(&logging.log).unwrap_or_else(|_| EnvFilter::new("info"));
+pub(crate) fn start(directives: &str, format: Format) {
+    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match logging.log_format {
+    match format {
         Format::Json => lines.json().flatten_event(true).init(),
         Format::Text if io::stderr().is_terminal() => lines.init(),
         Format::Text => lines.with_ansi(false).init(),

@@ -8,10 +8,10 @@ use crate::cli::Dev;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::instance::{self, Blueprint, Fresh, Keepsake};
-use crate::{logs, output};
+use crate::output;
 
 pub(super) fn run(args: &Dev) -> Result<(), Failure> {
-    logs::start(&args.logging);
+    args.logging.start();
     serve::allowed(&args.listening)?;
     let data_dir = DataDir::new(&args.place.data_dir);
     serve::block_on(&args.listening, async {

@@ -17,10 +17,10 @@ use crate::cli::{Listening, Serve};
 use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::{instance, logs, output};
+use crate::{instance, output};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
-    logs::start(&args.logging);
+    args.logging.start();
     allowed(&args.listening)?;
     let data_dir = DataDir::new(&args.place.data_dir);
     block_on(&args.listening, async {
