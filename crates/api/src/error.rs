@@ -131,8 +131,10 @@ impl From<app::Error> for ApiError {
                 "a stored record is not what was stored; the operator finds it with `strongroom doctor`",
             )
             .caused(error),
-            app::Error::Store(StoreError::StalePermit) => Self::invalid_token(
-                "the key or its owner's role changed while the request was under way; nothing was done, send it again",
+            app::Error::Store(StoreError::StalePermit) => Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "the rights of your key changed while the request was under way; nothing was done, send it again",
             ),
             app::Error::Store(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

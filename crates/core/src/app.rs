@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use self::callers::Callers;
 use crate::access::{Caller, Denied};
+use crate::api_keys::KeyRows;
 use crate::clock::Clock;
 use crate::events::{Actor, Event, EventKind, Object};
 use crate::ids::{KeyId, TeamId};
@@ -98,6 +99,8 @@ pub struct App {
     world: World,
     mint: Mint,
     callers: Callers,
+    /// Verified in place of the rows of an unknown key.
+    decoy: KeyRows,
     integrity_violations: AtomicU64,
 }
 
@@ -121,8 +124,9 @@ impl App {
         let keys = Keyring::new(master, &store.purpose_keys().await?)?;
         // Only now can it be told whether the row itself is what was stored.
         keys.verify(stored)?;
+        let decoy = auth::decoy(&keys, &*world.random).map_err(|_| IntegrityViolation)?;
         let (mint, callers, integrity_violations) = (Mint::default(), Callers::default(), AtomicU64::new(0));
-        Ok(Self { store, keys, world, mint, callers, integrity_violations })
+        Ok(Self { store, keys, world, mint, callers, decoy, integrity_violations })
     }
 
     /// Whether the system locked the keys' pages in memory.
@@ -154,8 +158,7 @@ impl App {
         if let Some(key) = self.keys.team_key(team) {
             return Ok(key);
         }
-        self.keys.admit_team(team, &self.store.team_keys(team).await?)?;
-        self.keys.team_key(team).ok_or(Error::Integrity(IntegrityViolation))
+        Ok(self.keys.admit_team(team, &self.store.team_keys(team).await?)?)
     }
 
     /// Passes on what the store read; a row that it can't even read is as bad

@@ -154,20 +154,14 @@ impl Versions {
     }
 }
 
-/// A team's keys, unwrapped.
-struct TeamKeys {
-    newest: Arc<SealingKey>,
-    all: Vec<Arc<SealingKey>>,
-}
-
 /// The unwrapped keys of a running instance.
 pub struct Keyring {
     instance: InstanceId,
     master: MasterKey,
     pepper: Versions,
     row_mac: Versions,
-    /// Team keys are unwrapped when first needed and then kept.
-    teams: RwLock<HashMap<TeamId, Arc<TeamKeys>>>,
+    /// Each team's newest key, unwrapped when first needed and then kept.
+    teams: RwLock<HashMap<TeamId, Arc<SealingKey>>>,
 }
 
 impl Keyring {
@@ -176,15 +170,17 @@ impl Keyring {
     /// # Errors
     /// When one doesn't open, or a purpose has none.
     pub fn new(master: MasterKey, wrapped: &[WrappedKey]) -> Result<Self, IntegrityViolation> {
+        let mut purposes = HashMap::new();
         for purpose in Purpose::ALL {
-            if versions(&master, wrapped, purpose)?.newest().is_none() {
-                return Err(IntegrityViolation);
-            }
+            let versions = versions(&master, wrapped, purpose)?;
+            versions.newest().ok_or(IntegrityViolation)?;
+            purposes.insert(purpose, versions);
         }
+        let mut take = |purpose| purposes.remove(&purpose).ok_or(IntegrityViolation);
         Ok(Self {
             instance: master.instance,
-            pepper: versions(&master, wrapped, Purpose::ApiKeyPepper)?,
-            row_mac: versions(&master, wrapped, Purpose::RowMac)?,
+            pepper: take(Purpose::ApiKeyPepper)?,
+            row_mac: take(Purpose::RowMac)?,
             teams: RwLock::default(),
             master,
         })
@@ -225,13 +221,11 @@ impl Keyring {
         token.hash(version, pepper)
     }
 
-    /// Whether `kept` is this token's hash. Costs the same when there is none
-    /// to compare with, so that a stranger can't time which key ids exist.
-    pub fn proves(&self, token: &Token, kept: Option<&TokenHash>) -> bool {
-        let fallback = self.hash(token);
-        let Some(kept) = kept else { return false };
+    /// Whether `kept` is this token's hash; `hash` is the one under the newest
+    /// pepper, which most were kept under.
+    pub fn proves(&self, token: &Token, hash: &TokenHash, kept: &TokenHash) -> bool {
         match self.pepper.0.get(&kept.pepper_version()) {
-            Some(_) if kept.pepper_version() == fallback.pepper_version() => kept.matches(&fallback),
+            Some(_) if kept.pepper_version() == hash.pepper_version() => kept.matches(hash),
             Some(pepper) => kept.matches(&token.hash(kept.pepper_version(), pepper)),
             None => false,
         }
@@ -244,37 +238,31 @@ impl Keyring {
 
     /// The key that seals this team's new values, if its keys are at hand.
     pub fn team_key(&self, team: TeamId) -> Option<Arc<SealingKey>> {
-        self.team(team).map(|keys| Arc::clone(&keys.newest))
+        self.teams.read().unwrap_or_else(PoisonError::into_inner).get(&team).cloned()
     }
 
-    /// The team's key of this id, if its keys are at hand.
-    pub fn team_key_by_id(&self, team: TeamId, id: KeyId) -> Option<Arc<SealingKey>> {
-        self.team(team)?.all.iter().find(|key| key.id() == id).cloned()
-    }
-
-    fn team(&self, team: TeamId) -> Option<Arc<TeamKeys>> {
-        let teams = self.teams.read().unwrap_or_else(PoisonError::into_inner);
-        teams.get(&team).cloned()
-    }
-
-    /// Unwraps a team's keys and keeps them at hand.
+    /// Unwraps a team's keys, to be sure of each, and keeps the newest at hand.
     ///
     /// # Errors
     /// When one doesn't open, isn't the team's, or there is none.
-    pub fn admit_team(&self, team: TeamId, wrapped: &[WrappedKey]) -> Result<(), IntegrityViolation> {
-        let mut ordered: Vec<_> = wrapped.iter().collect();
-        ordered.sort_by_key(|key| key.version);
-        let mut all = Vec::with_capacity(ordered.len());
-        for key in ordered {
+    pub fn admit_team(
+        &self,
+        team: TeamId,
+        wrapped: &[WrappedKey],
+    ) -> Result<Arc<SealingKey>, IntegrityViolation> {
+        let mut newest = None;
+        for key in wrapped {
             if key.owner != KeyOwner::Team(team) {
                 return Err(IntegrityViolation);
             }
-            all.push(Arc::new(self.unwrap(key)?));
+            let opened = self.unwrap(key)?;
+            if newest.as_ref().is_none_or(|(version, _)| key.version > *version) {
+                newest = Some((key.version, Arc::new(opened)));
+            }
         }
-        let newest = Arc::clone(all.last().ok_or(IntegrityViolation)?);
-        let mut teams = self.teams.write().unwrap_or_else(PoisonError::into_inner);
-        teams.insert(team, Arc::new(TeamKeys { newest, all }));
-        Ok(())
+        let (_, newest) = newest.ok_or(IntegrityViolation)?;
+        self.teams.write().unwrap_or_else(PoisonError::into_inner).insert(team, Arc::clone(&newest));
+        Ok(newest)
     }
 }
 

@@ -74,9 +74,13 @@ async fn what_is_invisible_looks_absent() {
         app.user(app.team_id, Role::Owner, Scopes::all()),
         app.user(app.team_id, Role::Member, Scopes::all()),
         app.user(other_team, Role::Owner, Scopes::all()),
-        // Not even the scope to read tells that it is there.
-        app.user(app.team_id, Role::Owner, [Scope::Admin].into_iter().collect()),
     ];
+    // A key that may not read isn't told what there is either: 403 for all.
+    let blind = app.user(app.team_id, Role::Owner, [Scope::Admin].into_iter().collect());
+    let shared = app.owner().create("ours", true).await;
+    for id in [id, shared["id"].as_str().unwrap(), absent] {
+        assert_eq!(blind.get(&format!("/v2/credentials/{id}")).await.code(), "insufficient_scope");
+    }
     for stranger in strangers {
         for version in ["v1", "v2"] {
             let invisible = stranger.get(&format!("/{version}/credentials/{id}")).await;
@@ -190,12 +194,8 @@ async fn a_right_lost_between_the_proof_and_the_write_stops_the_write() {
     let caller = app.user(app.team_id, Role::Owner, Scopes::all());
     let cause = strongroom_core::app::Cause::default();
     let proven = app.app.authenticate(caller.token.as_ref().unwrap(), &cause).await.unwrap();
-    // What a revocation does to the row, as far as the proof can tell.
-    let touched = app.database().execute(
-        "UPDATE memberships SET row_mac = zeroblob(34) WHERE user_id = ?",
-        [proven.user_id.as_bytes()],
-    );
-    assert_eq!(touched, Ok(1));
+    let revoke = "DELETE FROM api_keys WHERE id = ?";
+    assert_eq!(app.database().execute(revoke, [proven.key_id.as_bytes()]), Ok(1));
     let new = strongroom_core::secrets::NewSecret {
         name: strongroom_core::SecretName::parse("n").unwrap(),
         service_slug: None,
@@ -203,10 +203,7 @@ async fn a_right_lost_between_the_proof_and_the_write_stops_the_write() {
         values: strongroom_core::Bundle::new(Vec::new()).unwrap(),
     };
     let refused = app.app.create_secret(&proven, new, &cause).await;
-    assert!(matches!(
-        refused,
-        Err(strongroom_core::app::Error::Store(strongroom_core::StoreError::StalePermit))
-    ));
+    assert!(matches!(refused, Err(strongroom_core::app::Error::NotProven)));
     assert_eq!(app.owner().get("/v1/credentials").await.body, "[]");
 }
 
@@ -219,15 +216,32 @@ async fn a_right_taken_away_elsewhere_is_gone_within_a_second() {
     let left =
         app.database().execute("DELETE FROM memberships WHERE user_id <> ?", [app.owner_id.as_bytes()]);
     assert_eq!(left, Ok(1));
-    assert_eq!(
-        caller.post("/v1/credentials", body(false)).await.status,
-        401,
-        "a write proves it again at once"
-    );
     app.clock.advance(799);
     assert_eq!(caller.get("/v1/credentials").await.status, 200, "a read was proven a moment ago");
     app.clock.advance(1);
     assert_eq!(caller.get("/v1/credentials").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_write_proves_its_caller_again_at_once() {
+    let app = TestApp::new().await;
+    let [left, demoted] = [(); 2].map(|()| app.seed_user());
+    for user in [left, demoted] {
+        app.seed_membership(app.team_id, user, Role::Manager);
+    }
+    let [leaver, lower] = [left, demoted].map(|user| app.key(app.team_id, user, |_| ()));
+    for caller in [&leaver, &lower] {
+        assert_eq!(caller.get("/v1/credentials").await.status, 200);
+    }
+    for user in [left, demoted] {
+        app.database().execute("DELETE FROM memberships WHERE user_id = ?", [user.as_bytes()]).unwrap();
+    }
+    app.seed_membership(app.team_id, demoted, Role::Member);
+    assert_eq!(leaver.post("/v1/credentials", body(true)).await.code(), "invalid_token");
+    assert_eq!(leaver.get("/v1/credentials").await.status, 401, "and is forgotten");
+    assert_eq!(lower.post("/v1/credentials", body(true)).await.code(), "conflict", "other rights: try again");
+    assert_eq!(lower.post("/v1/credentials", body(true)).await.code(), "forbidden");
+    assert_eq!(lower.post("/v1/credentials", body(false)).await.status, 201);
 }
 
 #[tokio::test]

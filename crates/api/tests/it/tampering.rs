@@ -157,8 +157,10 @@ async fn a_key_cannot_be_raised_moved_or_given_anothers_hash() {
     }
     // With the owner's hash in its row, the owner's token still doesn't become the member's key.
     let steal = "UPDATE api_keys SET token_hash = (SELECT token_hash FROM api_keys WHERE user_id = ?1) WHERE user_id <> ?1";
+    let before = (recorded(&app), counted(&app).await);
     database.execute(steal, [app.owner_id.as_bytes()]).unwrap();
     app.clock.advance(800);
-    assert_eq!(member.get("/v1/credentials").await.status, 401);
+    assert_eq!(member.get("/v1/credentials").await.code(), "integrity_violation");
+    assert_eq!((recorded(&app), counted(&app).await), (before.0 + 1, before.1 + 1));
     assert_eq!(app.owner().get("/v1/credentials").await.json(), json!([]));
 }

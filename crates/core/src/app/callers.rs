@@ -22,7 +22,7 @@ pub(super) struct Known {
     pub(super) caller: Caller,
     pub(super) hash: TokenHash,
     pub(super) expires_at: Option<Timestamp>,
-    /// By the monotonic clock.
+    /// By the monotonic clock, from before the rows were read.
     pub(super) proven_at: Duration,
 }
 
@@ -37,12 +37,20 @@ impl Callers {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).filter(fresh).cloned()
     }
 
-    /// Keeps a decision.
+    /// Keeps a decision, unless a later one is there.
     pub(super) fn keep(&self, known: Known) {
         let mut callers = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= MOST {
             callers.clear();
         }
-        callers.insert(known.caller.key_id, Arc::new(known));
+        let later = callers.get(&known.caller.key_id).is_some_and(|kept| kept.proven_at > known.proven_at);
+        if !later {
+            callers.insert(known.caller.key_id, Arc::new(known));
+        }
+    }
+
+    /// Drops what was decided about a key.
+    pub(super) fn forget(&self, key: ApiKeyId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }

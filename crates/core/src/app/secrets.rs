@@ -6,6 +6,7 @@ use crate::events::{Actor, Event, EventKind, Object};
 use crate::ids::SecretId;
 use crate::rows::{Row, Stored};
 use crate::secrets::{NewSecret, Secret, Version};
+use crate::store::StoreError;
 
 impl App {
     /// Seals the values and stores a new secret: the caller's own, or the
@@ -31,8 +32,11 @@ impl App {
             object: Object { version: Some(secret.version), mac: Some(stored.mac()), ..object(&secret) },
             request_id: cause.request_id,
         };
-        self.store.create_secret(permit, stored, version, event).await?;
-        Ok(secret)
+        match self.store.create_secret(permit, stored, version, event).await {
+            Ok(()) => Ok(secret),
+            Err(StoreError::StalePermit) => Err(self.stale(caller, cause).await),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn seal_new(&self, caller: &Caller, new: NewSecret) -> Result<(Secret, Version), Error> {
@@ -63,6 +67,8 @@ impl App {
     /// # Errors
     /// [`Denied::Invisible`] when there is none, whatever the reason.
     pub async fn secret(&self, caller: &Caller, id: SecretId, cause: &Cause) -> Result<Secret, Error> {
+        // Before anything is looked up: a key that may not read learns nothing.
+        caller.permit(Action::ReadSecret, Ownership::Own)?;
         let object = Object { table: Secret::TABLE, id: Some(id.uuid()), ..Object::default() };
         let stored = self.store.secret(caller.team_id, id).await;
         let stored = self.readable(stored, Suspect { caller: Some(caller), object, cause }).await?;
