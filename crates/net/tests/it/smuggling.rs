@@ -75,7 +75,9 @@ fn a_refused_request_doesnt_cost_those_before_it() {
 
 #[test]
 fn a_refused_request_waits_for_a_slow_answer_before_it() {
-    let front = TestFront::start(Limits::default());
+    // Times that the connection isn't in any more.
+    let short = std::time::Duration::from_millis(200);
+    let front = TestFront::start(Limits { first_byte: short, head: short, ..Limits::default() });
     let mut client = front.client();
     client.send(format!("GET /soon HTTP/1.1\r\nHost: a\r\n\r\n\0{HIDDEN}"));
     assert_eq!(client.answer().body, "at last");
