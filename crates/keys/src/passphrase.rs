@@ -60,7 +60,7 @@ pub fn open(passphrase: &SecretString, parameters: &str) -> Result<LocalRootKey,
     let numbers = format!("argon2id,m={MEMORY_KIB},t={PASSES},p={LANES},salt=");
     let salt = parameters
         .strip_prefix(&numbers)
-        .filter(|salt| salt.len() == 32)
+        .filter(|salt| salt.len() == 32 && salt.bytes().all(|digit| digit.is_ascii_hexdigit()))
         .ok_or(PassphraseError::Parameters)?;
     let salt = u128::from_str_radix(salt, 16).map_err(|_| PassphraseError::Parameters)?.to_be_bytes();
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).map_err(|_| PassphraseError::Derivation)?;
@@ -101,7 +101,13 @@ mod tests {
     fn short_ones_and_altered_parameters_are_refused() {
         assert!(matches!(create(&"short".into(), &OsRandom), Err(PassphraseError::TooShort)));
         let weakened = "argon2id,m=8,t=1,p=1,salt=00000000000000000000000000000000";
-        for parameters in ["", "argon2id", weakened, "argon2id,m=65536,t=3,p=4,salt=00"] {
+        for parameters in [
+            "",
+            "argon2id",
+            weakened,
+            "argon2id,m=65536,t=3,p=4,salt=00",
+            "argon2id,m=65536,t=3,p=4,salt=+0000000000000000000000000000000",
+        ] {
             let opened = open(&"correct horse battery".into(), parameters);
             assert!(matches!(opened, Err(PassphraseError::Parameters)), "{parameters}");
         }

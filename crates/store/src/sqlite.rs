@@ -82,7 +82,7 @@ pub enum OpenError {
         mode: u32,
     },
     /// A file or directory can't be used.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; check the path and who may use it")]
     Io {
         /// Which.
         path: PathBuf,
@@ -106,11 +106,21 @@ pub enum OpenError {
         /// The highest number known here.
         known: u32,
     },
+    /// The schema holds what no migration made, or lacks what one did.
+    #[error("somebody altered the schema of {path} ({parts}); restore a backup")]
+    AlteredSchema {
+        /// The database.
+        path: PathBuf,
+        /// What was added, removed or changed.
+        parts: String,
+    },
     /// The file is a database of something else.
-    #[error("{0} is not a Strongroom database")]
+    #[error("{0} is not a Strongroom database; choose another data directory")]
     Foreign(PathBuf),
     /// SQLite refused.
-    #[error("{path} can't be opened as a database: {source}")]
+    #[error(
+        "{path} can't be opened as a database: {source}; check the disk and who may use its directory, or restore a backup"
+    )]
     Sqlite {
         /// The database.
         path: PathBuf,
@@ -132,7 +142,6 @@ pub struct Health {
 
 /// An open database.
 pub struct Database {
-    path: PathBuf,
     readers: Readers,
     writer: Option<Writer>,
     // Last: dropped after the connections, so that the lock outlives them.
@@ -152,8 +161,15 @@ impl Database {
         }
         refuse_traces(directory)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        // From here on nobody else makes one here; whoever was quicker has the
+        // lock, or has made the file that `create_new` refuses.
         let lock = Lock::take(directory)?;
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::AlreadyExists => OpenError::Exists(path.clone()),
+                _ => io(source),
+            }
+        })?;
         Self::open(directory, lock).inspect_err(|_| remove(directory))
     }
 
@@ -163,12 +179,7 @@ impl Database {
     /// When there is none, another server has it, or it can't be used.
     pub fn serve(directory: &Path) -> Result<Self, OpenError> {
         present(directory)?;
-        let path = directory.join(FILE);
-        let io = |source| OpenError::Io { path: path.clone(), source };
-        let mode = fs::metadata(&path).map_err(io)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(OpenError::Mode { path, mode });
-        }
+        refuse_lax(directory)?;
         Self::open(directory, Lock::take(directory)?)
     }
 
@@ -182,26 +193,17 @@ impl Database {
         let first = connection::reader(&path)?;
         migrations::check(&first, &path)?;
         let readers = Readers::new(&path, first)?;
-        Ok(Self { path, readers, writer: None, _lock: None })
+        Ok(Self { readers, writer: None, _lock: None })
     }
 
     fn open(directory: &Path, lock: Lock) -> Result<Self, OpenError> {
         let path = directory.join(FILE);
         let mut connection = connection::writer(&path)?;
         migrations::run(&mut connection, &path)?;
+        migrations::refuse_foreign_parts(&connection, &path)?;
         let writer = Writer::start(connection, &path)?;
         let readers = Readers::new(&path, connection::reader(&path)?)?;
-        Ok(Self { path, readers, writer: Some(writer), _lock: Some(lock) })
-    }
-
-    /// Removes a database that was just made, because the rest of making an
-    /// instance failed.
-    pub fn discard(self) {
-        let path = self.path.clone();
-        drop(self);
-        if let Some(directory) = path.parent() {
-            remove(directory);
-        }
+        Ok(Self { readers, writer: Some(writer), _lock: Some(lock) })
     }
 
     /// Examines the database file.
@@ -229,6 +231,21 @@ fn present(directory: &Path) -> Result<(), OpenError> {
         }
         Err(source) => Err(OpenError::Io { path, source }),
     }
+}
+
+/// Files that others can read or write are refused.
+fn refuse_lax(directory: &Path) -> Result<(), OpenError> {
+    for path in FILES.map(|name| directory.join(name)) {
+        let mode = match fs::metadata(&path) {
+            Ok(metadata) => metadata.permissions().mode() & 0o7777,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(OpenError::Io { path, source }),
+        };
+        if mode & 0o077 != 0 {
+            return Err(OpenError::Mode { path, mode });
+        }
+    }
+    Ok(())
 }
 
 /// A root key or a lock beside no database: it isn't new here, it is lost.

@@ -11,6 +11,9 @@ use super::{Health, OpenError, migrations};
 /// cause.
 const OLDEST: i32 = 3_051_003;
 
+/// How long a statement waits for a lock that another process holds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Statements kept prepared by each connection: more than there are.
 const STATEMENTS: usize = 64;
 
@@ -48,7 +51,7 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     }
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let set = |connection: &Connection| -> rusqlite::Result<()> {
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Plans don't depend on bound values, so that a point read isn't
         // prepared again at each call: nearly three times the reads a second.
@@ -56,6 +59,8 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         // Whatever a database writer put into the schema runs nothing.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
         connection.pragma_update(None, "cell_size_check", "on")
     };
     let opened = canonical(path).and_then(|path| {
@@ -89,6 +94,9 @@ pub(super) fn health(connection: &Connection) -> rusqlite::Result<Health> {
     let mut check = connection.prepare("PRAGMA foreign_key_check")?;
     for table in check.query_map([], |row| row.get::<_, String>(0))? {
         problems.push(format!("a row of {} refers to one that isn't there", table?));
+    }
+    for part in migrations::foreign_parts(connection)? {
+        problems.push(format!("somebody altered the schema: {part}"));
     }
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "wal" {

@@ -1,6 +1,7 @@
 //! The schema's history. A migration that has been released never changes.
 
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::OpenError;
@@ -28,6 +29,37 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<u32, OpenErr
         (APPLICATION, 1..) if found <= known => Ok(found),
         (APPLICATION, 1..) => Err(OpenError::FromTheFuture { path: path.to_owned(), found, known }),
         _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+/// Tables, indexes, triggers and views, as SQLite keeps them.
+type Schema = BTreeSet<(String, String, Option<String>)>;
+
+fn read_schema(connection: &Connection) -> rusqlite::Result<Schema> {
+    let mut select = connection.prepare("SELECT type, name, sql FROM sqlite_schema")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+}
+
+/// What somebody else put into the schema, or took out of it: names such as
+/// `trigger events_gone`. Empty when it is what the migrations make.
+pub(super) fn foreign_parts(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let made = Connection::open_in_memory()?;
+    let applied = usize::try_from(schema(connection)?).unwrap_or(usize::MAX);
+    for migration in MIGRATIONS.iter().take(applied) {
+        made.execute_batch(migration)?;
+    }
+    let (made, found) = (read_schema(&made)?, read_schema(connection)?);
+    Ok(made.symmetric_difference(&found).map(|(kind, name, _)| format!("{kind} {name}")).collect())
+}
+
+/// Refuses a database whose schema isn't what the migrations make.
+pub(super) fn refuse_foreign_parts(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let parts =
+        foreign_parts(connection).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    if parts.is_empty() {
+        Ok(())
+    } else {
+        Err(OpenError::AlteredSchema { path: path.to_owned(), parts: parts.join(", ") })
     }
 }
 

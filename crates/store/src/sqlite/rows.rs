@@ -2,7 +2,7 @@
 //! makes its row malformed, which the core treats as tampering.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, Error, ErrorCode, Params, Row};
+use rusqlite::{Connection, Error, Params, Row, ffi};
 
 use strongroom_core::clock::Timestamp;
 use strongroom_core::rows::RowMac;
@@ -81,15 +81,20 @@ pub(super) fn insert(
     inserted.map(|_| ()).map_err(|error| store_error(error, table))
 }
 
+fn is_duplicate(code: i32) -> bool {
+    matches!(
+        code,
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_ROWID
+    )
+}
+
 /// What an error of SQLite means to the core.
 pub(super) fn store_error(error: Error, table: &'static str) -> StoreError {
     match &error {
         Error::FromSqlConversionFailure(..)
         | Error::InvalidColumnType(..)
         | Error::IntegralValueOutOfRange(..) => StoreError::Malformed(table),
-        Error::SqliteFailure(failure, _) if failure.code == ErrorCode::ConstraintViolation => {
-            StoreError::Exists
-        }
+        Error::SqliteFailure(failure, _) if is_duplicate(failure.extended_code) => StoreError::Exists,
         _ => StoreError::Unavailable(Box::new(error)),
     }
 }

@@ -15,16 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-use super::OpenError;
+use super::{OpenError, connection};
 use strongroom_core::StoreError;
 
 /// The most pieces of work in one transaction: bounds how long the first waits.
 const GROUP: usize = 256;
 /// Pages in the WAL (4 KiB each) after which they are copied to the database.
 const CHECKPOINT: i32 = 4_000;
-/// Pages after which that waits for readers, so that the WAL starts anew.
+/// Pages after which readers are asked to let the WAL start anew.
 const RESTART: i32 = 16_000;
 
 /// One caller's work, and the way back to that caller.
@@ -100,7 +101,7 @@ impl Writer {
         connection
             .wal_hook(Some(hook))
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-        let thread = Thread { connection, work, stop, wal_pages };
+        let mut thread = Thread { connection, work, stop, wal_pages, checkpoint_at: CHECKPOINT };
         let spawned = std::thread::Builder::new().name("store-writer".into()).spawn(move || thread.run());
         let thread = spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), stopped })
@@ -143,13 +144,15 @@ struct Thread {
     work: Receiver<Box<dyn Job>>,
     stop: watch::Sender<bool>,
     wal_pages: Arc<AtomicI32>,
+    /// Pages in the WAL at which the next checkpoint is tried.
+    checkpoint_at: i32,
 }
 
 /// The writer can't go on.
 struct Stop;
 
 impl Thread {
-    fn run(self) {
+    fn run(&mut self) {
         while let Ok(first) = self.work.recv() {
             if self.group(first).and_then(|()| self.checkpoint()).is_err() {
                 self.halt();
@@ -229,23 +232,38 @@ impl Thread {
     }
 
     /// Copies the WAL into the database when it has grown, after the callers
-    /// have their answers. Only a failed fsync matters: the rest is tried again.
-    fn checkpoint(&self) -> Result<(), Stop> {
+    /// have their answers. It never waits for a reader: what a long one (a
+    /// backup, `doctor`) keeps from being copied is tried again when the WAL has
+    /// grown by as much again.
+    fn checkpoint(&mut self) -> Result<(), Stop> {
         let pages = self.wal_pages.load(Ordering::Relaxed);
-        let checkpoint = match pages {
-            ..CHECKPOINT => return Ok(()),
-            CHECKPOINT..RESTART => "PRAGMA wal_checkpoint(PASSIVE)",
-            _ => "PRAGMA wal_checkpoint(RESTART)",
-        };
-        self.wal_pages.store(0, Ordering::Relaxed);
-        match self.connection.query_row(checkpoint, [], |_| Ok(())) {
-            Err(error) if is_fatal_failure(&error) => Err(Stop),
-            Err(error) => {
-                tracing::warn!(%error, "store.checkpoint");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+        if pages < self.checkpoint_at {
+            return Ok(());
         }
+        let restart = pages >= RESTART;
+        let done = self.impatiently(if restart {
+            "PRAGMA wal_checkpoint(RESTART)"
+        } else {
+            "PRAGMA wal_checkpoint(PASSIVE)"
+        });
+        self.checkpoint_at = if matches!(done, Ok(true)) { CHECKPOINT } else { pages + CHECKPOINT };
+        match done {
+            Err(error) if is_fatal_failure(&error) => return Err(Stop),
+            Err(error) => tracing::warn!(%error, pages, "store.checkpoint"),
+            Ok(_) => self.wal_pages.store(0, Ordering::Relaxed),
+        }
+        Ok(())
+    }
+
+    /// Runs a checkpoint that gives up at once where it would have to wait;
+    /// tells whether the whole WAL was copied.
+    fn impatiently(&self, checkpoint: &str) -> Result<bool, Error> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let whole = self.connection.query_row(checkpoint, [], |row| {
+            Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+        });
+        self.connection.busy_timeout(connection::PATIENCE)?;
+        whole
     }
 
     fn execute(&self, sql: &str) -> Result<(), Error> {
@@ -275,7 +293,6 @@ fn is_fatal_failure(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::connection;
     use std::os::unix::fs::OpenOptionsExt;
     use std::sync::{Condvar, Mutex};
 
@@ -311,7 +328,7 @@ mod tests {
         let inside = Arc::clone(&gate);
         let hold = writer.write(move |_| {
             let shut = inside.0.lock().unwrap();
-            let bound = std::time::Duration::from_secs(10);
+            let bound = Duration::from_secs(10);
             let (open, _) = inside.1.wait_timeout_while(shut, bound, |open| !*open).unwrap();
             assert!(*open, "the gate never opened");
             Ok(0)
@@ -370,20 +387,34 @@ mod tests {
         assert_eq!(rows(&directory), [0; 0]);
     }
 
+    /// About 400 pages.
+    fn bulk(transaction: &Connection) -> Result<(), StoreError> {
+        let blob = "CREATE TABLE IF NOT EXISTS b (x BLOB); INSERT INTO b VALUES (randomblob(1600000))";
+        transaction.execute_batch(blob).map_err(|error| crate::sqlite::rows::store_error(error, "b"))
+    }
+
+    #[tokio::test]
+    async fn a_long_reader_costs_no_writer_any_time() {
+        let (directory, writer) = writer();
+        writer.write(bulk).await.unwrap();
+        let reader = connection::reader(&directory.path().join("test.db")).unwrap();
+        let moment = reader.unchecked_transaction().unwrap();
+        let seen: i64 = moment.query_row("SELECT count(*) FROM b", [], |row| row.get(0)).unwrap();
+        let begun = std::time::Instant::now();
+        for _ in 0..60 {
+            writer.write(bulk).await.unwrap();
+        }
+        // Waiting for the reader would take the busy timeout, five seconds, each time.
+        assert!(begun.elapsed() < connection::PATIENCE, "{:?}", begun.elapsed());
+        let still: i64 = moment.query_row("SELECT count(*) FROM b", [], |row| row.get(0)).unwrap();
+        assert_eq!((seen, still), (1, 1), "the reader's moment");
+    }
+
     #[tokio::test]
     async fn the_wal_stays_bounded() {
         let (directory, writer) = writer();
-        for start in 0..60 {
-            // About 400 pages each: far past the checkpoint's threshold in all.
-            let many = move |transaction: &Connection| {
-                for n in 0..100_i64 {
-                    insert(start * 100 + n)(transaction)?;
-                }
-                let blob =
-                    "CREATE TABLE IF NOT EXISTS b (x BLOB); INSERT INTO b VALUES (randomblob(1600000))";
-                transaction.execute_batch(blob).map_err(|error| crate::sqlite::rows::store_error(error, "b"))
-            };
-            writer.write(many).await.unwrap();
+        for _ in 0..60 {
+            writer.write(bulk).await.unwrap();
         }
         let wal = std::fs::metadata(directory.path().join("test.db-wal")).unwrap().len();
         assert!(wal < 40 << 20, "the WAL has {wal} bytes");

@@ -105,11 +105,41 @@ fn foreign_later_and_broken_files_are_refused_and_left_alone() {
 }
 
 #[test]
-fn what_was_just_made_can_be_discarded_and_made_again() {
-    let directory = tempfile::tempdir().unwrap();
-    Database::create(directory.path()).unwrap().discard();
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-    Database::create(directory.path()).unwrap();
+fn what_somebody_put_into_the_schema_is_found_and_refused() {
+    let tricks = [
+        "CREATE TRIGGER gone AFTER INSERT ON events BEGIN DELETE FROM events WHERE sequence = new.sequence; END",
+        "CREATE VIEW peek AS SELECT * FROM secrets",
+        "CREATE TABLE loot (x)",
+        "CREATE INDEX slow ON secrets (name)",
+        "ALTER TABLE users ADD COLUMN x TEXT",
+        "DROP TABLE versions",
+    ];
+    for trick in tricks {
+        let directory = created();
+        raw(directory.path()).execute_batch(trick).unwrap();
+        let problems = Database::inspect(directory.path()).unwrap().health().unwrap().problems;
+        assert!(
+            problems.iter().any(|problem| problem.contains("altered the schema")),
+            "{trick}: {problems:?}"
+        );
+        assert!(refusal(Database::serve(directory.path())).contains("altered the schema"), "{trick}");
+    }
+}
+
+/// Many at once, as an impatient operator or an orchestrator does.
+#[test]
+fn of_many_that_create_at_once_one_does_and_nothing_of_it_is_lost() {
+    for _ in 0..40 {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let creators: Vec<_> = (0..6).map(|_| scope.spawn(|| Database::create(&data))).collect();
+            creators.into_iter().map(|creator| creator.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1);
+        drop(made);
+        Database::serve(&data).unwrap();
+    }
 }
 
 #[test]
