@@ -110,21 +110,24 @@ impl Traces {
             .map(Path::to_owned)
             .collect();
         for directory in missing.into_iter().rev() {
-            DirBuilder::new().mode(0o700).create(&directory).map_err(|error| {
-                Failure::because(format!("the directory {} can't be made", directory.display()), &error)
-            })?;
+            match DirBuilder::new().mode(0o700).create(&directory) {
+                Ok(()) => self.directories.push(directory.clone()),
+                // Somebody was quicker: it is theirs.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    let what = format!("the directory {} can't be made", directory.display());
+                    return Err(Failure::because(what, &error));
+                }
+            }
             sync_parent(&directory)?;
-            self.directories.push(directory);
         }
         Ok(())
     }
 
-    /// Notes a file that is about to be made; one that is there already is
-    /// somebody else's.
-    pub(crate) fn expect(&mut self, path: PathBuf) {
-        if fs::symlink_metadata(&path).is_err() {
-            self.files.push(path);
-        }
+    /// Notes a file that this creation made. Never before it did: until then it
+    /// may become somebody else's.
+    pub(crate) fn made(&mut self, path: PathBuf) {
+        self.files.push(path);
     }
 
     /// What was made stays.
@@ -193,9 +196,8 @@ mod tests {
         let make = || {
             let mut traces = Traces::default();
             traces.make_directory(&deep).unwrap();
-            traces.expect(deep.join("new"));
-            traces.expect(old.clone());
             fs::write(deep.join("new"), "").unwrap();
+            traces.made(deep.join("new"));
             traces
         };
         drop(make());

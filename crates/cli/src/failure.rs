@@ -50,9 +50,15 @@ impl Failure {
     }
 }
 
+/// The errors of the other crates say what happened and, behind a semicolon,
+/// what to do about it.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(chain(&error))
+        let text = chain(&error);
+        match text.split_once("; ") {
+            Some((message, hint)) => Self::new(message).hint(hint),
+            None => Self::new(text),
+        }
     }
 }
 

@@ -56,19 +56,23 @@ impl Keepsake {
 
 /// An instance that was just made. Unless it is kept, it is removed again.
 pub(crate) struct Fresh {
+    // In the order in which they are dropped: files go while the store still
+    // has its lock, directories when it has let go of them.
+    files: Traces,
     /// The instance, open.
     pub(crate) app: App,
     /// Its first ids and key.
     pub(crate) created: Created,
     /// Its recovery key.
     pub(crate) identity: Identity,
-    traces: Traces,
+    directories: Traces,
 }
 
 impl Fresh {
     /// The instance stays: its owner has seen its key.
     pub(crate) fn keep(self) -> App {
-        self.traces.keep();
+        self.files.keep();
+        self.directories.keep();
         self.app
     }
 }
@@ -104,17 +108,18 @@ impl<'a> Blueprint<'a> {
     /// # Errors
     /// When the system refuses; then nothing of it is left.
     pub(crate) async fn build(self) -> Result<Fresh, Failure> {
-        let mut traces = Traces::default();
-        traces.make_directory(self.data_dir.path())?;
-        self.data_dir.store_files().into_iter().for_each(|file| traces.expect(file));
+        let mut directories = Traces::default();
+        directories.make_directory(self.data_dir.path())?;
         // The database first: its lock keeps a second creation out. It holds no
         // instance before the keys are safe on the disk.
         let store: Arc<dyn Store> = Arc::new(Database::create(self.data_dir.path())?);
-        let (root, root_parameters) = self.root.create(&mut traces)?;
+        let mut files = Traces::default();
+        self.data_dir.store_files().into_iter().for_each(|file| files.made(file));
+        let (root, root_parameters) = self.root.create(&mut files)?;
         let identity = Identity::generate();
         if let Keepsake::File(path) = &self.keepsake {
-            traces.expect(path.clone());
             identity.write(path)?;
+            files.made(path.clone());
         }
         let founding = CoreFounding {
             team: self.founding.team.clone(),
@@ -125,7 +130,7 @@ impl<'a> Blueprint<'a> {
         };
         let created = create_instance(Arc::clone(&store), founding, &world()).await?;
         let app = App::open(store, &root, world()).await?;
-        Ok(Fresh { app, created, identity, traces })
+        Ok(Fresh { files, app, created, identity, directories })
     }
 }
 
@@ -156,6 +161,8 @@ async fn vacant(data_dir: &DataDir) -> Result<(), Failure> {
         Err(_) if metadata.len() == 0 => Err(interrupted(data_dir)),
         Ok(Some(_)) => Err(Failure::new(format!("there is an instance in {path} already"))
             .hint(format!("serve it with: strongroom serve --data-dir {path}; or choose another directory"))),
+        Err(_) if metadata.is_symlink() => Err(Failure::new(format!("{path}/strongroom.db is a link"))
+            .hint("put the database itself in its place, or choose another directory")),
         Err(failure) => {
             Err(Failure::new(format!("there is a database in {path} already: {}", failure.message()))
                 .hint("choose another directory"))

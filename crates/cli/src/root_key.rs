@@ -44,11 +44,12 @@ impl Plan {
     ///
     /// # Errors
     /// When the file can't be written or the passphrase is too short.
-    pub(crate) fn create(&self, traces: &mut Traces) -> Result<(LocalRootKey, String), Failure> {
+    pub(crate) fn create(&self, files: &mut Traces) -> Result<(LocalRootKey, String), Failure> {
         match self {
             Self::File(path) => {
-                traces.expect(path.clone());
-                Ok((file::create(path, &OsRandom)?, String::new()))
+                let key = file::create(path, &OsRandom)?;
+                files.made(path.clone());
+                Ok((key, String::new()))
             }
             Self::Passphrase(passphrase) => Ok(passphrase::create(passphrase, &OsRandom)?),
         }

@@ -25,6 +25,7 @@ pub(super) fn run(args: &Dev) -> Result<(), Failure> {
 
 /// The instance is there: serves it.
 async fn again(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
+    data_dir.check()?;
     let database = Database::serve(data_dir.path())?;
     let app = instance::open(database, &args.keeper, data_dir).await?;
     let open = serve::Open::bind(&args.listening).await?;

@@ -23,6 +23,7 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     args.logging.start();
     allowed(&args.listening)?;
     let data_dir = DataDir::new(&args.place.data_dir);
+    data_dir.check()?;
     block_on(&args.listening, async {
         let database = Database::serve(data_dir.path())?;
         let app = instance::open(database, &args.keeper, &data_dir).await?;
@@ -38,12 +39,11 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
 /// # Errors
 /// When the address isn't this machine's own and nobody insisted.
 pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
-    if listening.listen.ip().is_loopback() || listening.insecure_http {
-        return Ok(());
-    }
+    let mut addresses = listening.metrics_listen.into_iter().chain([listening.listen]);
+    let open = addresses.find(|address| !address.ip().is_loopback());
+    let Some(open) = open.filter(|_| !listening.insecure_http) else { return Ok(()) };
     Err(Failure::new(format!(
-        "{} can be reached from other machines, and without TLS whoever sees the traffic sees every value in it",
-        listening.listen
+        "{open} can be reached from other machines, and without TLS whoever sees the traffic sees everything in it",
     ))
     .hint("listen on 127.0.0.1 behind a proxy that does TLS; or, on a network that you trust wholly, add --insecure-http"))
 }

@@ -239,3 +239,26 @@ fn read_until(screen: &mut impl Read, seen: &mut String, last: &str) {
         seen.push(char::from(byte[0]));
     }
 }
+
+/// An orchestrator may start several at once; whoever loses must not take the
+/// winner's files along.
+#[test]
+fn of_many_at_once_one_wins_and_its_instance_stays() {
+    for _ in 0..15 {
+        let place = Place::new();
+        let init = |at: usize| {
+            let recovery = place.path(&format!("recovery-{at}.key"));
+            place.run("init", &["--json", "--recovery-key-file", recovery.to_str().unwrap()])
+        };
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..4).map(|at| scope.spawn(move || init(at))).collect();
+            running.into_iter().map(|running| running.join().unwrap()).collect()
+        });
+        let won: Vec<_> = ended.iter().filter(|ended| ended.code == Some(0)).collect();
+        assert_eq!(won.len(), 1, "{:?}", ended.iter().map(|ended| &ended.stderr).collect::<Vec<_>>());
+        let key: Value = serde_json::from_str(&won[0].stdout).unwrap();
+        let server = place.serve();
+        assert_eq!(server.client(key["api_key"].as_str().unwrap()).get("/v1/credentials").status, 200);
+        server.stop();
+    }
+}

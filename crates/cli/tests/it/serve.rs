@@ -54,6 +54,25 @@ fn metrics_have_a_listener_of_their_own() {
 }
 
 #[test]
+fn a_data_directory_that_others_can_enter_is_refused() {
+    let (place, _) = Place::with_instance();
+    chmod(&place.data(), 0o755);
+    for command in ["serve", "dev"] {
+        assert!(place.run(command, &ANY_PORT).refusal().contains("chmod 700"), "{command}");
+    }
+    chmod(&place.data(), 0o700);
+    chmod(&place.data().join("strongroom.lock"), 0o644);
+    assert!(place.run("serve", &ANY_PORT).refusal().contains("chmod 600"));
+}
+
+#[test]
+fn metrics_too_stay_on_this_machine() {
+    let (place, _) = Place::with_instance();
+    let open = [&ANY_PORT[..], &["--metrics-listen", "0.0.0.0:0"]].concat();
+    assert!(place.run("serve", &open).refusal().contains("other machines"));
+}
+
+#[test]
 fn a_second_server_is_refused_and_told_of_the_first() {
     let (place, _) = Place::with_instance();
     let first = place.serve();
