@@ -1,31 +1,43 @@
 //! From a request to a parsed body: the type, the size, the JSON, the fields.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use strongroom_net::BodyError;
 
 use crate::error::ApiError;
-use crate::json;
+use crate::json::{self, Unknown};
 
-/// A body of JSON, parsed into the operation's own type.
-pub(crate) struct JsonBody<T>(pub(crate) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_json(&request) {
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "send the body as JSON, with the header `Content-Type: application/json`",
-            ));
-        }
-        let bytes = read(request.into_body()).await?;
-        json::parse(&bytes).map(Self).map_err(Into::into)
+/// Reads a body of JSON into the operation's own type.
+///
+/// # Errors
+/// When it is of another type, too large, or not what the operation asks for.
+pub(crate) async fn parse<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    if !is_json(&request) || !is_plain(&request) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "send the body as JSON, not compressed, with the header `Content-Type: application/json`",
+        ));
     }
+    let unknown = if is_strict(&request) { Unknown::Refused } else { Unknown::Ignored };
+    let bytes = read(request.into_body()).await?;
+    json::parse(&bytes, unknown).map_err(Into::into)
+}
+
+/// Whether the body is as it is, without an encoding of its own.
+fn is_plain(request: &Request) -> bool {
+    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the caller wants fields that nobody knows refused (RFC 7240,
+/// `Prefer: handling=strict`).
+fn is_strict(request: &Request) -> bool {
+    let preferences = request.headers().get_all("prefer").iter().filter_map(|header| header.to_str().ok());
+    let mut each = preferences.flat_map(|header| header.split(',')).map(str::trim);
+    each.any(|preference| preference.eq_ignore_ascii_case("handling=strict"))
 }
 
 /// Whether the one content type is `application/json`, in UTF-8 if it says.

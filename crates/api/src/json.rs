@@ -33,11 +33,18 @@ pub(crate) enum JsonError {
     Wrong { path: String, reason: String },
 }
 
+/// What becomes of fields that a type doesn't have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Ignored,
+    Refused,
+}
+
 /// Reads a body into its type.
 ///
 /// # Errors
 /// When it isn't JSON, or isn't what the type asks for.
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JsonError> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8], unknown: Unknown) -> Result<T, JsonError> {
     let limits = Limits { left: Cell::new(MOST), refusal: Cell::new(None) };
     let mut reader = serde_json::Deserializer::from_slice(body);
     let tree = limits.seed(0).deserialize(&mut reader).and_then(|tree| reader.end().map(|()| tree));
@@ -46,7 +53,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JsonError> {
         Some(Refusal::Wrong(reason)) => JsonError::wrong(reason),
         None => JsonError::Syntax { line: error.line(), column: error.column() },
     })?;
-    T::deserialize(tree)
+    T::deserialize(Reader { tree, unknown })
 }
 
 impl From<JsonError> for ApiError {
@@ -254,72 +261,64 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Deserializer<'de> for Tree {
+/// A tree on its way into a type.
+struct Reader {
+    tree: Tree,
+    unknown: Unknown,
+}
+
+impl Reader {
+    fn entries(&self, entries: Vec<(Zeroizing<String>, Tree)>, fields: &'static [&'static str]) -> Entries {
+        Entries { rest: entries.into_iter(), fields, unknown: self.unknown, value: None, at: 0 }
+    }
+}
+
+impl<'de> Deserializer<'de> for Reader {
     type Error = JsonError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
-        match self {
-            Self::Null => visitor.visit_unit(),
-            Self::Bool(value) => visitor.visit_bool(value),
-            Self::Unsigned(value) => visitor.visit_u64(value),
-            Self::Signed(value) => visitor.visit_i64(value),
-            Self::Float(value) => visitor.visit_f64(value),
-            Self::Text(mut text) => visitor.visit_string(std::mem::take(&mut *text)),
-            Self::List(elements) => visitor.visit_seq(Elements { rest: elements.into_iter(), at: 0 }),
-            Self::Object(entries) => visitor.visit_map(Entries::new(entries, &[])),
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, JsonError> {
+        match std::mem::replace(&mut self.tree, Tree::Null) {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(value),
+            Tree::Unsigned(value) => visitor.visit_u64(value),
+            Tree::Signed(value) => visitor.visit_i64(value),
+            Tree::Float(value) => visitor.visit_f64(value),
+            Tree::Text(mut text) => visitor.visit_string(std::mem::take(&mut *text)),
+            Tree::List(elements) => {
+                visitor.visit_seq(Elements { rest: elements.into_iter(), unknown: self.unknown, at: 0 })
+            }
+            Tree::Object(entries) => visitor.visit_map(self.entries(entries, &[])),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
-        match self {
-            Self::Null => visitor.visit_none(),
-            some => visitor.visit_some(some),
+        match self.tree {
+            Tree::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
         }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
-        self,
+        mut self,
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, JsonError> {
-        match self {
-            Self::Object(entries) => visitor.visit_map(Entries::new(entries, fields)),
+        match std::mem::replace(&mut self.tree, Tree::Null) {
+            Tree::Object(entries) => visitor.visit_map(self.entries(entries, fields)),
             _ => Err(JsonError::wrong("must be an object")),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, JsonError> {
-        match self {
-            Self::Text(mut text) => {
-                let text: StringDeserializer<JsonError> = std::mem::take(&mut *text).into_deserializer();
-                text.deserialize_enum(name, variants, visitor)
-            }
-            _ => Err(de::Error::unknown_variant("", variants)),
         }
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        newtype_struct seq tuple tuple_struct map identifier ignored_any
-    }
-}
-
-impl IntoDeserializer<'_, JsonError> for Tree {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
 struct Elements {
     rest: std::vec::IntoIter<Tree>,
+    unknown: Unknown,
     at: usize,
 }
 
@@ -328,8 +327,9 @@ impl<'de> SeqAccess<'de> for Elements {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, JsonError> {
         self.at += 1;
-        let step = |error: JsonError| error.within(format_args!("element {}", self.at));
-        self.rest.next().map(|element| seed.deserialize(element).map_err(step)).transpose()
+        let Some(tree) = self.rest.next() else { return Ok(None) };
+        let element = seed.deserialize(Reader { tree, unknown: self.unknown });
+        element.map(Some).map_err(|error| error.within(format_args!("element {}", self.at)))
     }
 }
 
@@ -338,15 +338,12 @@ impl<'de> SeqAccess<'de> for Elements {
 struct Entries {
     rest: std::vec::IntoIter<(Zeroizing<String>, Tree)>,
     fields: &'static [&'static str],
+    unknown: Unknown,
     value: Option<(Option<&'static str>, Tree)>,
     at: usize,
 }
 
 impl Entries {
-    fn new(entries: Vec<(Zeroizing<String>, Tree)>, fields: &'static [&'static str]) -> Self {
-        Self { rest: entries.into_iter(), fields, value: None, at: 0 }
-    }
-
     fn step(&self, error: JsonError, field: Option<&'static str>) -> JsonError {
         match field {
             Some(field) => error.within(format_args!("`{field}`")),
@@ -362,15 +359,18 @@ impl<'de> MapAccess<'de> for Entries {
         let Some((mut key, value)) = self.rest.next() else { return Ok(None) };
         self.at += 1;
         let field = self.fields.iter().find(|field| **field == key.as_str()).copied();
+        if field.is_none() && !self.fields.is_empty() && self.unknown == Unknown::Refused {
+            return Err(de::Error::unknown_field("", self.fields));
+        }
         self.value = Some((field, value));
         let key: StringDeserializer<JsonError> = std::mem::take(&mut *key).into_deserializer();
         seed.deserialize(key).map(Some).map_err(|error| self.step(error, field))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, JsonError> {
-        let (field, value) =
-            self.value.take().ok_or_else(|| JsonError::wrong("has a key without a value"))?;
-        seed.deserialize(value).map_err(|error| self.step(error, field))
+        let (field, tree) = self.value.take().ok_or_else(|| JsonError::wrong("has a key without a value"))?;
+        let value = seed.deserialize(Reader { tree, unknown: self.unknown });
+        value.map_err(|error| self.step(error, field))
     }
 }
 
@@ -399,34 +399,32 @@ mod tests {
         })
     }
 
+    fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JsonError> {
+        super::parse(body, Unknown::Ignored)
+    }
+
     #[derive(Debug, Deserialize)]
     struct Body {
         #[serde(default)]
-        kind: Option<Kind>,
+        switch: Option<bool>,
         #[serde(default)]
         list: Vec<u8>,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
-    #[serde(rename_all = "snake_case")]
-    enum Kind {
-        One,
-        Two,
-    }
-
     #[test]
-    fn lists_options_and_enums_are_read_and_refused_in_our_own_words() {
-        let body: Body = parse(br#"{"kind": "two", "list": [1, 2]}"#).unwrap();
-        assert_eq!((body.kind, body.list), (Some(Kind::Two), vec![1, 2]));
-        assert_eq!(parse::<Body>(br#"{"kind": null}"#).unwrap().kind, None);
+    fn lists_and_options_are_read_and_refused_in_our_own_words() {
+        let body: Body = parse(br#"{"switch": true, "list": [1, 2], "more": 3}"#).unwrap();
+        assert_eq!((body.switch, body.list), (Some(true), vec![1, 2]));
+        assert_eq!(parse::<Body>(br#"{"switch": null}"#).unwrap().switch, None);
         for (body, message) in [
-            (r#"{"kind": "hunter2"}"#, "`kind`: must be one of one, two"),
-            (r#"{"kind": {"hunter2": 1}}"#, "`kind`: must be one of one, two"),
+            (r#"{"switch": "hunter2"}"#, "`switch`: must be a boolean"),
             (r#"{"list": [1, "hunter2"]}"#, "`list`, element 2: must be u8"),
             (r#"{"list": [1, 2, 256]}"#, "`list`, element 3: must be u8"),
         ] {
             assert_eq!(parse::<Body>(body.as_bytes()).unwrap_err().to_string(), message);
         }
+        let strict = super::parse::<Body>(br#"{"list": [], "hunter2": 1}"#, Unknown::Refused);
+        assert_eq!(strict.unwrap_err().to_string(), "the body has a field other than switch, list");
     }
 
     #[test]
@@ -453,7 +451,7 @@ mod tests {
         #[test]
         fn no_message_quotes_the_input(value in json(), marker in "q[0-9]{6}q") {
             let body = value.to_string().replace('"', &format!("\"{marker}"));
-            for error in [parse::<Body>(body.as_bytes()).err(), parse::<Vec<Kind>>(body.as_bytes()).err()] {
+            for error in [parse::<Body>(body.as_bytes()).err(), parse::<Vec<bool>>(body.as_bytes()).err()] {
                 prop_assert!(!error.is_some_and(|error| error.to_string().contains(&marker)));
             }
         }

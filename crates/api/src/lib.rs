@@ -8,6 +8,7 @@ mod error;
 pub mod fuzzing;
 mod health;
 mod json;
+mod lists;
 mod metrics;
 mod observe;
 mod openapi;
@@ -15,13 +16,14 @@ mod path;
 mod secrets;
 mod timestamps;
 
-use axum::Router;
 use axum::middleware;
 use axum::routing::get;
+use axum::{Extension, Router};
 use std::sync::Arc;
 use strongroom_core::App;
 use utoipa_axum::router::OpenApiRouter;
 
+use lists::Lists;
 use metrics::Metrics;
 
 pub use openapi::document;
@@ -43,6 +45,7 @@ impl Api {
             .route("/openapi.json", get(openapi::serve))
             .fallback(error::no_such_path)
             .method_not_allowed_fallback(error::no_such_method)
+            .layer(Extension(Lists::new()))
             .layer(middleware::from_fn_with_state(Arc::clone(&metrics), observe::observe))
             .with_state(app);
         let metrics = Router::new()

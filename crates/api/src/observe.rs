@@ -2,6 +2,7 @@
 //! when it is the server's fault. Never a header or a body in a log.
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -14,7 +15,7 @@ use crate::metrics::Metrics;
 
 /// Middleware around every operation.
 pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
+    let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let request_id = request.extensions().get().copied().map(RequestId::uuid).map(tracing::field::display);
     let mut response = next.run(request).await;
@@ -24,11 +25,19 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
         let cause = chain(&*cause);
-        tracing::error!(request_id, %method, route, status, cause, "request.failed");
+        tracing::error!(request_id, method, route, status, cause, "request.failed");
     } else {
-        tracing::debug!(request_id, %method, route, status, "request.answered");
+        tracing::debug!(request_id, method, route, status, "request.answered");
     }
     response
+}
+
+/// A method for the log: any other word may be a piece of something else that
+/// a confused client sent.
+fn known(method: &Method) -> &'static str {
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let known = methods.iter().position(|known| known == method);
+    known.and_then(|at| ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].get(at)).unwrap_or(&"other")
 }
 
 /// An error and what caused it, in one sentence.

@@ -1,23 +1,28 @@
 //! Secrets on the wire, where they are called credentials. Values come in and
 //! have no way out: the answer's type holds none.
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+use strongroom_core::access::Ownership;
 use strongroom_core::secrets::{NewSecret, Secret as StoredSecret};
 use strongroom_core::text::Invalid;
-use strongroom_core::{App, Bundle, EnvKey, SecretId, SecretName, SecretValue, ServiceSlug, Timestamp};
+use strongroom_core::{
+    Action, App, Bundle, EnvKey, SecretId, SecretName, SecretValue, ServiceSlug, Timestamp,
+};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Authenticated, InTeam};
-use crate::body::JsonBody;
+use crate::body;
 use crate::error::{Absent, ApiError, BodyRefused, Refused};
+use crate::lists::Lists;
 use crate::path::OnPath;
 use crate::timestamps;
 
@@ -178,12 +183,27 @@ impl From<StoredSecret> for Secret {
     responses((status = 201, description = "Created", body = Secret), Refused, BodyRefused))]
 async fn create_secret(
     State(app): State<Arc<App>>,
-    InTeam(authenticated): InTeam,
-    JsonBody(body): JsonBody<CreateSecret>,
+    InTeam(Authenticated { caller, cause }): InTeam,
+    request: Request,
 ) -> Result<(StatusCode, Json<Secret>), ApiError> {
-    let new = body.into_new()?;
-    let secret = app.create_secret(&authenticated.caller, new, &authenticated.cause).await?;
+    // Nobody makes us hold a body who may not send one.
+    caller.permit(Action::CreateSecret, Ownership::Own)?;
+    refuse_dry_run(&request)?;
+    let new = body::parse::<CreateSecret>(request).await?.into_new()?;
+    let secret = app.create_secret(&caller, new, &cause).await?;
     Ok((StatusCode::CREATED, Json(secret.into())))
+}
+
+/// Somebody who wants nothing done must not get it done.
+fn refuse_dry_run(request: &Request) -> Result<(), ApiError> {
+    let query = request.uri().query().unwrap_or_default();
+    if query
+        .split('&')
+        .any(|pair| pair == "dry_run" || pair.starts_with("dry_run=") && pair != "dry_run=false")
+    {
+        return Err(ApiError::invalid("`dry_run` is not offered yet; nothing was done"));
+    }
+    Ok(())
 }
 
 /// Create a secret in your API key's team
@@ -195,9 +215,9 @@ async fn create_secret(
 async fn create_secret_v1(
     state: State<Arc<App>>,
     authenticated: Authenticated,
-    body: JsonBody<CreateSecret>,
+    request: Request,
 ) -> Result<(StatusCode, Json<Secret>), ApiError> {
-    create_secret(state, InTeam(authenticated), body).await
+    create_secret(state, InTeam(authenticated), request).await
 }
 
 /// List the secrets that you see
@@ -208,10 +228,17 @@ async fn create_secret_v1(
     responses((status = 200, description = "The secrets", body = Vec<Secret>), Refused))]
 async fn list_secrets(
     State(app): State<Arc<App>>,
-    InTeam(authenticated): InTeam,
-) -> Result<Json<Vec<Secret>>, ApiError> {
-    let secrets = app.secrets(&authenticated.caller, &authenticated.cause).await?;
-    Ok(Json(secrets.into_iter().map(Into::into).collect()))
+    Extension(lists): Extension<Lists>,
+    InTeam(Authenticated { caller, cause }): InTeam,
+) -> Result<Response, ApiError> {
+    let mut list = lists.begin().await;
+    let mut after = None;
+    loop {
+        let page = app.secrets_after(&caller, after, &cause).await?;
+        let Some(newest) = page.last() else { return Ok(list.into_response()) };
+        after = Some(newest.id);
+        list.extend(page.into_iter().map(Secret::from)).await;
+    }
 }
 
 /// List the secrets that you see in your API key's team
@@ -221,9 +248,10 @@ async fn list_secrets(
     responses((status = 200, description = "The secrets", body = Vec<Secret>), Refused))]
 async fn list_secrets_v1(
     state: State<Arc<App>>,
+    lists: Extension<Lists>,
     authenticated: Authenticated,
-) -> Result<Json<Vec<Secret>>, ApiError> {
-    list_secrets(state, InTeam(authenticated)).await
+) -> Result<Response, ApiError> {
+    list_secrets(state, lists, InTeam(authenticated)).await
 }
 
 /// Look at a secret

@@ -88,9 +88,15 @@ pub trait Store: Send + Sync {
     /// A secret of this team that isn't deleted.
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError>;
 
-    /// The team's shared secrets and this user's own, without deleted ones, by creation.
-    async fn secrets_visible_to(&self, team: TeamId, user: UserId)
-    -> Result<Vec<Stored<Secret>>, StoreError>;
+    /// The team's shared secrets and this user's own, without deleted ones, by
+    /// creation: at most `limit` of those after `after`.
+    async fn secrets_visible_to(
+        &self,
+        team: TeamId,
+        user: UserId,
+        after: Option<SecretId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Secret>>, StoreError>;
 
     /// Stores an audit row that belongs to no other write.
     async fn record(&self, event: Event) -> Result<(), StoreError>;

@@ -307,8 +307,11 @@ impl Store for Database {
         &self,
         team: TeamId,
         user: UserId,
+        after: Option<SecretId>,
+        limit: u32,
     ) -> Result<Vec<Stored<Secret>>, StoreError> {
-        self.readers.read("secrets", |connection| secrets::select_visible(connection, team, user))
+        let page = |connection: &_| secrets::select_visible(connection, team, user, after, limit);
+        self.readers.read("secrets", page)
     }
 
     async fn record(&self, event: Event) -> Result<(), StoreError> {

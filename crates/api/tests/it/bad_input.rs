@@ -105,6 +105,44 @@ async fn unknown_fields_are_ignored() {
 }
 
 #[tokio::test]
+async fn unknown_fields_are_refused_when_asked_for() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let post = |body: String, prefer: &str| {
+        let request =
+            owner.request(Method::POST, "/v1/credentials").header("content-type", "application/json");
+        request.header("prefer", prefer).body(body)
+    };
+    let known = r#"{"name": "n", "values": {"A": "v"}, "service_slug": null, "shared": false}"#;
+    let unknown = format!(r#"{{"name": "n", "values": {{}}, "{CANARY}": 1}}"#);
+    assert_eq!(owner.send(post(known.into(), "handling=strict")).await.status, 201);
+    let refused = owner.send(post(unknown.clone(), "respond-async, Handling=Strict")).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "invalid_request"));
+    assert_eq!(owner.send(post(unknown, "handling=lenient")).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_dry_run_is_refused_rather_than_done() {
+    let app = TestApp::new().await;
+    let body = r#"{"name": "n", "values": {}}"#;
+    assert_eq!(app.owner().post("/v1/credentials?dry_run=true", body).await.status, 400);
+    assert_eq!(app.owner().get("/v1/credentials").await.body, "[]");
+    assert_eq!(app.owner().post("/v1/credentials?dry_run=false&x=dry_run", body).await.status, 201);
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_refused_as_such() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    for (encoding, status) in [("gzip", 415), ("br, gzip", 415), ("identity", 201)] {
+        let request =
+            owner.request(Method::POST, "/v1/credentials").header("content-type", "application/json");
+        let request = request.header("content-encoding", encoding).body(r#"{"name": "n", "values": {}}"#);
+        assert_eq!(owner.send(request).await.status, status, "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn only_json_is_taken() {
     let app = TestApp::new().await;
     let owner = app.owner();

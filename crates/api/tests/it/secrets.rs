@@ -84,6 +84,30 @@ async fn lists_are_bare_arrays_in_order_of_creation() {
 }
 
 #[tokio::test]
+async fn a_list_is_whole_however_many_pages_it_takes() {
+    let app = TestApp::new().await;
+    let cause = strongroom_core::app::Cause::default();
+    let owner = app.app.authenticate(app.owner().token.as_ref().unwrap(), &cause).await.unwrap();
+    // Around the page's size, 256, and well past it.
+    for (more, total) in [(255, 255), (1, 256), (1, 257), (343, 600)] {
+        for _ in 0..more {
+            let new = strongroom_core::secrets::NewSecret {
+                name: strongroom_core::SecretName::parse("n").unwrap(),
+                service_slug: None,
+                shared: false,
+                values: strongroom_core::Bundle::new(Vec::new()).unwrap(),
+            };
+            app.app.create_secret(&owner, new, &cause).await.unwrap();
+        }
+        let listed = app.owner().get("/v1/credentials").await.json();
+        let ids: Vec<_> =
+            listed.as_array().unwrap().iter().map(|secret| secret["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), total);
+        assert!(ids.is_sorted());
+    }
+}
+
+#[tokio::test]
 async fn a_list_holds_the_shared_ones_and_ones_own() {
     let app = TestApp::new().await;
     let member = app.user(app.team_id, Role::Member, Scopes::all());

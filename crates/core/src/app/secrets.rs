@@ -8,6 +8,10 @@ use crate::rows::{Row, Stored};
 use crate::secrets::{NewSecret, Secret, Version};
 use crate::store::StoreError;
 
+/// Secrets in a page: what is read, verified and written before others get
+/// their turn.
+const PAGE: u32 = 256;
+
 impl App {
     /// Seals the values and stores a new secret: the caller's own, or the
     /// team's when it is to be shared.
@@ -78,21 +82,26 @@ impl App {
         Ok(secret)
     }
 
-    /// The secrets that the caller sees, by creation.
+    /// The secrets that the caller sees, by creation: a page of those after
+    /// `after`. The page after the last secret is empty.
     ///
     /// # Errors
     /// When the key isn't for it, or a row isn't what was stored.
-    pub async fn secrets(&self, caller: &Caller, cause: &Cause) -> Result<Vec<Secret>, Error> {
+    pub async fn secrets_after(
+        &self,
+        caller: &Caller,
+        after: Option<SecretId>,
+        cause: &Cause,
+    ) -> Result<Vec<Secret>, Error> {
         caller.permit(Action::ListSecrets, Ownership::Shared)?;
         let object = Object { table: Secret::TABLE, ..Object::default() };
-        let stored = self.store.secrets_visible_to(caller.team_id, caller.user_id).await;
+        let stored = self.store.secrets_visible_to(caller.team_id, caller.user_id, after, PAGE).await;
         let stored = self.readable(stored, Suspect { caller: Some(caller), object, cause }).await?;
         let mut secrets = Vec::with_capacity(stored.len());
         for row in stored {
             let secret = self.proven(caller, row, cause).await?;
-            if caller.ownership(secret.team_id, secret.owner) != Ownership::Foreign {
-                secrets.push(secret);
-            }
+            caller.permit(Action::ListSecrets, caller.ownership(secret.team_id, secret.owner))?;
+            secrets.push(secret);
         }
         Ok(secrets)
     }

@@ -375,7 +375,7 @@ fn an_instance_of_the_independent_writer_opens_here() {
     let app = open(foreign.tables()).unwrap();
     let caller = at_once(app.authenticate(&foreign.token, &Cause::default())).unwrap();
     assert_eq!((caller.team_id, caller.role), (Foreign::team_id(), Role::Manager));
-    assert_eq!(at_once(app.secrets(&caller, &Cause::default())).unwrap().len(), bundles().len());
+    assert_eq!(at_once(app.secrets_after(&caller, None, &Cause::default())).unwrap().len(), bundles().len());
     let verified = at_once(app.verify(|| {})).unwrap();
     assert_eq!(verified.findings, []);
     assert_eq!(verified.rows, 6 + 4 + 2 * u64::try_from(bundles().len()).unwrap());

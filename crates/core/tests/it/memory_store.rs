@@ -107,11 +107,17 @@ impl Store for MemoryStore {
         &self,
         team: TeamId,
         user: UserId,
+        after: Option<SecretId>,
+        limit: u32,
     ) -> Result<Vec<Stored<Secret>>, StoreError> {
         let visible = |row: &&Stored<Secret>| {
-            row.row().team_id == team && row.row().owner.is_none_or(|owner| owner == user)
+            let secret = row.row();
+            secret.team_id == team
+                && secret.owner.is_none_or(|owner| owner == user)
+                && after.is_none_or(|after| secret.id > after)
         };
-        Ok(self.tables().secrets.iter().filter(visible).cloned().collect())
+        let limit = usize::try_from(limit).unwrap();
+        Ok(self.tables().secrets.iter().filter(visible).take(limit).cloned().collect())
     }
 
     async fn record(&self, event: Event) -> Result<(), StoreError> {

@@ -27,7 +27,8 @@ const BY_ID: &str =
 const VISIBLE: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM secrets WHERE team_id = ? AND (owner IS NULL OR owner = ?) AND deleted_at IS NULL ORDER BY team_id, id"
+    " FROM secrets WHERE team_id = ? AND id > ? AND (owner IS NULL OR owner = ?) AND deleted_at IS NULL \
+     ORDER BY team_id, id LIMIT ?"
 );
 
 pub(super) fn secret(row: &Row<'_>) -> rusqlite::Result<Stored<Secret>> {
@@ -75,9 +76,13 @@ pub(super) fn select_visible(
     connection: &Connection,
     team: TeamId,
     user: UserId,
+    after: Option<SecretId>,
+    limit: u32,
 ) -> rusqlite::Result<Vec<Stored<Secret>>> {
+    // No id is nil, so the first page is what comes after that.
+    let after = after.map_or([0; 16], |id| *id.as_bytes());
     let mut statement = connection.prepare_cached(VISIBLE)?;
-    statement.query_map([team.as_bytes(), user.as_bytes()], secret)?.collect()
+    statement.query_map(params![team.as_bytes(), after, user.as_bytes(), limit], secret)?.collect()
 }
 
 pub(super) fn insert(transaction: &Connection, stored: &Stored<Secret>) -> Result<(), StoreError> {
