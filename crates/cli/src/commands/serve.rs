@@ -11,7 +11,7 @@ use strongroom_net::{Front, Limits, RequestId};
 use strongroom_store::sqlite::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::cli::{Listening, Serve};
 use crate::clock::SystemClock;
@@ -92,24 +92,33 @@ impl Open {
     ///
     /// # Errors
     /// When the store stopped, so that whoever watches the process starts it anew.
-    pub(super) async fn serve(mut self, app: App, limits: Limits) -> Result<(), Failure> {
+    pub(super) async fn serve(self, app: App, limits: Limits) -> Result<(), Failure> {
         warn_of_unlocked_keys(&app);
         let app = Arc::new(app);
         let mut end = End::Asked;
-        let told = async {
+        let mut signals = self.signals;
+        let (told, was_told) = oneshot::channel();
+        let listen = async {
             end = tokio::select! {
-                () = self.signals.any() => End::Asked,
+                () = signals.any() => End::Asked,
                 () = app.store().stopped() => End::StoreStopped,
             };
+            // Nobody to tell when the server has ended by itself.
+            let _ = told.send(());
+            signals.second().await;
         };
         let api = Api::new(Arc::clone(&app));
         let (stop, stopped) = watch::channel(());
         let watched = serve_metrics(self.metrics, api.metrics, limits.clone(), stopped);
         let served = async {
+            let told = async { drop(was_told.await) };
             Front::new(limits, request_ids()).serve(self.listener, api.operations, told).await;
             drop(stop);
         };
-        tokio::join!(served, watched);
+        tokio::select! {
+            ((), ()) = async { tokio::join!(served, watched) } => {}
+            () = listen => {}
+        }
         match end {
             End::Asked => Ok(()),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(
@@ -172,6 +181,13 @@ struct Signals {
 impl Signals {
     fn install() -> Result<Self, Failure> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// A second signal ends the process at once: whoever sends it has waited
+    /// long enough. What was acknowledged is kept.
+    async fn second(&mut self) {
+        self.any().await;
+        tracing::warn!("serve.cut: requests under way were not answered");
     }
 
     async fn any(&mut self) {

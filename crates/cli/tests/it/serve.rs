@@ -1,11 +1,13 @@
 //! `strongroom serve`: when it serves, and when and in which words it refuses.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
 
-use crate::harness::{BINARY, Client, Place, Server, chmod, clean, mode};
+use crate::harness::{BINARY, Client, Place, Server, chmod, clean, eventually, mode};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
@@ -51,6 +53,26 @@ fn metrics_have_a_listener_of_their_own() {
     let answer = Client::new(address.parse().unwrap(), "").get("/metrics");
     assert!(answer.body.contains("strongroom_answers_total{status=\"2xx\"} 1\n"), "{}", answer.body);
     server.stop();
+}
+
+#[test]
+fn a_second_signal_ends_it_without_waiting_for_those_it_serves() {
+    let (place, key) = Place::with_instance();
+    let server = place.serve();
+    let mut stalled = TcpStream::connect(server.address).unwrap();
+    write!(stalled, "POST /v1/credentials HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n").unwrap();
+    write!(stalled, "content-type: application/json\r\ncontent-length: 100\r\n\r\n{{").unwrap();
+    // Answered after the stalled one was accepted: connections are taken in order.
+    assert_eq!(server.client(&key).get("/v1/credentials").status, 200);
+    server.signal(rustix::process::Signal::TERM);
+    let stderr = server.stderr.clone();
+    eventually("the first signal is heeded", || {
+        fs::read_to_string(&stderr).unwrap().contains("serve.stopping")
+    });
+    let begun = Instant::now();
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(20), "as long as the grace for requests: 30 s");
 }
 
 #[test]
