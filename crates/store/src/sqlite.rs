@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use strongroom_core::access::Permit;
 use strongroom_core::api_keys::KeyRows;
@@ -142,7 +143,8 @@ pub struct Health {
 
 /// An open database.
 pub struct Database {
-    readers: Readers,
+    // Before the writer, so that its connection is the last to close.
+    readers: Arc<Readers>,
     writer: Option<Writer>,
     // Last: dropped after the connections, so that the lock outlives them.
     _lock: Option<Lock>,
@@ -192,7 +194,7 @@ impl Database {
         let path = directory.join(FILE);
         let first = connection::reader(&path)?;
         migrations::check(&first, &path)?;
-        let readers = Readers::new(&path, first)?;
+        let readers = Arc::new(Readers::new(&path, first)?);
         Ok(Self { readers, writer: None, _lock: None })
     }
 
@@ -201,9 +203,15 @@ impl Database {
         let mut connection = connection::writer(&path)?;
         migrations::run(&mut connection, &path)?;
         migrations::refuse_foreign_parts(&connection, &path)?;
-        let writer = Writer::start(connection, &path)?;
-        let readers = Readers::new(&path, connection::reader(&path)?)?;
+        let readers = Arc::new(Readers::new(&path, connection::reader(&path)?)?);
+        let writer = Writer::start(connection, Arc::clone(&readers), &path)?;
         Ok(Self { readers, writer: Some(writer), _lock: Some(lock) })
+    }
+
+    /// Has the next reads look at the file anew: somebody else wrote to it. Only
+    /// tests that tamper with a database need this; nobody else may write.
+    pub fn look_again(&self) {
+        self.readers.committed();
     }
 
     /// Examines the database file.

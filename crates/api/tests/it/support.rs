@@ -129,6 +129,7 @@ pub(crate) struct TestApp {
     pub(crate) directory: tempfile::TempDir,
     random: Arc<SeededRandom>,
     keyring: Keyring,
+    store: Arc<Database>,
     owner: Caller,
     metrics: Caller,
     shutdown: Vec<oneshot::Sender<()>>,
@@ -145,7 +146,8 @@ impl TestApp {
         let clock = Arc::new(FixedClock(AtomicI64::new(1_794_000_000_000)));
         let random = Arc::new(SeededRandom(AtomicU64::new(1)));
         let world = World { clock: clock.clone(), random: random.clone() };
-        let store: Arc<dyn Store> = Arc::new(Database::create(&directory.path().join("data")).unwrap());
+        let database = Arc::new(Database::create(&directory.path().join("data")).unwrap());
+        let store: Arc<dyn Store> = Arc::clone(&database) as _;
         let root = root_key();
         let founding = Founding {
             team: TeamName::parse("Rockets").unwrap(),
@@ -168,6 +170,7 @@ impl TestApp {
             directory,
             random,
             keyring,
+            store: database,
             owner: Caller { url, token: Some(created.api_key.reveal().to_owned()) },
             metrics: Caller { url: metrics_url, token: None },
             shutdown: vec![shutdown, metrics_shutdown],
@@ -209,9 +212,15 @@ impl TestApp {
 
     /// The database, as an attacker writes to it.
     pub(crate) fn database(&self) -> rusqlite::Connection {
-        let connection =
+        let mut connection =
             rusqlite::Connection::open(self.directory.path().join("data/strongroom.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        let store = Arc::clone(&self.store);
+        let committed = move |_: &mut rusqlite::hooks::Wal, _| {
+            store.look_again();
+            Ok(())
+        };
+        connection.wal_hook(Some(committed)).unwrap();
         connection
     }
 

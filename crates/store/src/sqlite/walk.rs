@@ -1,5 +1,5 @@
-//! The walk over everything that is sealed or has a MAC, in one read
-//! transaction: what is seen is one moment, whatever is written meanwhile.
+//! The walk over everything that is sealed or has a MAC. Reads are in one
+//! moment, so what is seen is, too, whatever is written meanwhile.
 
 use rusqlite::{Connection, Error, Row};
 
@@ -25,10 +25,9 @@ fn rows(connection: &Connection, count: &str) -> rusqlite::Result<u64> {
 
 /// Shows each row to `visit`. A row that can't be read is shown as such.
 pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
-    let moment = connection.unchecked_transaction()?;
     let mut table =
         |name: &'static str, columns: &str, read: &dyn Fn(&Row<'_>) -> rusqlite::Result<AnyRow>| {
-            let mut statement = moment.prepare(&format!("SELECT {columns} FROM {name}"))?;
+            let mut statement = connection.prepare(&format!("SELECT {columns} FROM {name}"))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 visit(readable(read(row), name)?);
@@ -42,21 +41,21 @@ pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> ru
     table("api_keys", api_keys::API_KEY, &|row| api_keys::api_key(row).map(AnyRow::ApiKey))?;
     table("secrets", secrets::SECRET, &|row| {
         let secret = secrets::secret(row)?;
-        let versions = versions(&moment, secret.row().id.as_bytes())?;
+        let versions = versions(connection, secret.row().id.as_bytes())?;
         Ok(AnyRow::Secret(secret, versions))
     })?;
-    orphans(&moment, visit)
+    orphans(connection, visit)
 }
 
-fn versions(moment: &Connection, secret: &[u8; 16]) -> rusqlite::Result<Vec<Version>> {
+fn versions(connection: &Connection, secret: &[u8; 16]) -> rusqlite::Result<Vec<Version>> {
     let select = format!("SELECT {} FROM versions WHERE secret_id = ?", secrets::VERSION);
-    moment.prepare_cached(&select)?.query_map([secret], secrets::version)?.collect()
+    connection.prepare_cached(&select)?.query_map([secret], secrets::version)?.collect()
 }
 
 /// Versions whose secret isn't there: nobody could have opened them.
-fn orphans(moment: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
+fn orphans(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
     let count = "SELECT count(*) FROM versions WHERE secret_id NOT IN (SELECT id FROM secrets)";
-    (0..rows(moment, count)?).for_each(|_| visit(AnyRow::Malformed("versions")));
+    (0..rows(connection, count)?).for_each(|_| visit(AnyRow::Malformed("versions")));
     Ok(())
 }
 

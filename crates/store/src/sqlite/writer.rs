@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
+use super::readers::Readers;
 use super::{OpenError, connection};
 use strongroom_core::StoreError;
 
@@ -89,7 +90,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on its connection.
-    pub(super) fn start(mut connection: Connection, path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn start(
+        mut connection: Connection,
+        readers: Arc<Readers>,
+        path: &Path,
+    ) -> Result<Self, OpenError> {
         let (queue, work) = channel();
         let (stop, stopped) = watch::channel(false);
         let wal_pages = Arc::new(AtomicI32::new(0));
@@ -101,7 +106,7 @@ impl Writer {
         connection
             .wal_hook(Some(hook))
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-        let mut thread = Thread { connection, work, stop, wal_pages, checkpoint_at: CHECKPOINT };
+        let mut thread = Thread { readers, connection, work, stop, wal_pages, checkpoint_at: CHECKPOINT };
         let spawned = std::thread::Builder::new().name("store-writer".into()).spawn(move || thread.run());
         let thread = spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), stopped })
@@ -140,6 +145,9 @@ impl Drop for Writer {
 
 /// What the thread owns.
 struct Thread {
+    // Dropped first: the connection that closes last copies the WAL into the
+    // database and removes it, which readers never do.
+    readers: Arc<Readers>,
     connection: Connection,
     work: Receiver<Box<dyn Job>>,
     stop: watch::Sender<bool>,
@@ -184,6 +192,8 @@ impl Thread {
             next = if jobs.len() < GROUP { self.work.try_recv().ok() } else { None };
         }
         let committed = begun.and_then(|()| self.commit(fatal));
+        // Also when the commit failed: what is on the disk is for a new look.
+        self.readers.committed();
         let fatal = fatal || committed.as_ref().is_err_and(is_fatal_failure);
         for job in jobs {
             job.settle(match &committed {
@@ -240,12 +250,16 @@ impl Thread {
         if pages < self.checkpoint_at {
             return Ok(());
         }
+        // Those who began before hold the WAL back; those who begin when it is
+        // copied whole read the database itself, and don't.
+        self.readers.leave();
         let restart = pages >= RESTART;
         let done = self.impatiently(if restart {
             "PRAGMA wal_checkpoint(RESTART)"
         } else {
             "PRAGMA wal_checkpoint(PASSIVE)"
         });
+        self.readers.leave();
         self.checkpoint_at = if matches!(done, Ok(true)) { CHECKPOINT } else { pages + CHECKPOINT };
         match done {
             Err(error) if is_fatal_failure(&error) => return Err(Stop),
@@ -297,13 +311,15 @@ mod tests {
     use std::sync::{Condvar, Mutex};
 
     /// A writer on an empty table `t`, whose thread can be held between groups.
-    fn writer() -> (tempfile::TempDir, Writer) {
+    fn writer() -> (tempfile::TempDir, Writer, Arc<Readers>) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("test.db");
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
         let connection = connection::writer(&path).unwrap();
         connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
-        (directory, Writer::start(connection, &path).unwrap())
+        let readers = Arc::new(Readers::new(&path, connection::reader(&path).unwrap()).unwrap());
+        let writer = Writer::start(connection, Arc::clone(&readers), &path).unwrap();
+        (directory, writer, readers)
     }
 
     fn rows(directory: &tempfile::TempDir) -> Vec<i64> {
@@ -345,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_piece_of_work_is_undone_alone() {
-        let (directory, writer) = writer();
+        let (directory, writer, _) = writer();
         let twice: Work = Box::new(|transaction| {
             insert(10)(transaction)?;
             insert(1)(transaction)
@@ -357,7 +373,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_whose_transaction_is_gone_fails_whole() {
-        let (directory, writer) = writer();
+        let (directory, writer, _) = writer();
         // As SQLite itself does at a full disk or an I/O error.
         let gone: Work = Box::new(|transaction| {
             transaction.execute_batch("ROLLBACK").unwrap();
@@ -375,7 +391,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_an_error_past_which_nothing_is_sure_it_stops() {
-        let (directory, writer) = writer();
+        let (directory, writer, _) = writer();
         let failed_fsync: Work = Box::new(|_| {
             let error = Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None);
             Err(crate::sqlite::rows::store_error(error, "t"))
@@ -395,7 +411,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_reader_costs_no_writer_any_time() {
-        let (directory, writer) = writer();
+        let (directory, writer, _) = writer();
         writer.write(bulk).await.unwrap();
         let reader = connection::reader(&directory.path().join("test.db")).unwrap();
         let moment = reader.unchecked_transaction().unwrap();
@@ -411,10 +427,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_wal_stays_bounded() {
-        let (directory, writer) = writer();
-        for _ in 0..60 {
+    async fn the_wal_stays_bounded_and_readers_see_every_commit() {
+        let (directory, writer, readers) = writer();
+        for written in 1..=60 {
             writer.write(bulk).await.unwrap();
+            let count = |connection: &Connection| {
+                connection.query_row("SELECT count(*) FROM b", [], |row| row.get::<_, i64>(0))
+            };
+            // Twice: the second read is in the first one's moment.
+            for _ in 0..2 {
+                assert_eq!(readers.read("b", count).unwrap(), written);
+            }
         }
         let wal = std::fs::metadata(directory.path().join("test.db-wal")).unwrap().len();
         assert!(wal < 40 << 20, "the WAL has {wal} bytes");

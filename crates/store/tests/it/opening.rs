@@ -35,6 +35,13 @@ async fn a_new_database_is_private_and_empty() {
 }
 
 #[test]
+fn a_closed_database_is_one_file() {
+    let directory = created();
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}: the database and the lock, no WAL");
+}
+
+#[test]
 fn a_second_server_is_kept_out_and_told_by_whom() {
     let directory = created();
     let first = Database::serve(directory.path()).unwrap();
