@@ -104,7 +104,7 @@ pub trait Store: Send + Sync {
     /// Shows every row that is sealed or has a MAC, as of one moment.
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError>;
 
-    /// About how many rows [`Self::walk`] will show; for a progress bar.
+    /// About how often [`Self::walk`] will call `visit`; for a progress bar.
     async fn rows(&self) -> Result<u64, StoreError>;
 
     /// Resolves when the store has stopped for good; pending as long as it serves.

@@ -176,3 +176,15 @@ async fn answers_are_counted_by_class_on_a_listener_of_their_own() {
     assert_eq!(app.metric("strongroom_integrity_violations_total").await, 0);
     assert_eq!(app.owner().get("/metrics").await.status, 404, "not among the operations");
 }
+
+/// So that `doctor`'s progress bar ends where it says it will.
+#[tokio::test]
+async fn a_verification_has_as_many_steps_as_were_foretold() {
+    let app = TestApp::new().await;
+    for name in ["a", "b", "c"] {
+        app.owner().create(name, false).await;
+    }
+    let mut steps = 0;
+    app.app.verify(|| steps += 1).await.unwrap();
+    assert_eq!(steps, app.app.store().rows().await.unwrap());
+}

@@ -81,6 +81,16 @@ pub(super) fn insert(
     inserted.map(|_| ()).map_err(|error| store_error(error, table))
 }
 
+/// Whether a column held what can't stand in it.
+pub(super) fn is_malformed(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::InvalidColumnType(..)
+            | Error::IntegralValueOutOfRange(..)
+    )
+}
+
 fn is_duplicate(code: i32) -> bool {
     matches!(
         code,
@@ -91,9 +101,7 @@ fn is_duplicate(code: i32) -> bool {
 /// What an error of SQLite means to the core.
 pub(super) fn store_error(error: Error, table: &'static str) -> StoreError {
     match &error {
-        Error::FromSqlConversionFailure(..)
-        | Error::InvalidColumnType(..)
-        | Error::IntegralValueOutOfRange(..) => StoreError::Malformed(table),
+        malformed if is_malformed(malformed) => StoreError::Malformed(table),
         Error::SqliteFailure(failure, _) if is_duplicate(failure.extended_code) => StoreError::Exists,
         _ => StoreError::Unavailable(Box::new(error)),
     }

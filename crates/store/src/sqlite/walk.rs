@@ -3,13 +3,15 @@
 
 use rusqlite::{Connection, Error, Row};
 
+use super::rows::is_malformed;
 use super::{api_keys, instance, secrets, users};
 use strongroom_core::secrets::Version;
 use strongroom_core::store::AnyRow;
 
-const TABLES: [&str; 7] = ["keys", "teams", "users", "memberships", "api_keys", "secrets", "versions"];
+/// Those whose rows are shown; a secret's versions are shown with it.
+const TABLES: [&str; 6] = ["keys", "teams", "users", "memberships", "api_keys", "secrets"];
 
-/// How many rows there are to see.
+/// How many times `visit` will be called.
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
     TABLES.iter().try_fold(0, |sum, table| {
         let count = format!("SELECT count(*) FROM {table}");
@@ -62,11 +64,7 @@ fn orphans(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::
 /// A row, or the fact that it can't be read; other errors end the walk.
 fn readable(read: rusqlite::Result<AnyRow>, table: &'static str) -> rusqlite::Result<AnyRow> {
     match read {
-        Err(
-            Error::FromSqlConversionFailure(..)
-            | Error::InvalidColumnType(..)
-            | Error::IntegralValueOutOfRange(..),
-        ) => Ok(AnyRow::Malformed(table)),
+        Err(error) if is_malformed(&error) => Ok(AnyRow::Malformed(table)),
         other => other,
     }
 }

@@ -31,7 +31,7 @@ const RESTART: i32 = 16_000;
 
 /// One caller's work, and the way back to that caller.
 trait Job: Send {
-    /// Does the work inside the transaction; true when it is to be kept.
+    /// Does the work inside the transaction.
     fn run(&mut self, transaction: &Connection) -> Ran;
     /// Answers the caller: with the work's own result when the group was
     /// committed, or with why it wasn't.
