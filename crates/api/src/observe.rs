@@ -35,9 +35,8 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
 /// A method for the log: any other word may be a piece of something else that
 /// a confused client sent.
 fn known(method: &Method) -> &'static str {
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    let known = methods.iter().position(|known| known == method);
-    known.and_then(|at| ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].get(at)).unwrap_or(&"other")
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// An error and what caused it, in one sentence.

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{InstanceId, KeyId, TeamId};
 use crate::memory::KeyBytes;
 use crate::random::{self, Random};
-use crate::rows::{Row, RowKeys, Stored};
+use crate::rows::{Row, Stored};
 use crate::sealing::{Context, IntegrityViolation, Sealed, SealingKey};
 use crate::tokens::{Token, TokenHash};
 
@@ -210,7 +210,8 @@ impl Keyring {
     /// # Errors
     /// When the stored row isn't what was stored.
     pub fn verify<T: Row>(&self, stored: Stored<T>) -> Result<T, IntegrityViolation> {
-        stored.verify(self)
+        let key = self.row_mac.0.get(&stored.key_version()).ok_or(IntegrityViolation)?;
+        stored.verify(self.instance, key)
     }
 
     /// What is kept of a new token.
@@ -263,12 +264,6 @@ impl Keyring {
         let (_, newest) = newest.ok_or(IntegrityViolation)?;
         self.teams.write().unwrap_or_else(PoisonError::into_inner).insert(team, Arc::clone(&newest));
         Ok(newest)
-    }
-}
-
-impl RowKeys for Keyring {
-    fn row_key(&self, version: u16) -> Option<(InstanceId, &KeyBytes)> {
-        self.row_mac.0.get(&version).map(|key| (self.instance, key))
     }
 }
 

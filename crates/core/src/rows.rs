@@ -115,11 +115,14 @@ impl<T: Row> Stored<T> {
         self.mac
     }
 
-    /// The row, when its MAC holds under one of the keys.
-    pub(crate) fn verify(self, keys: &impl RowKeys) -> Result<T, IntegrityViolation> {
-        let version = self.mac.0.key_version();
-        let (instance, key) = keys.row_key(version).ok_or(IntegrityViolation)?;
-        if mac(&self.row, instance, version, key) != self.mac {
+    /// Which version of the key made the MAC, by its own (yet unproven) word.
+    pub(crate) fn key_version(&self) -> u16 {
+        self.mac.0.key_version()
+    }
+
+    /// The row, when its MAC holds under this key.
+    pub(crate) fn verify(self, instance: InstanceId, key: &KeyBytes) -> Result<T, IntegrityViolation> {
+        if mac(&self.row, instance, self.key_version(), key) != self.mac {
             return Err(IntegrityViolation);
         }
         Ok(self.row)
@@ -135,10 +138,4 @@ fn mac<T: Row>(row: &T, instance: InstanceId, version: u16, key: &KeyBytes) -> R
     let mut fields = Fields::new(instance, T::TABLE);
     row.fields(&mut fields);
     RowMac(KeyedHash::new(version, key, &fields.0))
-}
-
-/// Where the keys of row MACs come from.
-pub(crate) trait RowKeys {
-    /// The instance and the key of this version, if there is one.
-    fn row_key(&self, version: u16) -> Option<(InstanceId, &KeyBytes)>;
 }

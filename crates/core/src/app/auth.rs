@@ -13,6 +13,7 @@ use crate::keyring::Keyring;
 use crate::random::Random;
 use crate::rows::Row;
 use crate::sealing::IntegrityViolation;
+use crate::store::StoreError;
 use crate::text::{Invalid, KeyName, UserName};
 use crate::tokens::{Token, TokenKind};
 use crate::users::{Membership, User};
@@ -45,7 +46,7 @@ impl App {
     pub(super) async fn stale(&self, caller: &Caller, cause: &Cause) -> Error {
         self.callers.forget(caller.key_id);
         match self.decided(caller.key_id, cause).await {
-            Ok(Some(_)) => Error::Store(crate::store::StoreError::StalePermit),
+            Ok(Some(_)) => Error::Store(StoreError::StalePermit),
             Ok(None) => Error::NotProven,
             Err(error) => error,
         }

@@ -33,7 +33,11 @@ impl App {
             kind: EventKind::SecretCreated,
             team_id: Some(secret.team_id),
             actor: Actor::from(&permit),
-            object: Object { version: Some(secret.version), mac: Some(stored.mac()), ..object(&secret) },
+            object: Object {
+                version: Some(secret.version),
+                mac: Some(stored.mac()),
+                ..object(Some(secret.id))
+            },
             request_id: cause.request_id,
         };
         match self.store.create_secret(permit, stored, version, event).await {
@@ -73,9 +77,8 @@ impl App {
     pub async fn secret(&self, caller: &Caller, id: SecretId, cause: &Cause) -> Result<Secret, Error> {
         // Before anything is looked up: a key that may not read learns nothing.
         caller.permit(Action::ReadSecret, Ownership::Own)?;
-        let object = Object { table: Secret::TABLE, id: Some(id.uuid()), ..Object::default() };
-        let stored = self.store.secret(caller.team_id, id).await;
-        let stored = self.readable(stored, Suspect { caller: Some(caller), object, cause }).await?;
+        let suspect = Suspect { caller: Some(caller), object: object(Some(id)), cause };
+        let stored = self.readable(self.store.secret(caller.team_id, id).await, suspect).await?;
         let stored = stored.ok_or(Denied::Invisible)?;
         let secret = self.proven(caller, stored, cause).await?;
         caller.permit(Action::ReadSecret, caller.ownership(secret.team_id, secret.owner))?;
@@ -94,9 +97,9 @@ impl App {
         cause: &Cause,
     ) -> Result<Vec<Secret>, Error> {
         caller.permit(Action::ListSecrets, Ownership::Shared)?;
-        let object = Object { table: Secret::TABLE, ..Object::default() };
+        let suspect = Suspect { caller: Some(caller), object: object(None), cause };
         let stored = self.store.secrets_visible_to(caller.team_id, caller.user_id, after, PAGE).await;
-        let stored = self.readable(stored, Suspect { caller: Some(caller), object, cause }).await?;
+        let stored = self.readable(stored, suspect).await?;
         let mut secrets = Vec::with_capacity(stored.len());
         for row in stored {
             let secret = self.proven(caller, row, cause).await?;
@@ -107,11 +110,11 @@ impl App {
     }
 
     async fn proven(&self, caller: &Caller, stored: Stored<Secret>, cause: &Cause) -> Result<Secret, Error> {
-        let suspect = Suspect { caller: Some(caller), object: object(stored.row()), cause };
+        let suspect = Suspect { caller: Some(caller), object: object(Some(stored.row().id)), cause };
         self.noting(self.keys.verify(stored), suspect).await
     }
 }
 
-fn object(secret: &Secret) -> Object {
-    Object { table: Secret::TABLE, id: Some(secret.id.uuid()), ..Object::default() }
+fn object(id: Option<SecretId>) -> Object {
+    Object { table: Secret::TABLE, id: id.map(SecretId::uuid), ..Object::default() }
 }
