@@ -16,6 +16,7 @@ use crate::cli::{Founding, Keeper};
 use crate::clock::SystemClock;
 use crate::data_dir::{DataDir, Traces};
 use crate::failure::Failure;
+use crate::output;
 use crate::root_key::{self, Plan};
 
 /// Where a new recovery key goes.
@@ -69,11 +70,19 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
-    /// The instance stays: its owner has seen its key.
-    pub(crate) fn keep(self) -> App {
+    /// Shows the words with its API key, the only ones there will be. If they
+    /// arrive, the instance stays.
+    ///
+    /// # Errors
+    /// When standard output takes no words; then nothing of it is left.
+    pub(crate) fn show(self, words: &str) -> Result<App, Failure> {
+        output::line(words).map_err(|error| {
+            Failure::because("the new API key could not be shown, so nothing was kept", &error)
+                .hint("run the command again, with standard output open")
+        })?;
         self.files.keep();
         self.directories.keep();
-        self.app
+        Ok(self.app)
     }
 }
 

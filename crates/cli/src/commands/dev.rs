@@ -1,13 +1,12 @@
 //! `strongroom dev`: from nothing to a server that answers, in one command.
 
 use std::net::SocketAddr;
-use strongroom_store::sqlite::Database;
 
 use super::serve;
 use crate::cli::Dev;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::instance::{self, Blueprint, Fresh, Keepsake};
+use crate::instance::{Blueprint, Fresh, Keepsake};
 use crate::output;
 
 pub(super) fn run(args: &Dev) -> Result<(), Failure> {
@@ -25,10 +24,7 @@ pub(super) fn run(args: &Dev) -> Result<(), Failure> {
 
 /// The instance is there: serves it.
 async fn again(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
-    data_dir.check()?;
-    let database = Database::serve(data_dir.path())?;
-    let app = instance::open(database, &args.keeper, data_dir).await?;
-    let open = serve::Open::bind(&args.listening).await?;
+    let (app, open) = serve::ready(data_dir, &args.keeper, &args.listening).await?;
     output::answer(&welcome_back(open.address, data_dir))?;
     open.serve(app, args.listening.limits()).await
 }
@@ -41,11 +37,8 @@ async fn first(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
     let blueprint = Blueprint::draw(&args.founding, &args.keeper, data_dir, keepsake).await?;
     let open = serve::Open::bind(&args.listening).await?;
     let fresh = blueprint.build().await?;
-    output::line(&welcome(open.address, data_dir, &fresh, &recovery)).map_err(|error| {
-        Failure::because("the new API key could not be shown, so nothing was kept", &error)
-            .hint("run the command again, with standard output open")
-    })?;
-    open.serve(fresh.keep(), args.listening.limits()).await
+    let words = welcome(open.address, data_dir, &fresh, &recovery);
+    open.serve(fresh.show(&words)?, args.listening.limits()).await
 }
 
 /// What is said about the recovery key.

@@ -14,12 +14,7 @@ pub(super) fn run(args: &Init) -> Result<(), Failure> {
         Blueprint::draw(&args.founding, &args.keeper, &data_dir, keepsake).await?.build().await
     })?;
     let report = if args.json { json(&fresh) } else { text(args, &fresh, &data_dir) };
-    output::line(&report).map_err(|error| {
-        Failure::because("the new API key could not be shown, so nothing was kept", &error)
-            .hint("run the command again, with standard output open")
-    })?;
-    drop(fresh.keep());
-    Ok(())
+    fresh.show(&report).map(drop)
 }
 
 fn nowhere_to_keep() -> Failure {

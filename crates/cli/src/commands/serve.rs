@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::cli::{Listening, Serve};
+use crate::cli::{Keeper, Listening, Serve};
 use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
@@ -23,11 +23,8 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     args.logging.start();
     allowed(&args.listening)?;
     let data_dir = DataDir::new(&args.place.data_dir);
-    data_dir.check()?;
     block_on(&args.listening, async {
-        let database = Database::serve(data_dir.path())?;
-        let app = instance::open(database, &args.keeper, &data_dir).await?;
-        let open = Open::bind(&args.listening).await?;
+        let (app, open) = ready(&data_dir, &args.keeper, &args.listening).await?;
         // A reader that only wanted to start the server may be gone.
         let _unread = output::line(&format!("listening on http://{}", open.address));
         open.serve(app, args.listening.limits()).await
@@ -46,6 +43,21 @@ pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
         "{open} can be reached from other machines, and without TLS whoever sees the traffic sees everything in it",
     ))
     .hint("listen on 127.0.0.1 behind a proxy that does TLS; or, on a network that you trust wholly, add --insecure-http"))
+}
+
+/// An instance that was there before, open, and where it is to be served.
+///
+/// # Errors
+/// When it can't be opened, or nobody may listen there.
+pub(super) async fn ready(
+    data_dir: &DataDir,
+    keeper: &Keeper,
+    listening: &Listening,
+) -> Result<(App, Open), Failure> {
+    data_dir.check()?;
+    let database = Database::serve(data_dir.path())?;
+    let app = instance::open(database, keeper, data_dir).await?;
+    Ok((app, Open::bind(listening).await?))
 }
 
 /// Runs a server on as many threads as were asked for.
