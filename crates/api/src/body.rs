@@ -1,7 +1,7 @@
 //! From a request to a parsed body: the type, the size, the JSON, the fields.
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use strongroom_net::BodyError;
@@ -9,11 +9,18 @@ use strongroom_net::BodyError;
 use crate::error::ApiError;
 use crate::json::{self, Unknown};
 
-/// Reads a body of JSON into the operation's own type.
-///
-/// # Errors
-/// When it is of another type, too large, or not what the operation asks for.
-pub(crate) async fn parse<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+/// A body of JSON, read into the operation's own type.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        parse(request).await.map(Self)
+    }
+}
+
+async fn parse<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
     if !is_json(&request) || !is_plain(&request) {
         return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -53,7 +60,11 @@ fn is_json(request: &Request) -> bool {
         })
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+/// Reads a body whole.
+///
+/// # Errors
+/// When it is too large, or doesn't arrive.
+pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
     // The front bounds the body; this second bound is never the one that is met.
     axum::body::to_bytes(body, usize::MAX).await.map_err(|error| {
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);

@@ -13,6 +13,9 @@ use strongroom_core::store::StoreError;
 use strongroom_core::text::Invalid;
 use strongroom_core::values::BundleError;
 use utoipa::{IntoResponses, ToSchema};
+use uuid::Uuid;
+
+use crate::act::Answer;
 
 /// What every error looks like.
 #[derive(Serialize, ToSchema)]
@@ -35,9 +38,12 @@ pub(crate) enum Refused {
     /// There is no valid API key in it
     #[response(status = 401, headers(("www-authenticate" = String)))]
     NotProven(Error),
-    /// Not allowed: by role, by the key's scope, or in another team
+    /// Not allowed: by role, by the key's scope or networks, or in another team
     #[response(status = 403)]
     Forbidden(Error),
+    /// The key made more requests than it may; `retry-after` says when to come again
+    #[response(status = 429, headers(("retry-after" = u64)))]
+    TooMany(Error),
     /// Something is wrong here; the operator finds it by the answer's `x-request-id`
     #[response(status = 500)]
     Broken(Error),
@@ -55,13 +61,28 @@ pub(crate) enum Absent {
     Absent(Error),
 }
 
+/// What a change may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; ApiError makes them")]
+pub(crate) enum ChangeRefused {
+    /// The present state is in the way, or the same request is still under way
+    #[response(status = 409)]
+    Conflict(Error),
+    /// Another request had the same `Idempotency-Key`
+    #[response(status = 422)]
+    Mismatch(Error),
+    /// The object isn't in the state that `If-Match` names
+    #[response(status = 412)]
+    Changed(Error),
+    /// The body is too large
+    #[response(status = 413)]
+    TooLarge(Error),
+}
+
 /// What an operation with a body may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; ApiError makes them")]
 pub(crate) enum BodyRefused {
-    /// There is too much in it
-    #[response(status = 413)]
-    TooLarge(Error),
     /// The body isn't JSON
     #[response(status = 415)]
     NotJson(Error),
@@ -74,7 +95,12 @@ pub(crate) struct ApiError {
     code: &'static str,
     message: Cow<'static, str>,
     cause: Option<Arc<app::Error>>,
+    passing: bool,
 }
+
+/// Marks a refusal that another try may not get: it isn't the answer to keep.
+#[derive(Clone, Copy)]
+pub(crate) struct Passing;
 
 /// The cause of a 5xx, for [`crate::observe`] to log beside the request's id.
 #[derive(Clone)]
@@ -82,7 +108,16 @@ pub(crate) struct Cause(pub(crate) Arc<app::Error>);
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), cause: None }
+        Self { status, code, message: message.into(), cause: None, passing: false }
+    }
+
+    fn conflict(message: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// The same, but trying again may help.
+    fn passing(self) -> Self {
+        Self { passing: true, ..self }
     }
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -111,6 +146,9 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }
+        if self.passing {
+            response.extensions_mut().insert(Passing);
+        }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));
         }
@@ -131,11 +169,23 @@ impl From<app::Error> for ApiError {
                 "a stored record is not what was stored; the operator finds it with `strongroom doctor`",
             )
             .caused(error),
-            app::Error::Store(StoreError::StalePermit) => Self::new(
-                StatusCode::CONFLICT,
-                "conflict",
-                "the rights of your key changed while the request was under way; nothing was done, send it again",
+            app::Error::Precondition => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                "the object is not in the state that `If-Match` names; look at it again, then decide",
             ),
+            app::Error::Invalid(message) => Self::invalid(message),
+            app::Error::Bundle(error) => error.into(),
+            app::Error::Conflict(message) => Self::conflict(message),
+            app::Error::Store(StoreError::StalePermit) => Self::conflict(
+                "the rights of your key changed while the request was under way; nothing was done, send it again",
+            )
+            .passing(),
+            app::Error::Store(StoreError::Changed) => {
+                Self::conflict("it changed while the request was under way; nothing was done, send it again").passing()
+            }
+            app::Error::Store(StoreError::Answered) => under_way(),
+            app::Error::Store(StoreError::Exists) => Self::conflict("there is such an object already"),
             app::Error::Store(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -155,9 +205,11 @@ impl From<Denied> for ApiError {
                 "there is no such object, or it is not yours to see; check the id",
             ),
             Denied::Scope(_) => Self::new(StatusCode::FORBIDDEN, "insufficient_scope", denied.to_string()),
-            Denied::Role(_) | Denied::OtherTeam => {
-                Self::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string())
-            }
+            Denied::Role(_)
+            | Denied::OtherTeam
+            | Denied::TeamDeleted
+            | Denied::Address
+            | Denied::Above(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
         }
     }
 }
@@ -170,6 +222,58 @@ impl From<BundleError> for ApiError {
             BundleError::TooManyKeys | BundleError::TooManyBytes => Self::too_large(message),
         }
     }
+}
+
+/// There is no row for it in the access table, so nobody may do it.
+pub(crate) fn ungated() -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "this operation can't be offered; tell the operator",
+    )
+}
+
+/// The key made more requests than it may.
+pub(crate) fn rate_limited() -> ApiError {
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited",
+        "this API key made too many requests; wait for the seconds in `retry-after`",
+    )
+}
+
+/// Another request had the same idempotency key.
+pub(crate) fn idempotency_mismatch() -> ApiError {
+    ApiError::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency_mismatch",
+        "another request had this `Idempotency-Key`; nothing was done, send this one with a key of its own",
+    )
+    .passing()
+}
+
+/// The same request is being done.
+pub(crate) fn under_way() -> ApiError {
+    ApiError::conflict("the same request is still under way; send it again in a moment to get its answer")
+        .passing()
+}
+
+/// A request that showed a token once comes again. The token is gone.
+pub(crate) fn already_done(id: Uuid) -> Answer {
+    let message = format!(
+        "this was done, and its token shown once; the object's id is {id}, make another if you lost it"
+    );
+    let error = Error { error: "already_done", message: message.into() };
+    Answer::new(StatusCode::CONFLICT, &error)
+}
+
+/// A kept answer can't be read.
+pub(crate) fn unreadable_answer() -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "this was answered before, but the answer can't be read any more; look at the object itself",
+    )
 }
 
 /// A part of the path that isn't an id.

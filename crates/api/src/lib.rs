@@ -1,20 +1,33 @@
 //! The public HTTP API: routes, wire types and their description. One file a
 //! noun. Handlers hold no rules: they parse, call [`App`], and answer.
 
+mod act;
+mod api_keys;
 mod auth;
 mod body;
+mod conditions;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod gate;
+mod grants;
 mod health;
 mod json;
+mod key_links;
 mod lists;
+mod members;
 mod metrics;
 mod observe;
 mod openapi;
 mod path;
+mod profile;
+mod query;
+mod rate;
 mod secrets;
+mod teams;
 mod timestamps;
+mod values;
+mod versions;
 
 use axum::middleware;
 use axum::routing::get;
@@ -23,6 +36,7 @@ use std::sync::Arc;
 use strongroom_core::App;
 use utoipa_axum::router::OpenApiRouter;
 
+use gate::Gate;
 use lists::Lists;
 use metrics::Metrics;
 
@@ -37,11 +51,16 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API of this instance.
-    pub fn new(app: Arc<App>) -> Self {
+    /// The API of this instance, where each API key may make so many requests
+    /// a minute (0: as many as it likes).
+    pub fn new(app: Arc<App>, requests_per_minute: u32) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
-        let (operations, _) = operations().split_for_parts();
-        let operations = operations
+        let (gated, description) = gated().split_for_parts();
+        let gate = Arc::new(Gate::new(Arc::clone(&app), &description, requests_per_minute));
+        let (open, _) = health::routes().split_for_parts();
+        let operations = gated
+            .route_layer(middleware::from_fn_with_state(gate, gate::gate))
+            .merge(open)
             .route("/openapi.json", get(openapi::serve))
             .fallback(error::no_such_path)
             .method_not_allowed_fallback(error::no_such_method)
@@ -57,7 +76,20 @@ impl Api {
     }
 }
 
-/// The operations, each with its description: what isn't described isn't served.
+/// The operations that ask for a key, each with its description: what isn't
+/// described isn't let through the gate.
+fn gated() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(secrets::routes())
+        .merge(versions::routes())
+        .merge(profile::routes())
+        .merge(teams::routes())
+        .merge(members::routes())
+        .merge(api_keys::routes())
+        .merge(key_links::routes())
+}
+
+/// All operations.
 fn operations() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(openapi::frame()).merge(secrets::routes()).merge(health::routes())
+    gated().merge(health::routes())
 }

@@ -15,6 +15,11 @@ pub(crate) fn frame() -> OpenApi {
         .bearer_format("srk_…")
         .description(Some("An API key in the header `Authorization: Bearer <key>`."))
         .build();
+    let link = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("srl_…")
+        .description(Some("The token of a key link in the header `Authorization: Bearer <link>`."))
+        .build();
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("Strongroom")
@@ -28,7 +33,10 @@ pub(crate) fn frame() -> OpenApi {
     OpenApiBuilder::new()
         .info(info)
         .components(Some(
-            ComponentsBuilder::new().security_scheme("bearerAuth", SecurityScheme::Http(bearer)).build(),
+            ComponentsBuilder::new()
+                .security_scheme("bearerAuth", SecurityScheme::Http(bearer))
+                .security_scheme("keyLink", SecurityScheme::Http(link))
+                .build(),
         ))
         .security(Some([SecurityRequirement::new("bearerAuth", [] as [&str; 0])]))
         .build()

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use strongroom_core::text::Invalid;
-use strongroom_core::{SecretId, TeamId};
+use strongroom_core::{ApiKeyId, KeyLinkId, SecretId, TeamId, UserId};
 
 use crate::error::{ApiError, malformed_id};
 
@@ -25,6 +25,27 @@ impl PathId for SecretId {
 
 impl PathId for TeamId {
     const PARAMETER: &'static str = "teamId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for UserId {
+    const PARAMETER: &'static str = "userId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for ApiKeyId {
+    const PARAMETER: &'static str = "keyId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for KeyLinkId {
+    const PARAMETER: &'static str = "linkId";
     fn parse(text: &str) -> Result<Self, Invalid> {
         Self::parse(text)
     }

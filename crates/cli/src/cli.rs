@@ -110,6 +110,8 @@ pub(crate) struct Dev {
     #[command(flatten)]
     pub(crate) listening: Listening,
     #[command(flatten)]
+    pub(crate) rules: Rules,
+    #[command(flatten)]
     pub(crate) logging: Logging,
 }
 
@@ -136,6 +138,8 @@ pub(crate) struct Serve {
     pub(crate) keeper: Keeper,
     #[command(flatten)]
     pub(crate) listening: Listening,
+    #[command(flatten)]
+    pub(crate) rules: Rules,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -328,6 +332,31 @@ pub(crate) struct Listening {
         value_parser = clap::value_parser!(u64).range(0..=86_400)
     )]
     pub(crate) shutdown_timeout: u64,
+}
+
+/// What the server allows and keeps.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Rules")]
+pub(crate) struct Rules {
+    /// Requests a minute for each API key, counted by each server for itself; 0: as many as come.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "STRONGROOM_RATE_LIMIT",
+        hide_env_values = true,
+        default_value_t = 300
+    )]
+    pub(crate) rate_limit: u32,
+    /// Days for which deleted secrets and teams can be brought back, before they are destroyed.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "STRONGROOM_RETENTION_DAYS",
+        hide_env_values = true,
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=36_500)
+    )]
+    pub(crate) retention_days: u32,
 }
 
 /// What is logged.

@@ -147,8 +147,7 @@ impl<'a> Blueprint<'a> {
 ///
 /// # Errors
 /// When the database holds none, or the key isn't the right one.
-pub(crate) async fn open(database: Database, keeper: &Keeper, data_dir: &DataDir) -> Result<App, Failure> {
-    let store: Arc<dyn Store> = Arc::new(database);
+pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, data_dir: &DataDir) -> Result<App, Failure> {
     let stored = store.instance().await?.ok_or_else(|| interrupted(data_dir))?;
     // Unproven so far: no more than a hint at which key proves it.
     let instance = stored.row();

@@ -9,6 +9,7 @@ mod config;
 mod data_dir;
 mod failure;
 mod harden;
+mod housekeeping;
 mod instance;
 mod logs;
 mod output;

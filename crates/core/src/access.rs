@@ -3,8 +3,10 @@
 //! the store asks for the [`Permit`] that only this file hands out.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::ids::{ApiKeyId, TeamId, UserId};
+use crate::grants::{Grant, Scope};
+use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
 use crate::rows::RowMac;
 
 /// What a member is in a team, from low to high.
@@ -49,73 +51,13 @@ impl fmt::Display for Role {
     }
 }
 
-/// A kind of act that a key is for.
+/// By what a caller proved themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// List and look at secrets; never their values.
-    SecretsRead,
-    /// Create, change and delete secrets.
-    SecretsWrite,
-    /// Start runs, which is to read the values of what is attached.
-    RunsStart,
-    /// Members, keys, settings.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 4] = [Self::SecretsRead, Self::SecretsWrite, Self::RunsStart, Self::Admin];
-
-    /// The name on the wire and in the store.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SecretsRead => "secrets:read",
-            Self::SecretsWrite => "secrets:write",
-            Self::RunsStart => "runs:start",
-            Self::Admin => "admin",
-        }
-    }
-
-    const fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
-
-/// A set of [`Scope`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(u8);
-
-impl Scopes {
-    /// All of them.
-    pub fn all() -> Self {
-        Scope::ALL.into_iter().collect()
-    }
-
-    /// Whether this one is among them.
-    pub const fn contains(self, scope: Scope) -> bool {
-        self.0 & scope.bit() != 0
-    }
-
-    /// From names with one space between them; `None` when one is unknown.
-    pub fn parse(names: &str) -> Option<Self> {
-        let find = |name| Scope::ALL.into_iter().find(|scope| scope.name() == name);
-        names.split(' ').filter(|name| !name.is_empty()).map(find).collect()
-    }
-}
-
-impl FromIterator<Scope> for Scopes {
-    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        Self(scopes.into_iter().fold(0, |bits, scope| bits | scope.bit()))
-    }
-}
-
-/// The names in the order of [`Scope::ALL`], one space between them.
-impl fmt::Display for Scopes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named: Vec<_> =
-            Scope::ALL.into_iter().filter(|scope| self.contains(*scope)).map(Scope::name).collect();
-        f.write_str(&named.join(" "))
-    }
+pub enum Credential {
+    /// An API key.
+    Key(ApiKeyId),
+    /// A link by which a user makes a key of their own, once.
+    Link(KeyLinkId),
 }
 
 /// Who is asking, proven.
@@ -125,12 +67,11 @@ pub struct Caller {
     pub team_id: TeamId,
     /// Who they are.
     pub user_id: UserId,
-    /// By which key they proved it.
-    pub key_id: ApiKeyId,
-    /// The lower of the key's role and the user's present one.
-    pub role: Role,
-    /// What the key is for.
-    pub scopes: Scopes,
+    /// By what they proved it.
+    pub credential: Credential,
+    /// What that credential is good for, its role no higher than the user's present one.
+    pub grant: Arc<Grant>,
+    pub(crate) team_deleted: bool,
     pub(crate) proof: Proof,
 }
 
@@ -139,12 +80,14 @@ pub struct Caller {
 /// transaction knows that the proof still stands, without holding a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Of the API key's row.
-    pub key: RowMac,
+    /// Of the API key's row, or the link's.
+    pub credential: RowMac,
     /// Of the user's row.
     pub user: RowMac,
     /// Of the membership's row.
     pub membership: RowMac,
+    /// Of the team's row.
+    pub team: RowMac,
 }
 
 /// Everything that can be done, one for each kind of act.
@@ -152,18 +95,70 @@ pub struct Proof {
 pub enum Action {
     /// Create a secret.
     CreateSecret,
-    /// Look at one secret.
-    ReadSecret,
     /// List the secrets that one sees.
     ListSecrets,
+    /// Look at one secret.
+    ReadSecret,
+    /// Change a secret's name, service or values.
+    UpdateSecret,
+    /// Share a secret with the team, or take it back.
+    ShareSecret,
+    /// Delete a secret.
+    DeleteSecret,
+    /// See a secret's history: names, never values.
+    ListVersions,
+    /// Make an earlier version current again.
+    RollbackSecret,
+    /// Bring a deleted secret back.
+    UndeleteSecret,
+    /// Copy a secret, values and all.
+    CopySecret,
+    /// Learn which values of two secrets are the same.
+    CompareSecrets,
+    /// See who one is.
+    ReadProfile,
+    /// See one's team in a list.
+    ListTeams,
+    /// See one's team.
+    ReadTeam,
+    /// Create a team.
+    CreateTeam,
+    /// Rename the team.
+    UpdateTeam,
+    /// Delete the team.
+    DeleteTeam,
+    /// Bring the deleted team back.
+    UndeleteTeam,
+    /// See the members.
+    ListMembers,
+    /// Add a member.
+    AddMember,
+    /// Change a member's role.
+    UpdateMember,
+    /// Remove a member; oneself is leaving.
+    RemoveMember,
+    /// See API keys: one's own, or the team's.
+    ListApiKeys,
+    /// Make an API key, for oneself or a service user.
+    CreateApiKey,
+    /// Revoke an API key.
+    RevokeApiKey,
+    /// See the links that are still open.
+    ListKeyLinks,
+    /// Make a link by which a member makes a key of their own.
+    CreateKeyLink,
+    /// Withdraw such a link.
+    CancelKeyLink,
+    /// Make the key that a link is for.
+    ClaimKeyLink,
 }
 
 /// Whose the object of an act is, seen from the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ownership {
-    /// The caller's own.
+    /// The caller's own: their secret, their key, their membership.
     Own,
-    /// The team's.
+    /// The team's: a shared secret, another member or their key, the team itself.
     Shared,
     /// Somebody else's, or another team's.
     Foreign,
@@ -172,8 +167,10 @@ pub enum Ownership {
 /// One row of the table: what an act asks of its caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// The key must be for this.
-    pub scope: Scope,
+    /// The operation of the API that does it.
+    pub operation: &'static str,
+    /// The key must be for this; `None`: any key will do.
+    pub scope: Option<Scope>,
     /// The least role on what is the caller's own.
     pub own: Role,
     /// The least role on what is the team's.
@@ -182,25 +179,87 @@ pub struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 3] = [Self::CreateSecret, Self::ReadSecret, Self::ListSecrets];
-
-    /// The operation of the API that does it.
-    pub const fn operation(self) -> &'static str {
-        match self {
-            Self::CreateSecret => "createSecret",
-            Self::ReadSecret => "getSecret",
-            Self::ListSecrets => "listSecrets",
-        }
-    }
+    pub const ALL: [Self; 29] = [
+        Self::CreateSecret,
+        Self::ListSecrets,
+        Self::ReadSecret,
+        Self::UpdateSecret,
+        Self::ShareSecret,
+        Self::DeleteSecret,
+        Self::ListVersions,
+        Self::RollbackSecret,
+        Self::UndeleteSecret,
+        Self::CopySecret,
+        Self::CompareSecrets,
+        Self::ReadProfile,
+        Self::ListTeams,
+        Self::ReadTeam,
+        Self::CreateTeam,
+        Self::UpdateTeam,
+        Self::DeleteTeam,
+        Self::UndeleteTeam,
+        Self::ListMembers,
+        Self::AddMember,
+        Self::UpdateMember,
+        Self::RemoveMember,
+        Self::ListApiKeys,
+        Self::CreateApiKey,
+        Self::RevokeApiKey,
+        Self::ListKeyLinks,
+        Self::CreateKeyLink,
+        Self::CancelKeyLink,
+        Self::ClaimKeyLink,
+    ];
 
     /// The table. What is [`Ownership::Foreign`] has no column: nobody's role
     /// reaches it, and it looks as if it weren't there.
     pub const fn rule(self) -> Rule {
-        let (scope, own, shared) = match self {
-            Self::CreateSecret => (Scope::SecretsWrite, Role::Member, Role::Manager),
-            Self::ReadSecret | Self::ListSecrets => (Scope::SecretsRead, Role::Member, Role::Member),
+        use Role::{Administrator, Manager, Member, Owner};
+        use Scope::{Admin, SecretsRead, SecretsWrite, TeamRead};
+        let (operation, scope, own, shared) = match self {
+            Self::CreateSecret => ("createSecret", Some(SecretsWrite), Member, Manager),
+            Self::ListSecrets => ("listSecrets", Some(SecretsRead), Member, Member),
+            Self::ReadSecret => ("getSecret", Some(SecretsRead), Member, Member),
+            Self::UpdateSecret => ("updateSecret", Some(SecretsWrite), Member, Manager),
+            Self::ShareSecret => ("updateSecret", Some(SecretsWrite), Manager, Manager),
+            Self::DeleteSecret => ("deleteSecret", Some(SecretsWrite), Member, Manager),
+            Self::ListVersions => ("listSecretVersions", Some(SecretsRead), Member, Member),
+            Self::RollbackSecret => ("rollbackSecret", Some(SecretsWrite), Member, Manager),
+            Self::UndeleteSecret => ("undeleteSecret", Some(SecretsWrite), Member, Manager),
+            Self::CopySecret => ("copySecret", Some(SecretsWrite), Member, Manager),
+            Self::CompareSecrets => ("compareSecrets", Some(SecretsWrite), Member, Manager),
+            Self::ReadProfile => ("getProfile", None, Member, Member),
+            Self::ListTeams => ("listTeams", Some(TeamRead), Member, Member),
+            Self::ReadTeam => ("getTeam", Some(TeamRead), Member, Member),
+            Self::CreateTeam => ("createTeam", Some(Admin), Owner, Owner),
+            Self::UpdateTeam => ("updateTeam", Some(Admin), Administrator, Administrator),
+            Self::DeleteTeam => ("deleteTeam", Some(Admin), Owner, Owner),
+            Self::UndeleteTeam => ("undeleteTeam", Some(Admin), Owner, Owner),
+            Self::ListMembers => ("listMembers", Some(TeamRead), Member, Member),
+            Self::AddMember => ("addMember", Some(Admin), Administrator, Administrator),
+            Self::UpdateMember => ("updateMember", Some(Admin), Member, Administrator),
+            Self::RemoveMember => ("removeMember", Some(Admin), Member, Administrator),
+            Self::ListApiKeys => ("listApiKeys", Some(Admin), Member, Administrator),
+            Self::CreateApiKey => ("createApiKey", Some(Admin), Administrator, Administrator),
+            Self::RevokeApiKey => ("revokeApiKey", Some(Admin), Member, Administrator),
+            Self::ListKeyLinks => ("listKeyLinks", Some(Admin), Administrator, Administrator),
+            Self::CreateKeyLink => ("createKeyLink", Some(Admin), Administrator, Administrator),
+            Self::CancelKeyLink => ("cancelKeyLink", Some(Admin), Administrator, Administrator),
+            Self::ClaimKeyLink => ("claimKeyLink", None, Member, Member),
         };
-        Rule { scope, own, shared }
+        Rule { operation, scope, own, shared }
+    }
+
+    /// Whether a link's token is what proves its caller. Everything else asks
+    /// for an API key.
+    pub const fn by_link(self) -> bool {
+        matches!(self, Self::ClaimKeyLink)
+    }
+
+    /// The first action of this operation: what is asked of its caller before
+    /// anything else is known.
+    pub fn of_operation(operation: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.rule().operation == operation)
     }
 }
 
@@ -219,6 +278,15 @@ pub enum Denied {
     /// The path names a team that isn't the caller's.
     #[error("this API key belongs to another team; use a key of the team in the path")]
     OtherTeam,
+    /// The caller's team was deleted.
+    #[error("this team was deleted; an owner can still bring it back")]
+    TeamDeleted,
+    /// The key's allow-list doesn't have the caller's address.
+    #[error("this API key may not be used from your address; ask an administrator for one that may")]
+    Address,
+    /// Somebody above the caller is concerned, or would be made.
+    #[error("this would reach above you: {0}")]
+    Above(&'static str),
 }
 
 /// Proof that the table allows one act of one caller. Only [`Caller::permit`]
@@ -228,7 +296,7 @@ pub struct Permit {
     action: Action,
     team_id: TeamId,
     user_id: UserId,
-    key_id: ApiKeyId,
+    credential: Credential,
     proof: Proof,
 }
 
@@ -248,9 +316,9 @@ impl Permit {
         self.user_id
     }
 
-    /// By which key.
-    pub fn key_id(&self) -> ApiKeyId {
-        self.key_id
+    /// By what they proved themselves.
+    pub fn credential(&self) -> Credential {
+        self.credential
     }
 
     /// On the strength of which rows.
@@ -271,14 +339,39 @@ impl Caller {
             Ownership::Shared => rule.shared,
             Ownership::Foreign => return Err(Denied::Invisible),
         };
-        if !self.scopes.contains(rule.scope) {
-            return Err(Denied::Scope(rule.scope));
-        }
-        if self.role < least {
+        self.eligible(action)?;
+        if self.grant.role < least {
             return Err(Denied::Role(least));
         }
-        let Self { team_id, user_id, key_id, proof, .. } = *self;
-        Ok(Permit { action, team_id, user_id, key_id, proof })
+        let Self { team_id, user_id, credential, proof, .. } = *self;
+        Ok(Permit { action, team_id, user_id, credential, proof })
+    }
+
+    /// Whether the table allows this act on anything at all: asked before a
+    /// body is read and anything is looked up, so that who may not act learns
+    /// nothing, and makes nobody hold what they send.
+    ///
+    /// # Errors
+    /// When it doesn't.
+    pub fn screen(&self, action: Action) -> Result<(), Denied> {
+        self.eligible(action)?;
+        let rule = action.rule();
+        let least = rule.own.min(rule.shared);
+        if self.grant.role < least { Err(Denied::Role(least)) } else { Ok(()) }
+    }
+
+    /// What is asked whatever the act is done to.
+    fn eligible(&self, action: Action) -> Result<(), Denied> {
+        if action.by_link() != matches!(self.credential, Credential::Link(_)) {
+            return Err(Denied::Invisible);
+        }
+        if self.team_deleted && action != Action::UndeleteTeam {
+            return Err(Denied::TeamDeleted);
+        }
+        match action.rule().scope {
+            Some(scope) if !self.grant.scopes.contains(scope) => Err(Denied::Scope(scope)),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a path that names another team.
@@ -298,56 +391,291 @@ impl Caller {
             Some(_) => Ownership::Foreign,
         }
     }
+
+    /// Whose a member's concern is, seen from here: the caller's own, or the team's.
+    pub fn concern(&self, user: UserId) -> Ownership {
+        if user == self.user_id { Ownership::Own } else { Ownership::Shared }
+    }
+
+    /// Refuses to reach above oneself: nobody changes who has more than they,
+    /// or gives more than they have.
+    ///
+    /// # Errors
+    /// When the role is higher than the caller's.
+    pub fn reaches(&self, role: Role) -> Result<(), Denied> {
+        if role > self.grant.role { Err(Denied::Above("the role is higher than yours")) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grants::Scopes;
+    use uuid::Uuid;
 
-    /// The expectation beside the table, written out: (action, role, ownership) → allowed.
+    /// Whose the object is → who may: `+` or `-` for member, builder, manager, administrator and owner.
+    type Column = &'static str;
+
+    /// What the table must say of one action.
+    #[derive(Clone, Copy)]
+    struct Row {
+        action: Action,
+        scope: &'static str,
+        own: Column,
+        shared: Column,
+    }
+
+    macro_rules! expected {
+        ($($action:ident $scope:literal $own:literal $shared:literal;)*) => {
+            const EXPECTED: &[Row] =
+                &[$(Row { action: Action::$action, scope: $scope, own: $own, shared: $shared }),*];
+
+            /// Doesn't compile while an action has no row here.
+            const fn has_a_row(action: Action) -> bool {
+                match action { $(Action::$action => true),* }
+            }
+        };
+    }
+
+    expected! {
+        CreateSecret   "secrets:write" "+++++" "--+++";
+        ListSecrets    "secrets:read"  "+++++" "+++++";
+        ReadSecret     "secrets:read"  "+++++" "+++++";
+        UpdateSecret   "secrets:write" "+++++" "--+++";
+        ShareSecret    "secrets:write" "--+++" "--+++";
+        DeleteSecret   "secrets:write" "+++++" "--+++";
+        ListVersions   "secrets:read"  "+++++" "+++++";
+        RollbackSecret "secrets:write" "+++++" "--+++";
+        UndeleteSecret "secrets:write" "+++++" "--+++";
+        CopySecret     "secrets:write" "+++++" "--+++";
+        CompareSecrets "secrets:write" "+++++" "--+++";
+        ReadProfile    ""              "+++++" "+++++";
+        ListTeams      "team:read"     "+++++" "+++++";
+        ReadTeam       "team:read"     "+++++" "+++++";
+        CreateTeam     "admin"         "----+" "----+";
+        UpdateTeam     "admin"         "---++" "---++";
+        DeleteTeam     "admin"         "----+" "----+";
+        UndeleteTeam   "admin"         "----+" "----+";
+        ListMembers    "team:read"     "+++++" "+++++";
+        AddMember      "admin"         "---++" "---++";
+        UpdateMember   "admin"         "+++++" "---++";
+        RemoveMember   "admin"         "+++++" "---++";
+        ListApiKeys    "admin"         "+++++" "---++";
+        CreateApiKey   "admin"         "---++" "---++";
+        RevokeApiKey   "admin"         "+++++" "---++";
+        ListKeyLinks   "admin"         "---++" "---++";
+        CreateKeyLink  "admin"         "---++" "---++";
+        CancelKeyLink  "admin"         "---++" "---++";
+        ClaimKeyLink   ""              "+++++" "+++++";
+    }
+
+    /// Somebody who came with what this action asks for.
+    fn caller(action: Action, role: Role, scopes: Scopes) -> Caller {
+        let nil = Uuid::nil();
+        let (key, link) = (ApiKeyId::from_uuid(nil), KeyLinkId::from_uuid(nil));
+        let mac = RowMac::from_slice(&[0; RowMac::LENGTH]).unwrap();
+        Caller {
+            team_id: TeamId::from_uuid(nil),
+            user_id: UserId::from_uuid(nil),
+            credential: if action.by_link() { Credential::Link(link) } else { Credential::Key(key) },
+            grant: Arc::new(Grant { role, scopes, agents: None, networks: None, expires_at: None }),
+            team_deleted: false,
+            proof: Proof { credential: mac, user: mac, membership: mac, team: mac },
+        }
+    }
+
+    /// The cells of a column, each with whether its role is let through.
+    fn column(column: Column) -> Vec<(Role, bool)> {
+        assert_eq!(column.len(), Role::ALL.len());
+        Role::ALL.into_iter().zip(column.bytes().map(|cell| cell == b'+')).collect()
+    }
+
+    type Cell = (Action, Ownership, Role);
+
+    /// The whole of what is expected, a cell each.
+    fn cells() -> Vec<(Cell, bool)> {
+        let mut cells = Vec::new();
+        for &Row { action, own, shared, .. } in EXPECTED {
+            for (ownership, cells_of) in [(Ownership::Own, own), (Ownership::Shared, shared)] {
+                cells.extend(
+                    column(cells_of).into_iter().map(|(role, allowed)| ((action, ownership, role), allowed)),
+                );
+            }
+        }
+        cells
+    }
+
+    fn granted(action: Action, ownership: Ownership, role: Role) -> Result<(), Denied> {
+        caller(action, role, Scopes::all()).permit(action, ownership).map(|_| ())
+    }
+
+    /// The cells of which the table says something else.
+    fn differing(expected: &[(Cell, bool)]) -> Vec<Cell> {
+        let differs = |((action, ownership, role), allowed): &(Cell, bool)| {
+            granted(*action, *ownership, *role).is_ok() != *allowed
+        };
+        expected.iter().filter(|cell| differs(cell)).map(|(cell, _)| *cell).collect()
+    }
+
     #[test]
     fn the_table_cell_by_cell() {
-        let allowed = |action, role, ownership| {
-            let mac = RowMac::from_slice(&[0; RowMac::LENGTH]).unwrap();
-            let caller = Caller {
-                team_id: TeamId::from_uuid(uuid::Uuid::nil()),
-                user_id: UserId::from_uuid(uuid::Uuid::nil()),
-                key_id: ApiKeyId::from_uuid(uuid::Uuid::nil()),
-                role,
-                scopes: Scopes::all(),
-                proof: Proof { key: mac, user: mac, membership: mac },
-            };
-            caller.permit(action, ownership).map(|_| ())
-        };
-        for role in Role::ALL {
-            let manager = role >= Role::Manager;
-            let expected = [
-                (Action::CreateSecret, Ownership::Own, Ok(())),
-                (
-                    Action::CreateSecret,
-                    Ownership::Shared,
-                    if manager { Ok(()) } else { Err(Denied::Role(Role::Manager)) },
-                ),
-                (Action::ReadSecret, Ownership::Own, Ok(())),
-                (Action::ReadSecret, Ownership::Shared, Ok(())),
-                (Action::ListSecrets, Ownership::Own, Ok(())),
-                (Action::ListSecrets, Ownership::Shared, Ok(())),
-            ];
-            for (action, ownership, answer) in expected {
-                assert_eq!(allowed(action, role, ownership), answer, "{action:?} {role} {ownership:?}");
-            }
-            for action in Action::ALL {
-                assert_eq!(allowed(action, role, Ownership::Foreign), Err(Denied::Invisible));
+        assert_eq!(differing(&cells()), []);
+    }
+
+    #[test]
+    fn each_flipped_cell_is_found() {
+        let mut flipped = cells();
+        for place in 0..flipped.len() {
+            flipped[place].1 ^= true;
+            assert_eq!(differing(&flipped), [flipped[place].0]);
+            flipped[place].1 ^= true;
+        }
+    }
+
+    #[test]
+    fn who_is_refused_hears_which_role_it_takes() {
+        for &Row { action, own, shared, .. } in EXPECTED {
+            for (ownership, cells) in [(Ownership::Own, column(own)), (Ownership::Shared, column(shared))] {
+                let least = cells.iter().find(|(_, allowed)| *allowed).unwrap().0;
+                for (role, _) in cells.into_iter().filter(|(_, allowed)| !allowed) {
+                    assert_eq!(
+                        granted(action, ownership, role),
+                        Err(Denied::Role(least)),
+                        "{action:?} {role}"
+                    );
+                }
             }
         }
     }
 
     #[test]
-    fn scopes_round_trip_as_text() {
-        for bits in 0..16 {
-            let scopes = Scopes(bits);
-            assert_eq!(Scopes::parse(&scopes.to_string()), Some(scopes));
+    fn every_action_is_in_the_list_once() {
+        assert!(Action::ALL.into_iter().all(has_a_row));
+        assert_eq!(Action::ALL.len(), EXPECTED.len());
+        for (place, Row { action, .. }) in EXPECTED.iter().enumerate() {
+            assert_eq!(Action::ALL.iter().position(|listed| listed == action), Some(place), "{action:?}");
         }
-        assert_eq!(Scopes::parse("secrets:read everything"), None);
+    }
+
+    #[test]
+    fn what_is_foreign_is_invisible_to_everybody() {
+        for action in Action::ALL {
+            for role in Role::ALL {
+                assert_eq!(
+                    granted(action, Ownership::Foreign, role),
+                    Err(Denied::Invisible),
+                    "{action:?} {role}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_does_what_its_scopes_say_and_nothing_else() {
+        for &Row { action, scope, .. } in EXPECTED {
+            let asked = Scope::from_name(scope);
+            assert_eq!(asked.map_or("", Scope::name), scope);
+            for given in Scope::ALL {
+                let only = caller(action, Role::Owner, [given].into_iter().collect());
+                let all_but = Scope::ALL.into_iter().filter(|scope| *scope != given).collect();
+                let all_but = caller(action, Role::Owner, all_but);
+                let refused = |missing: bool| {
+                    asked.filter(|_| missing).map_or(Ok(()), |scope| Err(Denied::Scope(scope)))
+                };
+                for (caller, missing) in [(only, asked != Some(given)), (all_but, asked == Some(given))] {
+                    let permit = caller.permit(action, Ownership::Own).map(|_| ());
+                    assert_eq!(permit, refused(missing), "{action:?} {}", given.name());
+                    assert_eq!(caller.screen(action), refused(missing), "{action:?} {}", given.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_screen_lets_through_whoever_may_do_it_to_anything() {
+        for &Row { action, own, shared, .. } in EXPECTED {
+            for ((role, own), (_, shared)) in column(own).into_iter().zip(column(shared)) {
+                let screened = caller(action, role, Scopes::all()).screen(action);
+                assert_eq!(screened.is_ok(), own || shared, "{action:?} {role}: {screened:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_is_for_one_action_and_no_key_is_for_that() {
+        for action in Action::ALL {
+            let by_link = action == Action::ClaimKeyLink;
+            assert_eq!(action.by_link(), by_link);
+            let other = if by_link { Action::ReadProfile } else { Action::ClaimKeyLink };
+            let wrong = caller(other, Role::Owner, Scopes::all());
+            assert_eq!(wrong.screen(action), Err(Denied::Invisible), "{action:?}");
+            assert_eq!(
+                wrong.permit(action, Ownership::Own).map(|_| ()),
+                Err(Denied::Invisible),
+                "{action:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_deleted_team_can_be_brought_back_and_nothing_else() {
+        for action in Action::ALL {
+            let caller = Caller { team_deleted: true, ..caller(action, Role::Owner, Scopes::all()) };
+            let expected = if action == Action::UndeleteTeam { Ok(()) } else { Err(Denied::TeamDeleted) };
+            assert_eq!(caller.permit(action, Ownership::Shared).map(|_| ()), expected, "{action:?}");
+            assert_eq!(caller.screen(action), expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_permit_says_what_was_asked() {
+        let caller = caller(Action::DeleteSecret, Role::Manager, Scopes::all());
+        let permit = caller.permit(Action::DeleteSecret, Ownership::Shared).unwrap();
+        assert_eq!((permit.action(), permit.team_id()), (Action::DeleteSecret, caller.team_id));
+        assert_eq!((permit.user_id(), permit.credential()), (caller.user_id, caller.credential));
+        assert_eq!(permit.proof(), caller.proof);
+    }
+
+    #[test]
+    fn ownership_is_seen_from_the_caller() {
+        let caller = caller(Action::ReadSecret, Role::Owner, Scopes::all());
+        let (me, ours) = (caller.user_id, caller.team_id);
+        let (somebody, theirs) = (UserId::from_uuid(Uuid::max()), TeamId::from_uuid(Uuid::max()));
+        assert_eq!(caller.ownership(ours, Some(me)), Ownership::Own);
+        assert_eq!(caller.ownership(ours, None), Ownership::Shared);
+        assert_eq!(caller.ownership(ours, Some(somebody)), Ownership::Foreign);
+        for owner in [None, Some(me), Some(somebody)] {
+            assert_eq!(caller.ownership(theirs, owner), Ownership::Foreign);
+        }
+        assert_eq!((caller.concern(me), caller.concern(somebody)), (Ownership::Own, Ownership::Shared));
+        assert_eq!((caller.in_team(ours), caller.in_team(theirs)), (Ok(()), Err(Denied::OtherTeam)));
+    }
+
+    #[test]
+    fn nobody_reaches_above_themselves() {
+        for (mine, own) in Role::ALL.into_iter().enumerate() {
+            for (theirs, role) in Role::ALL.into_iter().enumerate() {
+                let reaches = caller(Action::UpdateMember, own, Scopes::all()).reaches(role);
+                assert_eq!(reaches.is_ok(), theirs <= mine, "{own} {role}");
+            }
+        }
+    }
+
+    #[test]
+    fn roles_are_named_and_ordered() {
+        let names = ["member", "builder", "manager", "administrator", "owner"];
+        assert_eq!(Role::ALL.map(Role::name), names);
+        assert_eq!(Role::ALL.map(|role| Role::from_name(role.name())), Role::ALL.map(Some));
+        assert!(Role::ALL.is_sorted());
+        assert_eq!(Role::from_name("Owner"), None);
+    }
+
+    #[test]
+    fn an_operations_first_action_is_the_one_of_its_name() {
+        assert_eq!(Action::of_operation("updateSecret"), Some(Action::UpdateSecret));
+        assert_eq!(Action::of_operation("updateSecretV1"), None);
+        for action in Action::ALL.into_iter().filter(|action| *action != Action::ShareSecret) {
+            assert_eq!(Action::of_operation(action.rule().operation), Some(action));
+        }
     }
 }

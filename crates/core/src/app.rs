@@ -2,19 +2,32 @@
 //! [`Caller`](crate::Caller), asks the access table, and lets the store do the
 //! rest in one transaction.
 
+mod api_keys;
+mod ask;
 mod auth;
 mod callers;
+mod compare;
 mod create;
+mod key_links;
+mod members;
+mod once;
+mod purge;
 mod secrets;
+mod teams;
+mod uses;
 mod verify;
+mod versions;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 use self::callers::Callers;
+use self::once::InFlight;
+use self::uses::Uses;
 use crate::access::{Caller, Denied};
-use crate::api_keys::KeyRows;
+use crate::api_keys::{ApiKey, CredentialRows};
 use crate::clock::Clock;
 use crate::events::{Actor, Event, EventKind, Object};
 use crate::ids::{KeyId, TeamId};
@@ -24,8 +37,17 @@ use crate::random::Random;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::sealing::{IntegrityViolation, SealingKey};
 use crate::store::{Store, StoreError};
+use crate::values::{BundleError, EditError};
 
+pub use api_keys::NewKey;
+pub use ask::{Ask, Cause, Planned};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
+pub use key_links::NewKeyLink;
+pub use members::{MemberList, NewMember, Newcomer};
+pub use once::{Begun, Once};
+pub use purge::Purged;
+pub use secrets::Page;
+pub use teams::NewTeam;
 pub use verify::{Finding, Verified};
 
 /// Why a verb was not done.
@@ -40,9 +62,30 @@ pub enum Error {
     /// A stored row or blob is not what was stored. An event was recorded.
     #[error(transparent)]
     Integrity(#[from] IntegrityViolation),
+    /// The condition that the caller put on it doesn't hold.
+    #[error("the object is not as you know it any more; look at it again")]
+    Precondition,
+    /// What was asked makes no sense, or not to this object.
+    #[error("{0}")]
+    Invalid(Cow<'static, str>),
+    /// The values would not fit into a secret.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The store's present state is in the way.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<EditError> for Error {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Bundle(error) => Self::Bundle(error),
+            named => Self::Invalid(named.to_string().into()),
+        }
+    }
 }
 
 /// Why an instance could not be opened.
@@ -85,13 +128,6 @@ pub struct World {
     pub random: Arc<dyn Random>,
 }
 
-/// In answer to which request a verb is done; goes into its event.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cause {
-    /// The request's id.
-    pub request_id: Option<Uuid>,
-}
-
 /// A running instance.
 pub struct App {
     store: Arc<dyn Store>,
@@ -99,8 +135,10 @@ pub struct App {
     world: World,
     mint: Mint,
     callers: Callers,
+    in_flight: InFlight,
+    uses: Uses,
     /// Verified in place of the rows of an unknown key.
-    decoy: KeyRows,
+    decoy: CredentialRows<ApiKey>,
     integrity_violations: AtomicU64,
 }
 
@@ -125,8 +163,17 @@ impl App {
         // Only now can it be told whether the row itself is what was stored.
         keys.verify(stored)?;
         let decoy = auth::decoy(&keys, &*world.random).map_err(|_| IntegrityViolation)?;
-        let (mint, callers, integrity_violations) = (Mint::default(), Callers::default(), AtomicU64::new(0));
-        Ok(Self { store, keys, world, mint, callers, decoy, integrity_violations })
+        Ok(Self {
+            store,
+            keys,
+            world,
+            mint: Mint::default(),
+            callers: Callers::default(),
+            in_flight: InFlight::default(),
+            uses: Uses::default(),
+            decoy,
+            integrity_violations: AtomicU64::new(0),
+        })
     }
 
     /// Whether the system locked the keys' pages in memory.
@@ -143,6 +190,15 @@ impl App {
     /// The store, for what is no verb: readiness, and to know when it stops.
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// The time that everything here goes by.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.world.clock
+    }
+
+    fn uuid(&self) -> Uuid {
+        self.mint.uuid(self.world.clock.now(), &*self.world.random)
     }
 
     /// Whether the store answers; what it holds is not looked at.
@@ -176,9 +232,7 @@ impl App {
         if found.is_err() {
             self.integrity_violations.fetch_add(1, Ordering::Relaxed);
             tracing::error!(table = what.object.table, id = ?what.object.id, "integrity.violation");
-            let actor = what
-                .caller
-                .map(|caller| Actor { user_id: Some(caller.user_id), key_id: Some(caller.key_id) });
+            let actor = what.caller.map(|caller| Actor::of(caller.user_id, caller.credential));
             let event = Event {
                 at: self.world.clock.now(),
                 kind: EventKind::IntegrityViolation,

@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::access::Permit;
+use crate::access::{Credential, Permit};
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, TeamId, UserId};
 use crate::rows::RowMac;
@@ -15,6 +15,46 @@ pub enum EventKind {
     InstanceCreated,
     /// A secret was created.
     SecretCreated,
+    /// A secret's name, service, sharing or values changed.
+    SecretUpdated,
+    /// A secret was deleted; it can be brought back.
+    SecretDeleted,
+    /// A deleted secret was brought back.
+    SecretUndeleted,
+    /// An earlier version of a secret became current again.
+    SecretRolledBack,
+    /// A secret was created as the copy of another.
+    SecretCopied,
+    /// Somebody learnt which values of this secret and another are the same.
+    SecretCompared,
+    /// A deleted secret is gone for good.
+    SecretPurged,
+    /// A team was created.
+    TeamCreated,
+    /// A team was renamed.
+    TeamUpdated,
+    /// A team was deleted; it can be brought back.
+    TeamDeleted,
+    /// A deleted team was brought back.
+    TeamUndeleted,
+    /// A team's keys were destroyed, and with them its values.
+    TeamShredded,
+    /// Somebody became a member.
+    MemberAdded,
+    /// A member's role changed.
+    MemberUpdated,
+    /// A member left, or was removed.
+    MemberRemoved,
+    /// An API key was made.
+    ApiKeyCreated,
+    /// An API key was revoked.
+    ApiKeyRevoked,
+    /// A link was made by which a member makes a key.
+    KeyLinkCreated,
+    /// Such a link was withdrawn.
+    KeyLinkCancelled,
+    /// Such a link was used: its member has a key.
+    KeyLinkClaimed,
     /// A stored row or blob is not what was stored.
     IntegrityViolation,
 }
@@ -25,6 +65,26 @@ impl EventKind {
         match self {
             Self::InstanceCreated => "instance.created",
             Self::SecretCreated => "secret.created",
+            Self::SecretUpdated => "secret.updated",
+            Self::SecretDeleted => "secret.deleted",
+            Self::SecretUndeleted => "secret.undeleted",
+            Self::SecretRolledBack => "secret.rolled_back",
+            Self::SecretCopied => "secret.copied",
+            Self::SecretCompared => "secret.compared",
+            Self::SecretPurged => "secret.purged",
+            Self::TeamCreated => "team.created",
+            Self::TeamUpdated => "team.updated",
+            Self::TeamDeleted => "team.deleted",
+            Self::TeamUndeleted => "team.undeleted",
+            Self::TeamShredded => "team.shredded",
+            Self::MemberAdded => "member.added",
+            Self::MemberUpdated => "member.updated",
+            Self::MemberRemoved => "member.removed",
+            Self::ApiKeyCreated => "api_key.created",
+            Self::ApiKeyRevoked => "api_key.revoked",
+            Self::KeyLinkCreated => "key_link.created",
+            Self::KeyLinkCancelled => "key_link.cancelled",
+            Self::KeyLinkClaimed => "key_link.claimed",
             Self::IntegrityViolation => "integrity.violation",
         }
     }
@@ -39,9 +99,20 @@ pub struct Actor {
     pub key_id: Option<ApiKeyId>,
 }
 
+impl Actor {
+    /// A user with what they proved themselves by. A link is no key.
+    pub(crate) fn of(user: UserId, credential: Credential) -> Self {
+        let key_id = match credential {
+            Credential::Key(key) => Some(key),
+            Credential::Link(_) => None,
+        };
+        Self { user_id: Some(user), key_id }
+    }
+}
+
 impl From<&Permit> for Actor {
     fn from(permit: &Permit) -> Self {
-        Self { user_id: Some(permit.user_id()), key_id: Some(permit.key_id()) }
+        Self::of(permit.user_id(), permit.credential())
     }
 }
 

@@ -78,6 +78,10 @@ ids! {
     ApiKeyId
     /// Names a secret.
     SecretId
+    /// Names a link by which a user makes an API key; also the public part of its token.
+    KeyLinkId
+    /// Names an agent.
+    AgentId
     /// Names a key of the hierarchy; stands in the header of every blob.
     KeyId
 }

@@ -19,12 +19,25 @@ impl KeyedHash {
     pub(crate) const LENGTH: usize = VERSION + DIGEST;
 
     pub(crate) fn new(version: u16, key: &KeyBytes, bytes: &[u8]) -> Self {
-        let digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), bytes);
+        Self::join(version, hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), bytes).as_ref())
+    }
+
+    fn join(version: u16, digest: &[u8]) -> Self {
         let mut hash = [0; Self::LENGTH];
         let (head, tail) = hash.split_at_mut(VERSION);
         head.copy_from_slice(&version.to_be_bytes());
-        tail.copy_from_slice(digest.as_ref());
+        tail.copy_from_slice(digest);
         Self(hash)
+    }
+
+    /// Over a label and pieces, each behind its length in 8 big-endian bytes.
+    pub(crate) fn of_pieces(version: u16, key: &KeyBytes, label: &str, pieces: &[&[u8]]) -> Self {
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
+        for piece in [label.as_bytes()].iter().chain(pieces) {
+            mac.update(&u64::try_from(piece.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(piece);
+        }
+        Self::join(version, mac.sign().as_ref())
     }
 
     /// `None` when the length is off.
@@ -34,6 +47,11 @@ impl KeyedHash {
 
     pub(crate) const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
+    }
+
+    /// The digest alone.
+    pub(crate) fn digest(&self) -> &[u8] {
+        self.0.get(VERSION..).unwrap_or_default()
     }
 
     /// Which version of the key made it.

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::ids::{InstanceId, KeyId, TeamId};
+use crate::keyed_hash::KeyedHash;
 use crate::memory::KeyBytes;
 use crate::random::{self, Random};
-use crate::rows::{Row, Stored};
+use crate::rows::{Proven, Row, Stored};
 use crate::sealing::{Context, IntegrityViolation, Sealed, SealingKey};
 use crate::tokens::{Token, TokenHash};
 
@@ -160,6 +161,7 @@ pub struct Keyring {
     master: MasterKey,
     pepper: Versions,
     row_mac: Versions,
+    idempotency: Versions,
     /// Each team's newest key, unwrapped when first needed and then kept.
     teams: RwLock<HashMap<TeamId, Arc<SealingKey>>>,
 }
@@ -181,6 +183,7 @@ impl Keyring {
             instance: master.instance,
             pepper: take(Purpose::ApiKeyPepper)?,
             row_mac: take(Purpose::RowMac)?,
+            idempotency: take(Purpose::Idempotency)?,
             teams: RwLock::default(),
             master,
         })
@@ -193,8 +196,9 @@ impl Keyring {
 
     /// Whether the system locked every key's page in memory.
     pub fn locked(&self) -> bool {
-        let purposes = self.pepper.0.values().chain(self.row_mac.0.values());
-        self.master.key.locked() && purposes.into_iter().all(KeyBytes::locked)
+        let purposes =
+            [&self.pepper, &self.row_mac, &self.idempotency].into_iter().flat_map(|of| of.0.values());
+        self.master.key.locked() && { purposes }.all(KeyBytes::locked)
     }
 
     /// A row with its MAC, ready to be stored.
@@ -209,9 +213,21 @@ impl Keyring {
     ///
     /// # Errors
     /// When the stored row isn't what was stored.
-    pub fn verify<T: Row>(&self, stored: Stored<T>) -> Result<T, IntegrityViolation> {
+    pub fn verify<T: Row>(&self, stored: Stored<T>) -> Result<Proven<T>, IntegrityViolation> {
         let key = self.row_mac.0.get(&stored.key_version()).ok_or(IntegrityViolation)?;
         stored.verify(self.instance, key)
+    }
+
+    /// Stands for a request, or a piece of one, without giving it away.
+    #[expect(clippy::expect_used, reason = "new() found a key of each purpose")]
+    pub(crate) fn digest(&self, label: &str, pieces: &[&[u8]]) -> KeyedHash {
+        let (version, key) = self.idempotency.newest().expect("an idempotency key");
+        KeyedHash::of_pieces(version, key, label, pieces)
+    }
+
+    /// Takes a team's key out of memory.
+    pub(crate) fn forget_team(&self, team: TeamId) {
+        self.teams.write().unwrap_or_else(PoisonError::into_inner).remove(&team);
     }
 
     /// What is kept of a new token.
@@ -230,6 +246,17 @@ impl Keyring {
             Some(pepper) => kept.matches(&token.hash(kept.pepper_version(), pepper)),
             None => false,
         }
+    }
+
+    /// A key for a new team.
+    pub(crate) fn new_team_key(
+        &self,
+        id: KeyId,
+        team: TeamId,
+        now: Timestamp,
+        random: &dyn Random,
+    ) -> WrappedKey {
+        self.master.new_key(id, KeyOwner::Team(team), now, random)
     }
 
     /// Opens one key of the hierarchy, for verifying it.

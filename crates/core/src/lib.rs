@@ -5,12 +5,15 @@
 //! environment or the wall clock: time and chance come in as parameters.
 
 pub mod access;
+pub mod answers;
 pub mod api_keys;
 pub mod app;
 pub mod clock;
 pub mod events;
+pub mod grants;
 pub mod ids;
 pub mod instance;
+pub mod key_links;
 mod keyed_hash;
 pub mod keyring;
 mod memory;
@@ -21,16 +24,18 @@ pub mod rows;
 pub mod sealing;
 pub mod secrets;
 pub mod store;
+pub mod tags;
 pub mod teams;
 pub mod text;
 pub mod tokens;
 pub mod users;
 pub mod values;
 
-pub use access::{Action, Caller, Denied, Permit, Role, Scopes};
+pub use access::{Action, Caller, Denied, Permit, Role};
 pub use app::App;
 pub use clock::{Clock, Timestamp};
-pub use ids::{ApiKeyId, InstanceId, KeyId, SecretId, TeamId, UserId};
+pub use grants::{Grant, Scope, Scopes};
+pub use ids::{AgentId, ApiKeyId, InstanceId, KeyId, KeyLinkId, SecretId, TeamId, UserId};
 pub use random::{OsRandom, Random};
 pub use root_key::RootKey;
 pub use store::{Store, StoreError};

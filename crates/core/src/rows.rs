@@ -4,6 +4,8 @@
 //! A store hands out [`Stored`] rows; their fields are to be believed only
 //! after [`Stored::verify`].
 
+use std::ops::Deref;
+
 use crate::ids::InstanceId;
 use crate::keyed_hash::KeyedHash;
 use crate::memory::KeyBytes;
@@ -80,6 +82,11 @@ impl RowMac {
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         self.0.as_bytes()
     }
+
+    /// The digest alone.
+    pub(crate) fn digest(&self) -> &[u8] {
+        self.0.digest()
+    }
 }
 
 /// In constant time.
@@ -121,16 +128,54 @@ impl<T: Row> Stored<T> {
     }
 
     /// The row, when its MAC holds under this key.
-    pub(crate) fn verify(self, instance: InstanceId, key: &KeyBytes) -> Result<T, IntegrityViolation> {
+    pub(crate) fn verify(
+        self,
+        instance: InstanceId,
+        key: &KeyBytes,
+    ) -> Result<Proven<T>, IntegrityViolation> {
         if mac(&self.row, instance, self.key_version(), key) != self.mac {
             return Err(IntegrityViolation);
         }
-        Ok(self.row)
+        Ok(Proven { row: self.row, mac: self.mac })
     }
 
     pub(crate) fn authenticate(row: T, instance: InstanceId, version: u16, key: &KeyBytes) -> Self {
         let mac = mac(&row, instance, version, key);
         Self { row, mac }
+    }
+}
+
+/// A row whose MAC held when it was read, or was made just now.
+#[derive(Clone, Debug)]
+pub struct Proven<T> {
+    row: T,
+    mac: RowMac,
+}
+
+impl<T> Proven<T> {
+    /// The row's MAC, which stands for this state of it.
+    pub fn mac(&self) -> RowMac {
+        self.mac
+    }
+
+    /// The row alone.
+    pub fn into_row(self) -> T {
+        self.row
+    }
+}
+
+impl<T> Deref for Proven<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.row
+    }
+}
+
+impl<T: Clone> Stored<T> {
+    /// The row, known to be true because its MAC was made here.
+    pub(crate) fn proven(&self) -> Proven<T> {
+        Proven { row: self.row.clone(), mac: self.mac }
     }
 }
 

@@ -88,6 +88,106 @@ impl Version {
     }
 }
 
+/// What a version is, without a value: for a secret's history.
+#[derive(Clone, Debug)]
+pub struct VersionInfo {
+    /// Which one, from 1.
+    pub number: u32,
+    /// Whether it is the one that runs receive.
+    pub current: bool,
+    /// The names of its values.
+    pub env_keys: Vec<EnvKey>,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Which secrets a list is about; everything that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// This text, in any case, somewhere in the name, the service or the names of the values.
+    pub search: Option<String>,
+    /// Exactly this service.
+    pub service_slug: Option<ServiceSlug>,
+}
+
+impl Filter {
+    /// For these; `search` in any case.
+    pub fn new(search: Option<&str>, service_slug: Option<ServiceSlug>) -> Self {
+        Self { search: search.map(str::to_lowercase), service_slug }
+    }
+
+    /// Whether every secret is among them.
+    pub fn is_empty(&self) -> bool {
+        self.search.is_none() && self.service_slug.is_none()
+    }
+
+    /// Whether a secret is among them.
+    pub fn matches(&self, secret: &Secret) -> bool {
+        let slug = self.service_slug.is_none() || self.service_slug == secret.service_slug;
+        slug && self.search.as_deref().is_none_or(|search| {
+            let service = secret.service_slug.as_ref().map(ServiceSlug::as_str);
+            let keys = secret.env_keys.iter().map(EnvKey::as_str);
+            let mut texts = [secret.name.as_str()].into_iter().chain(service).chain(keys);
+            texts.any(|text| text.to_lowercase().contains(search))
+        })
+    }
+}
+
+/// What a caller wants changed. What isn't given stays.
+#[derive(Default)]
+pub struct Patch {
+    /// What to call it.
+    pub name: Option<SecretName>,
+    /// Which service it is for; `Some(None)`: none.
+    pub service_slug: Option<Option<ServiceSlug>>,
+    /// Shared with the team, or the caller's own.
+    pub shared: Option<bool>,
+    /// What becomes of the values.
+    pub values: Edit,
+}
+
+/// What becomes of a secret's values.
+#[derive(Default)]
+pub enum Edit {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// These take the place of all.
+    Replace(Bundle),
+    /// Some are renamed, some removed, some added or overwritten, in this order.
+    Change {
+        /// From old name to new; each keeps its place.
+        rename: Vec<(EnvKey, EnvKey)>,
+        /// Which go.
+        remove: Vec<EnvKey>,
+        /// Which come: over those of the same name, else at the end.
+        add: Bundle,
+    },
+}
+
+/// What a caller gives to copy a secret.
+pub struct NewCopy {
+    /// What to call the copy.
+    pub name: SecretName,
+    /// Shared with the team, or the caller's own.
+    pub shared: bool,
+}
+
+/// How a name's values in two secrets compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Both have it, with the same value.
+    Same,
+    /// Both have it, with different values.
+    Different,
+    /// Only the first has it.
+    OnlyA,
+    /// Only the second has it.
+    OnlyB,
+}
+
 /// What a caller gives to create a secret.
 pub struct NewSecret {
     /// What to call it.

@@ -1,19 +1,25 @@
-//! What the core asks of a store. One method is one transaction is one verb
-//! *with its audit event*; a write takes a [`Permit`] and proves its rows again
-//! inside the transaction. Unique constraints decide, never check-then-insert.
+//! What the core asks of a store. A change is one [`Write`]: what a verb does,
+//! its permit, its audit events and, when the request may come again, its
+//! answer, all in one transaction. The permit's rows are proven again inside
+//! it, and a row is replaced only while it is as the verb saw it: unique
+//! constraints and MACs decide, never check-then-write.
 
 use async_trait::async_trait;
 
 use crate::access::Permit;
-use crate::api_keys::{ApiKey, KeyRows};
+use crate::answers::{AnswerId, KeptAnswer};
+use crate::api_keys::{ApiKey, CredentialRows, UsedKey};
+use crate::clock::Timestamp;
 use crate::events::Event;
-use crate::ids::{ApiKeyId, SecretId, TeamId, UserId};
+use crate::ids::{ApiKeyId, KeyLinkId, SecretId, TeamId, UserId};
 use crate::instance::{Instance, NewInstance};
+use crate::key_links::KeyLink;
 use crate::keyring::WrappedKey;
-use crate::rows::Stored;
+use crate::rows::{RowMac, Stored};
 use crate::secrets::{Secret, Version};
 use crate::teams::Team;
-use crate::users::{Membership, User};
+use crate::text::Email;
+use crate::users::{Membership, StoredMember, User};
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +41,85 @@ pub enum StoreError {
     /// The object is there already.
     #[error("it exists already")]
     Exists,
+    /// A row that was to be replaced, or to stay as it was, is another by now.
+    #[error("it changed in the meantime")]
+    Changed,
+    /// A team would be left without an owner.
+    #[error("the team would have no owner")]
+    LastOwner,
+    /// The request was answered before.
+    #[error("it was answered before")]
+    Answered,
+}
+
+/// A row to be stored.
+pub struct Put<T> {
+    /// The MAC of the row whose place it takes; `None`: it is new.
+    pub was: Option<RowMac>,
+    /// The row.
+    pub now: Stored<T>,
+}
+
+impl<T> Put<T> {
+    /// A new row.
+    pub fn new(now: Stored<T>) -> Self {
+        Self { was: None, now }
+    }
+
+    /// A row in the place of the one that had this MAC.
+    pub fn over(was: RowMac, now: Stored<T>) -> Self {
+        Self { was: Some(was), now }
+    }
+}
+
+/// One step of a [`Write`]. A step that can't be done undoes the whole.
+pub enum Change {
+    /// Stores a secret.
+    Secret(Put<Secret>),
+    /// Stores a new version.
+    Version(Version),
+    /// Stores a team.
+    Team(Put<Team>),
+    /// Stores a team's key.
+    Key(WrappedKey),
+    /// Stores a user.
+    User(Put<User>),
+    /// Stores a membership.
+    Membership(Put<Membership>),
+    /// Stores an API key.
+    ApiKey(Put<ApiKey>),
+    /// Stores a link.
+    KeyLink(Put<KeyLink>),
+    /// Changes nothing, but demands that this secret is as it was.
+    SecretIs(TeamId, SecretId, RowMac),
+    /// Changes nothing, but demands that this membership is as it was.
+    MembershipIs(TeamId, UserId, RowMac),
+    /// Changes nothing, but demands that the team has an owner by now: a
+    /// person who is a member and isn't disabled.
+    HasOwner(TeamId),
+}
+
+/// What a verb does to the store, in one transaction.
+pub struct Write {
+    /// What allows it; its rows are proven again.
+    pub permit: Permit,
+    /// The steps, in order.
+    pub changes: Vec<Change>,
+    /// What is told of it.
+    pub events: Vec<Event>,
+    /// The answer, when the request may come again. A younger answer than
+    /// [`crate::answers::KEPT_FOR`] with the same id makes it
+    /// [`StoreError::Answered`]; an older one gives way.
+    pub answer: Option<Stored<KeptAnswer>>,
+}
+
+/// What a purge takes away.
+pub enum Purge {
+    /// This secret and its versions, while its row is as it was.
+    Secret(TeamId, SecretId, RowMac),
+    /// The keys of a team, its memberships, API keys and links. The team's row
+    /// stays, and says when it happened.
+    Team(Put<Team>),
 }
 
 /// One row of the walk over everything that is sealed or has a MAC.
@@ -49,6 +134,10 @@ pub enum AnyRow {
     Membership(Stored<Membership>),
     /// An API key.
     ApiKey(Stored<ApiKey>),
+    /// A link.
+    KeyLink(Stored<KeyLink>),
+    /// A kept answer.
+    Answer(Stored<KeptAnswer>),
     /// A secret, deleted ones too, with all its versions.
     Secret(Stored<Secret>, Vec<Version>),
     /// A row of this table that can't even be read.
@@ -74,18 +163,12 @@ pub trait Store: Send + Sync {
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError>;
 
     /// The rows that decide about an API key.
-    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<KeyRows>, StoreError>;
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<CredentialRows<ApiKey>>, StoreError>;
 
-    /// Stores a new secret with its first version.
-    async fn create_secret(
-        &self,
-        permit: Permit,
-        secret: Stored<Secret>,
-        version: Version,
-        event: Event,
-    ) -> Result<(), StoreError>;
+    /// The rows that decide about a link.
+    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<CredentialRows<KeyLink>>, StoreError>;
 
-    /// A secret of this team that isn't deleted.
+    /// A secret of this team, deleted or not.
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError>;
 
     /// The team's shared secrets and this user's own, without deleted ones, by
@@ -97,6 +180,87 @@ pub trait Store: Send + Sync {
         after: Option<SecretId>,
         limit: u32,
     ) -> Result<Vec<Stored<Secret>>, StoreError>;
+
+    /// One version of a secret.
+    async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError>;
+
+    /// A secret's versions, by number: at most `limit` of those after `after`.
+    async fn versions(&self, secret: SecretId, after: u32, limit: u32) -> Result<Vec<Version>, StoreError>;
+
+    /// A team.
+    async fn team(&self, team: TeamId) -> Result<Option<Stored<Team>>, StoreError>;
+
+    /// A user's place in a team, also when they were removed.
+    async fn member(&self, team: TeamId, user: UserId) -> Result<Option<StoredMember>, StoreError>;
+
+    /// A team's members, without those who were removed, by the age of the
+    /// user: at most `limit` of those after `after`.
+    async fn members(
+        &self,
+        team: TeamId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<StoredMember>, StoreError>;
+
+    /// The user with this address, in any case of its ASCII letters.
+    async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError>;
+
+    /// An API key of this team.
+    async fn api_key(&self, team: TeamId, key: ApiKeyId) -> Result<Option<Stored<ApiKey>>, StoreError>;
+
+    /// The API keys of a team, or of one user in it, by creation: at most
+    /// `limit` of those after `after`.
+    async fn api_keys(
+        &self,
+        team: TeamId,
+        user: Option<UserId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<UsedKey<Stored<ApiKey>>>, StoreError>;
+
+    /// A link of this team.
+    async fn key_link(&self, team: TeamId, link: KeyLinkId) -> Result<Option<Stored<KeyLink>>, StoreError>;
+
+    /// The links of a team that aren't closed, by creation: at most `limit` of
+    /// those after `after`.
+    async fn key_links(
+        &self,
+        team: TeamId,
+        after: Option<KeyLinkId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<KeyLink>>, StoreError>;
+
+    /// A kept answer, however old.
+    async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError>;
+
+    /// Does what a verb planned.
+    ///
+    /// # Errors
+    /// [`StoreError::StalePermit`], [`StoreError::Changed`], [`StoreError::Exists`],
+    /// [`StoreError::LastOwner`], [`StoreError::Answered`]; nothing was done then.
+    async fn write(&self, write: Write) -> Result<(), StoreError>;
+
+    /// Keeps the answer to a request that changed nothing; as [`Write::answer`].
+    async fn keep_answer(&self, answer: Stored<KeptAnswer>) -> Result<(), StoreError>;
+
+    /// Forgets answers from before this moment: at most `limit`. How many it were.
+    async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// Notes when API keys were last used, unless something later is noted.
+    async fn note_uses(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> Result<(), StoreError>;
+
+    /// Secrets that are due: deleted by `before`, the personal ones of members
+    /// removed by then who aren't back, and those of shredded teams. At most `limit`.
+    async fn secrets_due(&self, before: Timestamp, limit: u32) -> Result<Vec<Stored<Secret>>, StoreError>;
+
+    /// Teams that were deleted by `before` and aren't shredded.
+    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Stored<Team>>, StoreError>;
+
+    /// Takes away what is due, each with its event, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when one of them is another by now.
+    async fn purge(&self, purges: Vec<(Purge, Event)>) -> Result<(), StoreError>;
 
     /// Stores an audit row that belongs to no other write.
     async fn record(&self, event: Event) -> Result<(), StoreError>;

@@ -14,6 +14,10 @@ pub struct Team {
     pub name: TeamName,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Since when nothing can be done with it but bring it back.
+    pub deleted_at: Option<Timestamp>,
+    /// Since when its keys are destroyed, and with them its values.
+    pub shredded_at: Option<Timestamp>,
 }
 
 impl Row for Team {
@@ -23,5 +27,7 @@ impl Row for Team {
         fields.bytes("id", self.id.as_bytes());
         fields.bytes("name", self.name.as_str());
         fields.number("created_at", self.created_at.as_millis());
+        fields.optional_number("deleted_at", self.deleted_at.map(Timestamp::as_millis));
+        fields.optional_number("shredded_at", self.shredded_at.map(Timestamp::as_millis));
     }
 }

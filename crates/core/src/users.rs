@@ -3,7 +3,7 @@
 use crate::access::Role;
 use crate::clock::Timestamp;
 use crate::ids::{TeamId, UserId};
-use crate::rows::{Fields, Row};
+use crate::rows::{Fields, Proven, Row, Stored};
 use crate::text::{Email, UserName};
 
 /// Somebody who acts.
@@ -19,6 +19,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// Since when nothing of theirs is accepted.
     pub disabled_at: Option<Timestamp>,
+    /// The one team that a service user is for; `None`: a person.
+    pub service_of: Option<TeamId>,
 }
 
 impl Row for User {
@@ -30,6 +32,7 @@ impl Row for User {
         fields.optional("email", self.email.as_ref().map(Email::as_str));
         fields.number("created_at", self.created_at.as_millis());
         fields.optional_number("disabled_at", self.disabled_at.map(Timestamp::as_millis));
+        fields.optional("service_of", self.service_of.as_ref().map(TeamId::as_bytes));
     }
 }
 
@@ -44,6 +47,9 @@ pub struct Membership {
     pub role: Role,
     /// Since when.
     pub created_at: Timestamp,
+    /// Since when they are no member any more. Their personal secrets stay for
+    /// the retention time, in case they come back.
+    pub removed_at: Option<Timestamp>,
 }
 
 impl Row for Membership {
@@ -54,5 +60,21 @@ impl Row for Membership {
         fields.bytes("user_id", self.user_id.as_bytes());
         fields.bytes("role", self.role.name());
         fields.number("created_at", self.created_at.as_millis());
+        fields.optional_number("removed_at", self.removed_at.map(Timestamp::as_millis));
     }
 }
+
+/// A user and their place in a team.
+#[derive(Clone, Debug)]
+pub struct Member<U, M> {
+    /// The user.
+    pub user: U,
+    /// The place.
+    pub membership: M,
+}
+
+/// A member as a store read them.
+pub type StoredMember = Member<Stored<User>, Stored<Membership>>;
+
+/// A member whose rows were proven.
+pub type ProvenMember = Member<Proven<User>, Proven<Membership>>;

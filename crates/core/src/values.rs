@@ -2,7 +2,9 @@
 //! A [`SecretValue`] can't be printed, copied, compared or serialised; sealing
 //! consumes it.
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::HashSet;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -82,6 +84,11 @@ impl SecretValue {
         Ok(Self(SecretString::from(std::mem::take(&mut *text))))
     }
 
+    /// Whether both are the same, in time that depends on their lengths only.
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.bytes(), other.bytes()).is_ok()
+    }
+
     #[expect(clippy::disallowed_methods, reason = "sealing reads what it is given to seal")]
     fn bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
@@ -89,6 +96,7 @@ impl SecretValue {
 }
 
 /// Named values in the order in which they were given; no name twice.
+#[derive(Default)]
 pub struct Bundle {
     entries: Vec<(EnvKey, SecretValue)>,
 }
@@ -118,13 +126,8 @@ impl Bundle {
     /// # Errors
     /// When there are too many, or too much, or a name stands twice.
     pub fn new(entries: Vec<(EnvKey, SecretValue)>) -> Result<Self, BundleError> {
-        if entries.len() > Self::MAX_KEYS {
-            return Err(BundleError::TooManyKeys);
-        }
-        if entries.iter().map(|(_, value)| value.bytes().len()).sum::<usize>() > Self::MAX_BYTES {
-            return Err(BundleError::TooManyBytes);
-        }
-        let mut seen = std::collections::HashSet::new();
+        bounded(entries.iter().map(|(_, value)| value))?;
+        let mut seen = HashSet::new();
         if let Some(at) = entries.iter().position(|(key, _)| !seen.insert(key.as_str())) {
             return Err(BundleError::Repeated(at + 1));
         }
@@ -136,19 +139,24 @@ impl Bundle {
         self.entries.iter().map(|(key, _)| key)
     }
 
-    /// The plaintext of a blob: for each entry the name's length (2 bytes), the
-    /// name, the value's length (4 bytes), the value; lengths big-endian.
+    /// What a blob is made of.
     pub(crate) fn into_plaintext(self) -> Zeroizing<Vec<u8>> {
-        let size = |(key, value): &(EnvKey, SecretValue)| 6 + key.0.len() + value.bytes().len();
-        let mut plain = Zeroizing::new(Vec::with_capacity(self.entries.iter().map(size).sum()));
-        for (key, value) in self.entries {
-            // Names have at most 128 bytes and values 256 KiB: both lengths fit.
-            plain.extend(u16::try_from(key.0.len()).unwrap_or(u16::MAX).to_be_bytes());
-            plain.extend(key.0.as_bytes());
-            plain.extend(u32::try_from(value.bytes().len()).unwrap_or(u32::MAX).to_be_bytes());
-            plain.extend(value.bytes());
-        }
-        plain
+        self.entries().plaintext()
+    }
+
+    /// The entries, to be read where they are.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        Entries(self.entries.iter().map(|(key, value)| (key, value)).collect())
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What it holds under a name.
+    pub(crate) fn value(&self, key: &EnvKey) -> Option<&SecretValue> {
+        self.entries.iter().find(|(found, _)| found == key).map(|(_, value)| value)
     }
 
     /// The inverse of [`Self::into_plaintext`]; `None` when the bytes aren't a bundle.
@@ -168,6 +176,101 @@ impl Bundle {
         }
         Self::new(entries).ok()
     }
+}
+
+/// The entries of a bundle as it is, or as it is to become.
+pub(crate) struct Entries<'a>(Vec<(&'a EnvKey, &'a SecretValue)>);
+
+/// Why a bundle could not be edited. Names aren't secret; values never appear.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// A name to be renamed or removed isn't there.
+    #[error("`{what}`: there is no {key} in this secret")]
+    Missing {
+        /// Which field of the request named it.
+        what: &'static str,
+        /// The name.
+        key: EnvKey,
+    },
+    /// Two values would have the same name.
+    #[error("`rename_keys`: there would be two of {0}; remove or rename the other one first")]
+    Taken(EnvKey),
+    /// It would be too large.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+impl<'a> Entries<'a> {
+    /// The names, in order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a EnvKey> {
+        self.0.iter().map(|(key, _)| *key)
+    }
+
+    /// Renames all at once, so that two can be swapped; each keeps its place.
+    pub(crate) fn rename(&mut self, renames: &'a [(EnvKey, EnvKey)]) -> Result<(), EditError> {
+        let absent = |old: &EnvKey| !self.0.iter().any(|(key, _)| *key == old);
+        if let Some((old, _)) = renames.iter().find(|(old, _)| absent(old)) {
+            return Err(EditError::Missing { what: "rename_keys", key: old.clone() });
+        }
+        for (key, _) in &mut self.0 {
+            if let Some((_, new)) = renames.iter().find(|(old, _)| old == *key) {
+                *key = new;
+            }
+        }
+        let mut seen = HashSet::new();
+        match self.0.iter().find(|(key, _)| !seen.insert(key.as_str())) {
+            Some((key, _)) => Err(EditError::Taken((*key).clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes these out.
+    pub(crate) fn remove(&mut self, removed: &[EnvKey]) -> Result<(), EditError> {
+        for key in removed {
+            let missing = || EditError::Missing { what: "remove_keys", key: key.clone() };
+            let at = self.0.iter().position(|(found, _)| *found == key).ok_or_else(missing)?;
+            self.0.remove(at);
+        }
+        Ok(())
+    }
+
+    /// Puts these in: over those of the same name, else at the end.
+    pub(crate) fn add(&mut self, added: &'a Bundle) -> Result<(), EditError> {
+        for (key, value) in &added.entries {
+            match self.0.iter_mut().find(|(found, _)| *found == key) {
+                Some((_, present)) => *present = value,
+                None => self.0.push((key, value)),
+            }
+        }
+        let values = self.0.iter().map(|(_, value)| *value);
+        Ok(bounded(values)?)
+    }
+
+    /// The plaintext of a blob: for each entry the name's length (2 bytes), the
+    /// name, the value's length (4 bytes), the value; lengths big-endian.
+    pub(crate) fn plaintext(&self) -> Zeroizing<Vec<u8>> {
+        let size = |(key, value): &(&EnvKey, &SecretValue)| 6 + key.0.len() + value.bytes().len();
+        let mut plain = Zeroizing::new(Vec::with_capacity(self.0.iter().map(size).sum()));
+        for (key, value) in &self.0 {
+            // Names have at most 128 bytes and values 256 KiB: both lengths fit.
+            plain.extend(u16::try_from(key.0.len()).unwrap_or(u16::MAX).to_be_bytes());
+            plain.extend(key.0.as_bytes());
+            plain.extend(u32::try_from(value.bytes().len()).unwrap_or(u32::MAX).to_be_bytes());
+            plain.extend(value.bytes());
+        }
+        plain
+    }
+}
+
+/// Refuses more than a bundle holds.
+fn bounded<'a>(values: impl ExactSizeIterator<Item = &'a SecretValue>) -> Result<(), BundleError> {
+    if values.len() > Bundle::MAX_KEYS {
+        return Err(BundleError::TooManyKeys);
+    }
+    if values.map(|value| value.bytes().len()).sum::<usize>() > Bundle::MAX_BYTES {
+        return Err(BundleError::TooManyBytes);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

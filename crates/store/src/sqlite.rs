@@ -1,35 +1,37 @@
 //! SQLite in the data directory: one writer thread that commits in groups, a
 //! few readers beside it. An answer leaves only after the fsync of its commit.
 
+mod answers;
 mod api_keys;
 mod connection;
+mod credentials;
 mod events;
+mod grants;
 mod instance;
+mod key_links;
 mod lock;
 mod migrations;
+#[cfg(test)]
+mod plans;
+mod purge;
 mod readers;
 mod rows;
 mod secrets;
+mod store;
+mod tables;
+mod teams;
 mod users;
 mod walk;
 mod writer;
+mod writes;
 
-use async_trait::async_trait;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strongroom_core::access::Permit;
-use strongroom_core::api_keys::KeyRows;
-use strongroom_core::events::Event;
-use strongroom_core::instance::{Instance, NewInstance};
-use strongroom_core::keyring::WrappedKey;
-use strongroom_core::rows::Stored;
-use strongroom_core::secrets::{Secret, Version};
-use strongroom_core::store::AnyRow;
-use strongroom_core::{ApiKeyId, SecretId, Store, StoreError, TeamId, UserId};
+use strongroom_core::StoreError;
 
 use lock::Lock;
 use readers::Readers;
@@ -115,6 +117,16 @@ pub enum OpenError {
         /// What was added, removed or changed.
         parts: String,
     },
+    /// The schema could not be brought up to date.
+    #[error(
+        "{path} can't be brought to this program's schema: {source}; it was left as it is: check the disk and its free space, then start again"
+    )]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// What was in the way.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file is a database of something else.
     #[error("{0} is not a Strongroom database; choose another data directory")]
     Foreign(PathBuf),
@@ -139,10 +151,13 @@ pub struct Health {
     pub schema: u32,
     /// What is wrong, a sentence each; empty when all is well.
     pub problems: Vec<String>,
+    /// What is no problem but worth knowing, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// An open database.
 pub struct Database {
+    path: PathBuf,
     // Before the writer, so that its connection is the last to close.
     readers: Arc<Readers>,
     writer: Option<Writer>,
@@ -172,20 +187,59 @@ impl Database {
                 _ => io(source),
             }
         })?;
-        Self::open(directory, lock).inspect_err(|_| remove(directory))
+        let made = connection::writer(&path).and_then(|connection| {
+            migrations::create(&connection, &path)?;
+            Self::start(path, connection, Some(lock))
+        });
+        made.inspect_err(|_| remove(directory))
     }
 
-    /// Opens a database to serve it: takes the lock, brings the schema up to date.
+    /// Opens a database to serve it: takes the lock. Not a byte of it changes
+    /// before [`Self::migrate`].
     ///
     /// # Errors
     /// When there is none, another server has it, or it can't be used.
     pub fn serve(directory: &Path) -> Result<Self, OpenError> {
         present(directory)?;
         refuse_lax(directory)?;
-        Self::open(directory, Lock::take(directory)?)
+        let (path, lock) = (directory.join(FILE), Lock::take(directory)?);
+        // Before the connection that writes: it makes every file one with a WAL.
+        let first = connection::reader(&path)?;
+        migrations::check(&first, &path)?;
+        migrations::refuse_foreign_parts(&first, &path)?;
+        let connection = connection::writer(&path)?;
+        // Nor does what a server that was killed left in the WAL move.
+        connection::tidy_up(&connection, false)
+            .map_err(|source| OpenError::Sqlite { path: path.clone(), source })?;
+        Self::start(path, connection, Some(lock))
     }
 
-    /// Opens a database to look at it beside a server that may be running.
+    /// Brings the schema up to date, all or nothing. To be called once the root
+    /// key was proven to be this instance's: until then only what every schema
+    /// has can be read, and nothing is to be written.
+    ///
+    /// # Errors
+    /// When somebody altered the schema, or SQLite refuses.
+    pub async fn migrate(&self) -> Result<(), OpenError> {
+        let path = self.path.clone();
+        let run = move |transaction: &rusqlite::Connection| {
+            migrations::run(transaction, &path)?;
+            connection::tidy_up(transaction, true).map_err(|error| rows::store_error(error, "schema"))
+        };
+        let migrated = async {
+            let found = self.readers.read("schema", migrations::schema)?;
+            self.writer()?.write(run).await?;
+            Ok((found, self.readers.read("schema", migrations::schema)?))
+        };
+        let (from, to) = migrated.await.map_err(|error| migrations::failed(error, &self.path))?;
+        if from != to {
+            tracing::info!(from, to, "store.migrated");
+        }
+        Ok(())
+    }
+
+    /// Opens a database to look at it beside a server that may be running. One
+    /// with an older schema, too.
     ///
     /// # Errors
     /// When there is none, or it can't be read.
@@ -195,17 +249,13 @@ impl Database {
         let first = connection::reader(&path)?;
         migrations::check(&first, &path)?;
         let readers = Arc::new(Readers::new(&path, first)?);
-        Ok(Self { readers, writer: None, _lock: None })
+        Ok(Self { path, readers, writer: None, _lock: None })
     }
 
-    fn open(directory: &Path, lock: Lock) -> Result<Self, OpenError> {
-        let path = directory.join(FILE);
-        let mut connection = connection::writer(&path)?;
-        migrations::run(&mut connection, &path)?;
-        migrations::refuse_foreign_parts(&connection, &path)?;
+    fn start(path: PathBuf, connection: rusqlite::Connection, lock: Option<Lock>) -> Result<Self, OpenError> {
         let readers = Arc::new(Readers::new(&path, connection::reader(&path)?)?);
         let writer = Writer::start(connection, Arc::clone(&readers), &path)?;
-        Ok(Self { readers, writer: Some(writer), _lock: Some(lock) })
+        Ok(Self { path, readers, writer: Some(writer), _lock: lock })
     }
 
     /// Has the next reads look at the file anew: somebody else wrote to it. Only
@@ -266,78 +316,5 @@ fn remove(directory: &Path) {
     for name in FILES {
         // What isn't there needs no removal, and there is nothing to do about the rest.
         let _ = fs::remove_file(directory.join(name));
-    }
-}
-
-#[async_trait]
-impl Store for Database {
-    async fn instance(&self) -> Result<Option<Stored<Instance>>, StoreError> {
-        self.readers.read("instance", instance::select)
-    }
-
-    async fn create_instance(&self, new: NewInstance) -> Result<(), StoreError> {
-        self.writer()?.write(move |transaction| instance::insert(transaction, &new)).await
-    }
-
-    async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        self.readers.read("keys", |connection| instance::select_keys(connection, None))
-    }
-
-    async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
-        self.readers.read("keys", |connection| instance::select_keys(connection, Some(team)))
-    }
-
-    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<KeyRows>, StoreError> {
-        self.readers.read("api_keys", |connection| api_keys::select_rows(connection, key))
-    }
-
-    async fn create_secret(
-        &self,
-        permit: Permit,
-        secret: Stored<Secret>,
-        version: Version,
-        event: Event,
-    ) -> Result<(), StoreError> {
-        let insert = move |transaction: &rusqlite::Connection| {
-            api_keys::prove(transaction, &permit)?;
-            secrets::insert(transaction, &secret)?;
-            secrets::insert_version(transaction, &version)?;
-            events::insert(transaction, &event)
-        };
-        self.writer()?.write(insert).await
-    }
-
-    async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
-        self.readers.read("secrets", |connection| secrets::select(connection, team, id))
-    }
-
-    async fn secrets_visible_to(
-        &self,
-        team: TeamId,
-        user: UserId,
-        after: Option<SecretId>,
-        limit: u32,
-    ) -> Result<Vec<Stored<Secret>>, StoreError> {
-        let page = |connection: &_| secrets::select_visible(connection, team, user, after, limit);
-        self.readers.read("secrets", page)
-    }
-
-    async fn record(&self, event: Event) -> Result<(), StoreError> {
-        self.writer()?.write(move |transaction| events::insert(transaction, &event)).await
-    }
-
-    async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {
-        self.readers.read("walk", |connection| walk::walk(connection, visit))
-    }
-
-    async fn rows(&self) -> Result<u64, StoreError> {
-        self.readers.read("walk", walk::count)
-    }
-
-    async fn stopped(&self) {
-        match &self.writer {
-            Some(writer) => writer.stopped().await,
-            None => std::future::pending().await,
-        }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn run(args: &Dev) -> Result<(), Failure> {
 async fn again(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
     let (app, open) = serve::ready(data_dir, &args.keeper, &args.listening).await?;
     output::answer(&welcome_back(open.address, data_dir))?;
-    open.serve(app, args.listening.limits()).await
+    open.serve(app, args.listening.limits(), args.rules).await
 }
 
 /// Makes the instance, once it is certain that it can be served.
@@ -38,7 +38,7 @@ async fn first(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
     let open = serve::Open::bind(&args.listening).await?;
     let fresh = blueprint.build().await?;
     let words = welcome(open.address, data_dir, &fresh, &recovery);
-    open.serve(fresh.show(&words)?, args.listening.limits()).await
+    open.serve(fresh.show(&words)?, args.listening.limits(), args.rules).await
 }
 
 /// What is said about the recovery key.

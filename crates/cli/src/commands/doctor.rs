@@ -3,6 +3,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs;
+use std::sync::Arc;
 use strongroom_core::App;
 use strongroom_core::app::Verified;
 use strongroom_keys::{file, passphrase};
@@ -45,7 +46,7 @@ async fn examine(args: &Doctor, data_dir: &DataDir) -> Vec<Check> {
         }
     };
     checks.push(Check { name: "database", found: health(&database) });
-    match instance::open(database, &args.keeper, data_dir).await {
+    match instance::open(Arc::new(database), &args.keeper, data_dir).await {
         Err(failure) => checks.push(Check { name: "root key", found: Err(failure) }),
         Ok(app) => {
             checks.push(Check { name: "root key", found: keeper(&app, args, data_dir).await });
@@ -79,7 +80,8 @@ fn files(data_dir: &DataDir) -> Result<String, Failure> {
 fn health(database: &Database) -> Result<String, Failure> {
     let health = database.health()?;
     if health.problems.is_empty() {
-        return Ok(format!("SQLite {}, sound", health.sqlite_version));
+        let notes = health.notes.iter().map(|note| format!("; {note}"));
+        return Ok(format!("SQLite {}, sound{}", health.sqlite_version, notes.collect::<String>()));
     }
     Err(Failure::new(health.problems.join("; "))
         .hint("stop the server, keep a copy of the data directory, and restore a backup"))

@@ -6,18 +6,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
-use strongroom_core::{App, Clock, OsRandom};
+use strongroom_core::{App, Clock, OsRandom, Store};
 use strongroom_net::{Front, Limits, RequestId};
 use strongroom_store::sqlite::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::cli::{Keeper, Listening, Serve};
+use crate::cli::{Keeper, Listening, Rules, Serve};
 use crate::clock::SystemClock;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::{instance, output};
+use crate::{housekeeping, instance, output};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     args.logging.start();
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
         let (app, open) = ready(&data_dir, &args.keeper, &args.listening).await?;
         // A reader that only wanted to start the server may be gone.
         let _unread = output::line(&format!("listening on http://{}", open.address));
-        open.serve(app, args.listening.limits()).await
+        open.serve(app, args.listening.limits(), args.rules).await
     })
 }
 
@@ -55,8 +55,10 @@ pub(super) async fn ready(
     listening: &Listening,
 ) -> Result<(App, Open), Failure> {
     data_dir.check()?;
-    let database = Database::serve(data_dir.path())?;
-    let app = instance::open(database, keeper, data_dir).await?;
+    let database = Arc::new(Database::serve(data_dir.path())?);
+    let app = instance::open(Arc::clone(&database) as Arc<dyn Store>, keeper, data_dir).await?;
+    // Only now is it certain that this is the right root key for it.
+    database.migrate().await?;
     Ok((app, Open::bind(listening).await?))
 }
 
@@ -104,7 +106,7 @@ impl Open {
     ///
     /// # Errors
     /// When the store stopped, so that whoever watches the process starts it anew.
-    pub(super) async fn serve(self, app: App, limits: Limits) -> Result<(), Failure> {
+    pub(super) async fn serve(self, app: App, limits: Limits, rules: Rules) -> Result<(), Failure> {
         warn_of_unlocked_keys(&app);
         let app = Arc::new(app);
         let mut end = End::Asked;
@@ -119,7 +121,7 @@ impl Open {
             let _ = told.send(());
             signals.second().await;
         };
-        let api = Api::new(Arc::clone(&app));
+        let api = Api::new(Arc::clone(&app), rules.rate_limit);
         let (stop, stopped) = watch::channel(());
         let watched = serve_metrics(self.metrics, api.metrics, limits.clone(), stopped);
         let served = async {
@@ -130,7 +132,9 @@ impl Open {
         tokio::select! {
             ((), ()) = async { tokio::join!(served, watched) } => {}
             () = listen => {}
+            () = housekeeping::keep(Arc::clone(&app), rules.retention_days) => {}
         }
+        housekeeping::write_uses(&app).await;
         match end {
             End::Asked => Ok(()),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(

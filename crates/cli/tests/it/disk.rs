@@ -12,7 +12,11 @@ const MANY: usize = 5_000;
 
 fn wrapped(place: &Place, program: &str, args: &[&str]) -> Command {
     let mut command = clean(program);
-    command.args(args).arg(BINARY).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(place.data());
+    command
+        .args(args)
+        .arg(BINARY)
+        .args(["serve", "--rate-limit", "0", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(place.data());
     command
 }
 

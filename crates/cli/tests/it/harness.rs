@@ -104,7 +104,10 @@ impl Place {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        Server::start(self.command("serve", &["--listen", "127.0.0.1:0"]), self.path("stderr"))
+        Server::start(
+            self.command("serve", &["--listen", "127.0.0.1:0", "--rate-limit", "0"]),
+            self.path("stderr"),
+        )
     }
 
     /// Everything in the data directory and beside it, by name.
@@ -282,6 +285,17 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub(crate) fn request(&mut self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+        self.request_with(method, path, "", body)
+    }
+
+    /// The same, with more lines in the head, each with its end.
+    pub(crate) fn request_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        head: &str,
+        body: &str,
+    ) -> io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
@@ -289,7 +303,7 @@ impl Client {
         let (address, key, length) = (self.address, &self.key, body.len());
         write!(
             stream.get_mut(),
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n{head}content-length: {length}\r\n\r\n{body}"
         )?;
         let (answer, stays) = read_answer(&mut stream)?;
         self.stream = stays.then_some(stream);

@@ -19,6 +19,8 @@ mod leaks;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod wire;

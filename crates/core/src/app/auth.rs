@@ -1,51 +1,156 @@
-//! Proving a caller: token → key row → user and membership → [`Caller`].
+//! Proving a caller: token → row of the key or link → user, membership and
+//! team → [`Caller`].
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use uuid::Uuid;
 
 use super::callers::Known;
 use super::{App, Cause, Error, Suspect};
-use crate::access::{Caller, Proof, Role, Scopes};
-use crate::api_keys::{ApiKey, KeyRows};
+use crate::access::{Caller, Credential, Denied, Proof, Role};
+use crate::api_keys::{ApiKey, CredentialRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
-use crate::ids::{ApiKeyId, TeamId, UserId};
+use crate::grants::{Grant, Scopes};
+use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
+use crate::key_links::KeyLink;
 use crate::keyring::Keyring;
 use crate::random::Random;
-use crate::rows::Row;
+use crate::rows::{Row, RowMac};
 use crate::sealing::IntegrityViolation;
 use crate::store::StoreError;
-use crate::text::{Invalid, KeyName, UserName};
-use crate::tokens::{Token, TokenKind};
+use crate::teams::Team;
+use crate::text::{Invalid, KeyName, TeamName, UserName};
+use crate::tokens::{Token, TokenHash, TokenKind};
 use crate::users::{Membership, User};
 
+/// What proves somebody.
+trait Proving: Row {
+    fn credential(&self) -> Credential;
+    fn team_id(&self) -> TeamId;
+    fn user_id(&self) -> UserId;
+    fn grant(&self) -> Grant;
+    fn token_hash(&self) -> TokenHash;
+    /// Whether it was ended before its time.
+    fn ended(&self) -> bool;
+}
+
+impl Proving for ApiKey {
+    fn credential(&self) -> Credential {
+        Credential::Key(self.id)
+    }
+
+    fn team_id(&self) -> TeamId {
+        self.team_id
+    }
+
+    fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    fn grant(&self) -> Grant {
+        self.grant.clone()
+    }
+
+    fn token_hash(&self) -> TokenHash {
+        self.token_hash
+    }
+
+    fn ended(&self) -> bool {
+        self.revoked_at.is_some()
+    }
+}
+
+impl Proving for KeyLink {
+    fn credential(&self) -> Credential {
+        Credential::Link(self.id)
+    }
+
+    fn team_id(&self) -> TeamId {
+        self.team_id
+    }
+
+    fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    fn grant(&self) -> Grant {
+        self.own_grant()
+    }
+
+    fn token_hash(&self) -> TokenHash {
+        self.token_hash
+    }
+
+    fn ended(&self) -> bool {
+        self.closed_at.is_some()
+    }
+}
+
 impl App {
-    /// The caller whom this API key's token proves, as of now.
+    /// The caller whom this API key's token proves, as of now, when it may be
+    /// used from this address.
     ///
     /// # Errors
     /// [`Error::NotProven`] for whatever isn't valid, without saying why: a
     /// stranger learns nothing about which keys exist.
-    pub async fn authenticate(&self, token: &str, cause: &Cause) -> Result<Caller, Error> {
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        from: Option<IpAddr>,
+        cause: &Cause,
+    ) -> Result<Caller, Error> {
         let token = Token::parse(TokenKind::ApiKey, token).map_err(|_| Error::NotProven)?;
         let hash = self.keys.hash(&token);
         let (key, now) = (ApiKeyId::from_uuid(token.id()), self.world.clock.monotonic());
         // A wrong secret is looked up as an unknown key is: neither is quicker.
         if let Some(known) = self.callers.find(key, now).filter(|known| hash.matches(&known.hash)) {
-            let lapsed = lapsed(known.expires_at, self.world.clock.now());
-            return if lapsed { Err(Error::NotProven) } else { Ok(known.caller.clone()) };
+            return self.admitted(known.caller.clone(), from);
         }
         let known =
             self.decided(key, cause).await?.filter(|known| self.keys.proves(&token, &hash, &known.hash));
         let known = known.ok_or(Error::NotProven)?;
         let caller = known.caller.clone();
         self.callers.keep(known);
-        Ok(caller)
+        self.uses.note(key, self.world.clock.now());
+        self.admitted(caller, from)
+    }
+
+    /// The caller whom this link's token proves. It can do nothing but make
+    /// the key that the link is for.
+    ///
+    /// # Errors
+    /// [`Error::NotProven`] for whatever isn't valid, without saying why.
+    pub async fn authenticate_link(&self, token: &str, cause: &Cause) -> Result<Caller, Error> {
+        let token = Token::parse(TokenKind::Link, token).map_err(|_| Error::NotProven)?;
+        let id = KeyLinkId::from_uuid(token.id());
+        let object = Object { table: KeyLink::TABLE, id: Some(token.id()), ..Object::default() };
+        let suspect = Suspect { caller: None, object, cause };
+        let rows = self.readable(self.store.link_rows(id).await, suspect).await?.ok_or(Error::NotProven)?;
+        let decided = self.noting(self.decide(rows), suspect).await?;
+        let (caller, kept) = decided.ok_or(Error::NotProven)?;
+        if !self.keys.proves(&token, &self.keys.hash(&token), &kept) {
+            return Err(Error::NotProven);
+        }
+        self.admitted(caller, None)
+    }
+
+    /// A proven caller, unless the time is over or the place is wrong.
+    fn admitted(&self, caller: Caller, from: Option<IpAddr>) -> Result<Caller, Error> {
+        if lapsed(caller.grant.expires_at, self.world.clock.now()) {
+            return Err(Error::NotProven);
+        }
+        match &caller.grant.networks {
+            Some(networks) if !from.is_some_and(|from| networks.contain(from)) => Err(Denied::Address.into()),
+            _ => Ok(caller),
+        }
     }
 
     /// Why a write found the caller's rows changed: they are no caller any
     /// more, or are one with other rights and may try again.
-    pub(super) async fn stale(&self, caller: &Caller, cause: &Cause) -> Error {
-        self.callers.forget(caller.key_id);
-        match self.decided(caller.key_id, cause).await {
+    pub(super) async fn stale(&self, key: ApiKeyId, cause: &Cause) -> Error {
+        self.callers.forget(key);
+        match self.decided(key, cause).await {
             Ok(Some(_)) => Error::Store(StoreError::StalePermit),
             Ok(None) => Error::NotProven,
             Err(error) => error,
@@ -57,53 +162,59 @@ impl App {
     async fn decided(&self, key: ApiKeyId, cause: &Cause) -> Result<Option<Known>, Error> {
         let object = Object { table: ApiKey::TABLE, id: Some(key.uuid()), ..Object::default() };
         let suspect = Suspect { caller: None, object, cause };
-        let proven_at = self.world.clock.monotonic();
+        let (proven_at, era) = (self.world.clock.monotonic(), self.callers.era());
         let rows = self.readable(self.store.key_rows(key).await, suspect).await?;
         let rows = rows.unwrap_or_else(|| self.decoy.clone());
         let decided = self.noting(self.decide(rows), suspect).await?;
-        let of_this_key = decided.filter(|(caller, _)| caller.key_id == key);
-        Ok(of_this_key.map(|(caller, key)| Known {
-            caller,
-            hash: key.token_hash,
-            expires_at: key.expires_at,
-            proven_at,
-        }))
+        let of_this_key = decided.filter(|(caller, _)| caller.credential == Credential::Key(key));
+        Ok(of_this_key.map(|(caller, hash)| Known { key_id: key, caller, hash, proven_at, era }))
     }
 
-    /// Decides over rows. `None` when they say no.
-    fn decide(&self, rows: KeyRows) -> Result<Option<(Caller, ApiKey)>, IntegrityViolation> {
-        let (key_mac, user_mac) = (rows.key.mac(), rows.user.mac());
-        let key = self.keys.verify(rows.key)?;
+    /// Decides over rows: the caller, and the hash that their token must have.
+    /// `None` when the rows say no.
+    fn decide<T: Proving>(
+        &self,
+        rows: CredentialRows<T>,
+    ) -> Result<Option<(Caller, TokenHash)>, IntegrityViolation> {
+        let credential = self.keys.verify(rows.credential)?;
         let user = self.keys.verify(rows.user)?;
+        let team = self.keys.verify(rows.team)?;
         let Some(membership) = rows.membership else { return Ok(None) };
-        let proof = Proof { key: key_mac, user: user_mac, membership: membership.mac() };
         let membership = self.keys.verify(membership)?;
-        let strangers =
-            (key.user_id, key.team_id) != (membership.user_id, membership.team_id) || user.id != key.user_id;
-        let ended = key.revoked_at.is_some() || user.disabled_at.is_some();
-        if strangers || ended || lapsed(key.expires_at, self.world.clock.now()) {
+        let (team_id, user_id) = (credential.team_id(), credential.user_id());
+        let strangers = (team_id, user_id) != (membership.team_id, membership.user_id)
+            || (team_id, user_id) != (team.id, user.id);
+        let ended = credential.ended() || user.disabled_at.is_some() || membership.removed_at.is_some();
+        let mut grant = credential.grant();
+        if strangers || ended || lapsed(grant.expires_at, self.world.clock.now()) {
             return Ok(None);
         }
+        grant.role = grant.role.min(membership.role);
+        let proof = proof(credential.mac(), user.mac(), membership.mac(), team.mac());
         let caller = Caller {
-            team_id: key.team_id,
-            user_id: key.user_id,
-            key_id: key.id,
-            role: key.role.min(membership.role),
-            scopes: key.scopes,
+            team_id,
+            user_id,
+            credential: credential.credential(),
+            grant: Arc::new(grant),
+            team_deleted: team.deleted_at.is_some(),
             proof,
         };
-        Ok(Some((caller, key)))
+        Ok(Some((caller, credential.token_hash())))
     }
 }
 
-/// Whether a key that ends then is no longer one.
+fn proof(credential: RowMac, user: RowMac, membership: RowMac, team: RowMac) -> Proof {
+    Proof { credential, user, membership, team }
+}
+
+/// Whether what ends then is over.
 fn lapsed(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
     expires_at.is_some_and(|end| end <= now)
 }
 
 /// The rows of a key that nobody has, to be verified in place of those that
 /// aren't there. Its user has no rights, and nobody was ever given its token.
-pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<KeyRows, Invalid> {
+pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<CredentialRows<ApiKey>, Invalid> {
     let nil = Uuid::nil();
     let (team_id, user_id) = (TeamId::from_uuid(nil), UserId::from_uuid(nil));
     let created_at = Timestamp::from_millis(0);
@@ -112,19 +223,27 @@ pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<KeyRows, Inva
         team_id,
         user_id,
         name: KeyName::parse("nobody's key")?,
-        role: Role::Member,
-        scopes: Scopes::default(),
+        grant: Grant {
+            role: Role::Member,
+            scopes: Scopes::default(),
+            agents: None,
+            networks: None,
+            expires_at: None,
+        },
         token_hash: keys.hash(&Token::mint(TokenKind::ApiKey, nil, random)),
+        created_by: None,
         created_at,
-        expires_at: None,
         revoked_at: None,
     };
     let name = UserName::parse("nobody")?;
-    let user = User { id: user_id, name, email: None, created_at, disabled_at: None };
-    let membership = Membership { team_id, user_id, role: Role::Member, created_at };
-    Ok(KeyRows {
-        key: keys.authenticate(key),
+    let user = User { id: user_id, name, email: None, created_at, disabled_at: None, service_of: None };
+    let membership = Membership { team_id, user_id, role: Role::Member, created_at, removed_at: None };
+    let name = TeamName::parse("nobody's team")?;
+    let team = Team { id: team_id, name, created_at, deleted_at: None, shredded_at: None };
+    Ok(CredentialRows {
+        credential: keys.authenticate(key),
         user: keys.authenticate(user),
         membership: Some(keys.authenticate(membership)),
+        team: keys.authenticate(team),
     })
 }

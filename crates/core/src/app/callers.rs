@@ -1,13 +1,13 @@
 //! Callers proven a moment ago. What is kept is a decision, never a value: the
 //! rows behind it were verified, and a write proves them again. A right that is
-//! taken away in the database is gone from here after [`KEPT`] at the latest.
+//! taken away here is gone at once, one that is taken away in the database by
+//! somebody else after [`KEPT`] at the latest.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::access::Caller;
-use crate::clock::Timestamp;
 use crate::ids::ApiKeyId;
 use crate::tokens::TokenHash;
 
@@ -19,38 +19,66 @@ const MOST: usize = 4_096;
 
 /// A caller, and what must hold for it to be them again.
 pub(super) struct Known {
+    pub(super) key_id: ApiKeyId,
     pub(super) caller: Caller,
     pub(super) hash: TokenHash,
-    pub(super) expires_at: Option<Timestamp>,
     /// By the monotonic clock, from before the rows were read.
     pub(super) proven_at: Duration,
+    /// How often something was forgotten before the rows were read.
+    pub(super) era: u64,
 }
 
 /// The callers at hand.
 #[derive(Default)]
-pub(super) struct Callers(RwLock<HashMap<ApiKeyId, Arc<Known>>>);
+pub(super) struct Callers(RwLock<Cache>);
+
+#[derive(Default)]
+struct Cache {
+    known: HashMap<ApiKeyId, Arc<Known>>,
+    /// Counts how often something was forgotten.
+    era: u64,
+}
 
 impl Callers {
     /// The caller that this key proved, if that was a moment ago.
     pub(super) fn find(&self, key: ApiKeyId, monotonic: Duration) -> Option<Arc<Known>> {
         let fresh = |known: &&Arc<Known>| monotonic.saturating_sub(known.proven_at) < KEPT;
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).filter(fresh).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).known.get(&key).filter(fresh).cloned()
     }
 
-    /// Keeps a decision, unless a later one is there.
+    /// To be asked before rows are read that a decision is made from.
+    pub(super) fn era(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).era
+    }
+
+    /// Keeps a decision, unless a later one is there, or its rows were read
+    /// before something was forgotten.
     pub(super) fn keep(&self, known: Known) {
-        let mut callers = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= MOST {
-            callers.clear();
+        let mut cache = self.cache();
+        if cache.known.len() >= MOST {
+            cache.known.clear();
         }
-        let later = callers.get(&known.caller.key_id).is_some_and(|kept| kept.proven_at > known.proven_at);
-        if !later {
-            callers.insert(known.caller.key_id, Arc::new(known));
+        let later = cache.known.get(&known.key_id).is_some_and(|kept| kept.proven_at > known.proven_at);
+        if !later && cache.era == known.era {
+            cache.known.insert(known.key_id, Arc::new(known));
         }
     }
 
     /// Drops what was decided about a key.
     pub(super) fn forget(&self, key: ApiKeyId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let mut cache = self.cache();
+        cache.era += 1;
+        cache.known.remove(&key);
+    }
+
+    /// Drops everything: rights were changed.
+    pub(super) fn forget_all(&self) {
+        let mut cache = self.cache();
+        cache.era += 1;
+        cache.known.clear();
+    }
+
+    fn cache(&self) -> RwLockWriteGuard<'_, Cache> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

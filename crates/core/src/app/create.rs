@@ -5,9 +5,10 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::World;
-use crate::access::{Role, Scopes};
+use crate::access::Role;
 use crate::api_keys::ApiKey;
 use crate::events::{Actor, Event, EventKind, Object};
+use crate::grants::{Grant, Scopes};
 use crate::ids::{ApiKeyId, InstanceId, KeyId, TeamId, UserId};
 use crate::instance::{Instance, NewInstance};
 use crate::keyring::{KeyOwner, Keyring, MasterKey, Purpose, WrappedKey};
@@ -142,17 +143,23 @@ fn first_rows(
         email: Some(founding.email),
         created_at,
         disabled_at: None,
+        service_of: None,
     };
     let api_key = ApiKey {
         id: key_id,
         team_id,
         user_id,
         name: KeyName::parse("first key")?,
-        role: Role::Owner,
-        scopes: Scopes::all(),
+        grant: Grant {
+            role: Role::Owner,
+            scopes: Scopes::all(),
+            agents: None,
+            networks: None,
+            expires_at: None,
+        },
         token_hash: keyring.hash(token),
+        created_by: None,
         created_at,
-        expires_at: None,
         revoked_at: None,
     };
     let event = Event {
@@ -166,9 +173,21 @@ fn first_rows(
     Ok(NewInstance {
         instance: keyring.authenticate(instance),
         keys,
-        team: keyring.authenticate(Team { id: team_id, name: founding.team, created_at }),
+        team: keyring.authenticate(Team {
+            id: team_id,
+            name: founding.team,
+            created_at,
+            deleted_at: None,
+            shredded_at: None,
+        }),
         owner: keyring.authenticate(owner),
-        membership: keyring.authenticate(Membership { team_id, user_id, role: Role::Owner, created_at }),
+        membership: keyring.authenticate(Membership {
+            team_id,
+            user_id,
+            role: Role::Owner,
+            created_at,
+            removed_at: None,
+        }),
         api_key: keyring.authenticate(api_key),
         event,
     })

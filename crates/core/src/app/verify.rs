@@ -1,15 +1,16 @@
 //! Verifying a whole instance: every key and blob opens, every MAC holds.
 //! Values are opened and dropped; what is reported are tables and ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{App, Error};
 use crate::ids::{KeyId, TeamId};
 use crate::keyring::{KeyOwner, WrappedKey};
-use crate::rows::{Row, Stored};
+use crate::rows::{Proven, Row, Stored};
 use crate::sealing::{IntegrityViolation, SealingKey};
 use crate::secrets::{Secret, Version};
 use crate::store::AnyRow;
+use crate::teams::Team;
 use crate::values::Bundle;
 
 /// A row that is not what was stored.
@@ -38,7 +39,8 @@ impl App {
     /// # Errors
     /// When the store can't be read to its end.
     pub async fn verify(&self, mut progress: impl FnMut() + Send) -> Result<Verified, Error> {
-        let mut walk = Walk { app: self, keys: HashMap::new(), seen: Verified::default() };
+        let (keys, shredded) = (HashMap::new(), HashSet::new());
+        let mut walk = Walk { app: self, keys, shredded, seen: Verified::default() };
         self.store
             .walk(&mut |row| {
                 walk.check(row);
@@ -70,6 +72,8 @@ impl App {
 struct Walk<'a> {
     app: &'a App,
     keys: HashMap<(TeamId, KeyId), SealingKey>,
+    /// Teams without keys: what they sealed opens no more, and is soon gone.
+    shredded: HashSet<TeamId>,
     seen: Verified,
 }
 
@@ -78,10 +82,12 @@ impl Walk<'_> {
         self.seen.rows += 1;
         match row {
             AnyRow::Key(key) => self.key(&key),
-            AnyRow::Team(row) => self.mac(row, |team| team.id.to_string()),
+            AnyRow::Team(row) => self.team(row),
             AnyRow::User(row) => self.mac(row, |user| user.id.to_string()),
             AnyRow::Membership(row) => self.mac(row, |m| format!("{}/{}", m.team_id, m.user_id)),
             AnyRow::ApiKey(row) => self.mac(row, |key| key.id.to_string()),
+            AnyRow::KeyLink(row) => self.mac(row, |link| link.id.to_string()),
+            AnyRow::Answer(row) => self.mac(row, |_| "?".to_owned()),
             AnyRow::Secret(row, versions) => self.secret(row, &versions),
             AnyRow::Malformed(table) => self.found(table, "?".to_owned(), "can't be read"),
         }
@@ -101,11 +107,30 @@ impl Walk<'_> {
         }
     }
 
+    fn team(&mut self, row: Stored<Team>) {
+        let Some(team) = self.proven(row, |team| team.id.to_string()) else { return };
+        if team.shredded_at.is_some() {
+            self.shredded.insert(team.id);
+            let left: Vec<_> =
+                self.keys.keys().filter(|(of, _)| *of == team.id).map(|(_, key)| *key).collect();
+            for key in left {
+                self.found("keys", key.to_string(), "is there, but its team was shredded");
+            }
+        }
+    }
+
     fn mac<T: Row>(&mut self, row: Stored<T>, id: impl Fn(&T) -> String) {
+        self.proven(row, id);
+    }
+
+    /// The row, when its MAC holds.
+    fn proven<T: Row>(&mut self, row: Stored<T>, id: impl Fn(&T) -> String) -> Option<Proven<T>> {
         let id = id(row.row());
-        if self.app.keys.verify(row).is_err() {
+        let proven = self.app.keys.verify(row).ok();
+        if proven.is_none() {
             self.found(T::TABLE, id, "its MAC does not hold");
         }
+        proven
     }
 
     fn secret(&mut self, row: Stored<Secret>, versions: &[Version]) {
@@ -113,6 +138,9 @@ impl Walk<'_> {
         self.mac(row, |secret| secret.id.to_string());
         if !versions.iter().any(|version| version.number == secret.version) {
             self.found("versions", secret.id.to_string(), "the current version is missing");
+        }
+        if self.shredded.contains(&secret.team_id) {
+            return;
         }
         for version in versions {
             self.seen.rows += 1;

@@ -3,24 +3,23 @@
 //! the stored columns alone, and the other way round.
 
 use std::sync::{Arc, Mutex};
-use strongroom_core::access::Scope;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::app::{
-    Cause, Created, Founding, OpenError, Recovery, RecoveryError, World, create_instance,
+    Ask, Cause, Created, Founding, OpenError, Recovery, RecoveryError, World, create_instance,
 };
 use strongroom_core::instance::Instance;
 use strongroom_core::keyring::{KeyOwner, Purpose};
 use strongroom_core::root_key::{LocalRootKey, RootKeyError};
 use strongroom_core::rows::{RowMac, Stored};
 use strongroom_core::sealing::Sealed;
-use strongroom_core::secrets::{NewSecret, Secret, Version};
+use strongroom_core::secrets::{Filter, NewSecret, Secret, Version};
 use strongroom_core::teams::Team;
 use strongroom_core::text::{Email, KeyName, TeamName, UserName};
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    ApiKeyId, App, Bundle, EnvKey, KeyId, OsRandom, Role, RootKey as _, SecretId, SecretName, SecretValue,
-    ServiceSlug, TeamId, Timestamp, UserId,
+    ApiKeyId, App, Bundle, EnvKey, Grant, KeyId, OsRandom, Role, RootKey as _, Scope, SecretId, SecretName,
+    SecretValue, ServiceSlug, TeamId, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -102,7 +101,8 @@ fn instance_with_secrets(recovery: &Witness) -> (Arc<MemoryStore>, Created) {
     };
     let created = at_once(create_instance(store.clone(), founding, &world())).unwrap();
     let app = at_once(App::open(store.clone(), &root, world())).unwrap();
-    let caller = at_once(app.authenticate(created.api_key.reveal(), &Cause::default())).unwrap();
+    let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
+    let ask = Ask { caller, cause: Cause::default(), condition: None };
     for (at, variables) in bundles().iter().enumerate() {
         let new = NewSecret {
             name: SecretName::parse(format!("secret {at}")).unwrap(),
@@ -110,7 +110,8 @@ fn instance_with_secrets(recovery: &Witness) -> (Arc<MemoryStore>, Created) {
             shared: at.is_multiple_of(2),
             values: bundle(variables),
         };
-        at_once(app.create_secret(&caller, new, &Cause::default())).unwrap();
+        let planned = at_once(app.create_secret(&ask, new)).unwrap();
+        at_once(app.carry_out(&ask, planned, None)).unwrap();
     }
     (store, created)
 }
@@ -297,11 +298,16 @@ impl Foreign {
             team_id: Self::team_id(),
             user_id: Self::user_id(),
             name: KeyName::parse("foreign").unwrap(),
-            role: Role::Manager,
-            scopes: [Scope::SecretsRead, Scope::SecretsWrite].into_iter().collect(),
+            grant: Grant {
+                role: Role::Manager,
+                scopes: [Scope::SecretsRead, Scope::SecretsWrite].into_iter().collect(),
+                agents: None,
+                networks: None,
+                expires_at: None,
+            },
             token_hash: TokenHash::from_slice(&hash).unwrap(),
+            created_by: None,
             created_at: NOW,
-            expires_at: None,
             revoked_at: None,
         }
     }
@@ -347,8 +353,17 @@ impl Foreign {
             email: None,
             created_at: NOW,
             disabled_at: None,
+            service_of: None,
         };
-        let team = Team { id: team_id, name: TeamName::parse("T").unwrap(), created_at: NOW };
+        let team = Team {
+            id: team_id,
+            name: TeamName::parse("T").unwrap(),
+            created_at: NOW,
+            deleted_at: None,
+            shredded_at: None,
+        };
+        let (role, created_at) = (Role::Owner, NOW);
+        let membership = Membership { team_id, user_id, role, created_at, removed_at: None };
         let secrets: Vec<_> = bundles().iter().enumerate().map(|(at, v)| Self::secret(at, v)).collect();
         let version = |(secret, variables)| self.version(team_key.id.as_bytes(), secret, variables);
         Tables {
@@ -357,10 +372,10 @@ impl Foreign {
             keys: self.master.purposes(&named).into_iter().chain([team_key.clone()]).collect(),
             teams: vec![self.row(team)],
             users: vec![self.row(user)],
-            memberships: vec![self.row(Membership { team_id, user_id, role: Role::Owner, created_at: NOW })],
+            memberships: vec![self.row(membership)],
             api_keys: vec![self.row(self.api_key())],
             secrets: secrets.into_iter().map(|secret| self.row(secret)).collect(),
-            events: Vec::new(),
+            ..Tables::default()
         }
     }
 }
@@ -373,9 +388,11 @@ fn open(tables: Tables) -> Result<App, OpenError> {
 fn an_instance_of_the_independent_writer_opens_here() {
     let foreign = Foreign::new();
     let app = open(foreign.tables()).unwrap();
-    let caller = at_once(app.authenticate(&foreign.token, &Cause::default())).unwrap();
-    assert_eq!((caller.team_id, caller.role), (Foreign::team_id(), Role::Manager));
-    assert_eq!(at_once(app.secrets_after(&caller, None, &Cause::default())).unwrap().len(), bundles().len());
+    let caller = at_once(app.authenticate(&foreign.token, None, &Cause::default())).unwrap();
+    assert_eq!((caller.team_id, caller.grant.role), (Foreign::team_id(), Role::Manager));
+    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let page = at_once(app.secrets_after(&ask, None, &Filter::default(), 100)).unwrap();
+    assert_eq!(page.secrets.len(), bundles().len());
     let verified = at_once(app.verify(|| {})).unwrap();
     assert_eq!(verified.findings, []);
     assert_eq!(verified.rows, 6 + 4 + 2 * u64::try_from(bundles().len()).unwrap());

@@ -1,19 +1,22 @@
 //! A store in memory that keeps what it is given, so that a test can look at
-//! every stored byte.
+//! every stored byte. Its promises are the trait's; its speed is nobody's.
 
 use async_trait::async_trait;
 use std::sync::{Mutex, MutexGuard};
-use strongroom_core::access::Permit;
-use strongroom_core::api_keys::{ApiKey, KeyRows};
+use strongroom_core::access::{Credential, Permit, Proof};
+use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
+use strongroom_core::api_keys::{ApiKey, CredentialRows, UsedKey};
 use strongroom_core::events::Event;
 use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
-use strongroom_core::rows::Stored;
+use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::secrets::{Secret, Version};
-use strongroom_core::store::AnyRow;
+use strongroom_core::store::{AnyRow, Change, Purge, Put, Write};
 use strongroom_core::teams::Team;
-use strongroom_core::users::{Membership, User};
-use strongroom_core::{ApiKeyId, SecretId, Store, StoreError, TeamId, UserId};
+use strongroom_core::text::Email;
+use strongroom_core::users::{Member, Membership, StoredMember, User};
+use strongroom_core::{ApiKeyId, KeyLinkId, Role, SecretId, Store, StoreError, TeamId, Timestamp, UserId};
 
 /// Every table.
 #[derive(Clone, Default)]
@@ -24,9 +27,191 @@ pub(crate) struct Tables {
     pub(crate) users: Vec<Stored<User>>,
     pub(crate) memberships: Vec<Stored<Membership>>,
     pub(crate) api_keys: Vec<Stored<ApiKey>>,
+    pub(crate) key_links: Vec<Stored<KeyLink>>,
+    pub(crate) answers: Vec<Stored<KeptAnswer>>,
     pub(crate) secrets: Vec<Stored<Secret>>,
     pub(crate) versions: Vec<Version>,
+    pub(crate) uses: Vec<(ApiKeyId, Timestamp)>,
     pub(crate) events: Vec<Event>,
+}
+
+/// The row for which this holds.
+fn find<T: Row + Clone>(rows: &[Stored<T>], is: impl Fn(&T) -> bool) -> Option<Stored<T>> {
+    rows.iter().find(|row| is(row.row())).cloned()
+}
+
+/// The first of the rows for which this holds, by their ids.
+fn page<T: Row + Clone, I: Ord>(
+    rows: &[Stored<T>],
+    limit: u32,
+    id: impl Fn(&T) -> I,
+    is: impl Fn(&T) -> bool,
+) -> Vec<Stored<T>> {
+    let mut found: Vec<_> = rows.iter().filter(|row| is(row.row())).cloned().collect();
+    found.sort_by_key(|row| id(row.row()));
+    found.truncate(usize::try_from(limit).unwrap());
+    found
+}
+
+/// Stores a row over the one that has the same `key`.
+fn put<T: Row, K: PartialEq>(
+    rows: &mut Vec<Stored<T>>,
+    put: Put<T>,
+    key: impl Fn(&T) -> K,
+) -> Result<(), StoreError> {
+    let there = rows.iter_mut().find(|row| key(row.row()) == key(put.now.row()));
+    match (there, put.was) {
+        (None, None) => rows.push(put.now),
+        (Some(_), None) => return Err(StoreError::Exists),
+        (Some(there), Some(was)) if there.mac() == was => *there = put.now,
+        (_, Some(_)) => return Err(StoreError::Changed),
+    }
+    Ok(())
+}
+
+fn holds(condition: bool, otherwise: StoreError) -> Result<(), StoreError> {
+    if condition { Ok(()) } else { Err(otherwise) }
+}
+
+impl Tables {
+    fn team_of(&self, id: TeamId) -> Option<Stored<Team>> {
+        find(&self.teams, |team| team.id == id)
+    }
+
+    fn secret_of(&self, team: TeamId, id: SecretId) -> Option<Stored<Secret>> {
+        find(&self.secrets, |secret| (secret.team_id, secret.id) == (team, id))
+    }
+
+    fn membership_of(&self, team: TeamId, user: UserId) -> Option<Stored<Membership>> {
+        find(&self.memberships, |row| (row.team_id, row.user_id) == (team, user))
+    }
+
+    fn member_of(&self, team: TeamId, id: UserId) -> Option<StoredMember> {
+        let user = find(&self.users, |user| user.id == id)?;
+        Some(Member { user, membership: self.membership_of(team, id)? })
+    }
+
+    fn rows_of<T: Row>(
+        &self,
+        credential: Stored<T>,
+        (team, user): (TeamId, UserId),
+    ) -> Option<CredentialRows<T>> {
+        let (team_row, user_row) = (self.team_of(team)?, find(&self.users, |row| row.id == user)?);
+        let membership = self.membership_of(team, user);
+        Some(CredentialRows { credential, user: user_row, membership, team: team_row })
+    }
+
+    fn key_rows_of(&self, id: ApiKeyId) -> Option<CredentialRows<ApiKey>> {
+        let key = find(&self.api_keys, |key| key.id == id)?;
+        let place = (key.row().team_id, key.row().user_id);
+        self.rows_of(key, place)
+    }
+
+    fn link_rows_of(&self, id: KeyLinkId) -> Option<CredentialRows<KeyLink>> {
+        let link = find(&self.key_links, |link| link.id == id)?;
+        let place = (link.row().team_id, link.row().user_id);
+        self.rows_of(link, place)
+    }
+
+    fn prove(&self, permit: &Permit) -> Result<(), StoreError> {
+        let now = match permit.credential() {
+            Credential::Key(id) => self.key_rows_of(id).and_then(proof),
+            Credential::Link(id) => self.link_rows_of(id).and_then(proof),
+        };
+        holds(now == Some(permit.proof()), StoreError::StalePermit)
+    }
+
+    fn step(&mut self, change: Change) -> Result<(), StoreError> {
+        match change {
+            Change::Secret(row) => put(&mut self.secrets, row, |row| (row.team_id, row.id)),
+            Change::Version(version) => self.add_version(version),
+            Change::Team(row) => put(&mut self.teams, row, |row| row.id),
+            Change::Key(key) => {
+                self.keys.push(key);
+                Ok(())
+            }
+            Change::User(row) => {
+                put(&mut self.users, row, |row| row.id)?;
+                self.addresses_differ()
+            }
+            Change::Membership(row) => put(&mut self.memberships, row, |row| (row.team_id, row.user_id)),
+            Change::ApiKey(row) => put(&mut self.api_keys, row, |row| row.id),
+            Change::KeyLink(row) => put(&mut self.key_links, row, |row| row.id),
+            Change::SecretIs(team, id, mac) => is(self.secret_of(team, id), mac),
+            Change::MembershipIs(team, user, mac) => is(self.membership_of(team, user), mac),
+            Change::HasOwner(team) => holds(self.has_owner(team), StoreError::LastOwner),
+        }
+    }
+
+    fn add_version(&mut self, version: Version) -> Result<(), StoreError> {
+        let key = |version: &Version| (version.secret_id, version.number);
+        holds(self.versions.iter().all(|there| key(there) != key(&version)), StoreError::Exists)?;
+        self.versions.push(version);
+        Ok(())
+    }
+
+    fn addresses_differ(&self) -> Result<(), StoreError> {
+        let addresses = self.users.iter().filter_map(|user| user.row().email.as_ref());
+        let mut addresses: Vec<_> = addresses.map(|email| email.as_str().to_ascii_lowercase()).collect();
+        addresses.sort();
+        holds(addresses.windows(2).all(|pair| pair[0] != pair[1]), StoreError::Exists)
+    }
+
+    fn has_owner(&self, team: TeamId) -> bool {
+        self.memberships.iter().map(Stored::row).any(|row| {
+            let person = |user: &User| {
+                user.id == row.user_id && user.disabled_at.is_none() && user.service_of.is_none()
+            };
+            (row.team_id, row.role, row.removed_at) == (team, Role::Owner, None)
+                && find(&self.users, person).is_some()
+        })
+    }
+
+    fn keep(&mut self, answer: Stored<KeptAnswer>) -> Result<(), StoreError> {
+        let (id, now) = (answer.row().id, answer.row().created_at.as_millis());
+        self.answers.retain(|kept| kept.row().id != id || kept.row().created_at.as_millis() > now - KEPT_FOR);
+        put(&mut self.answers, Put::new(answer), |row| row.id).map_err(|_| StoreError::Answered)
+    }
+
+    fn is_due(&self, secret: &Secret, before: Timestamp) -> bool {
+        let by = |time: Option<Timestamp>| time.is_some_and(|time| time <= before);
+        let owner = secret.owner.and_then(|owner| self.membership_of(secret.team_id, owner));
+        let shredded = find(&self.teams, |team| team.id == secret.team_id && team.shredded_at.is_some());
+        by(secret.deleted_at) || owner.is_some_and(|row| by(row.row().removed_at)) || shredded.is_some()
+    }
+
+    fn purge_one(&mut self, purge: Purge) -> Result<(), StoreError> {
+        match purge {
+            Purge::Secret(team, id, mac) => {
+                is(self.secret_of(team, id), mac)?;
+                self.secrets.retain(|secret| secret.row().id != id);
+                self.versions.retain(|version| version.secret_id != id);
+            }
+            Purge::Team(row) => {
+                let id = row.now.row().id;
+                put(&mut self.teams, row, |row| row.id)?;
+                self.keys.retain(|key| key.owner.team() != Some(id));
+                self.memberships.retain(|row| row.row().team_id != id);
+                self.api_keys.retain(|key| key.row().team_id != id);
+                self.key_links.retain(|link| link.row().team_id != id);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn proof<T: Row>(rows: CredentialRows<T>) -> Option<Proof> {
+    let membership = rows.membership?.mac();
+    Some(Proof {
+        credential: rows.credential.mac(),
+        user: rows.user.mac(),
+        membership,
+        team: rows.team.mac(),
+    })
+}
+
+fn is<T: Row>(row: Option<Stored<T>>, mac: RowMac) -> Result<(), StoreError> {
+    holds(row.is_some_and(|row| row.mac() == mac), StoreError::Changed)
 }
 
 #[derive(Default)]
@@ -39,6 +224,18 @@ impl MemoryStore {
 
     pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap()
+    }
+
+    /// Does this whole, or not at all.
+    fn all_or_nothing(
+        &self,
+        work: impl FnOnce(&mut Tables) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        let mut changed = tables.clone();
+        work(&mut changed)?;
+        *tables = changed;
+        Ok(())
     }
 }
 
@@ -74,33 +271,16 @@ impl Store for MemoryStore {
         Ok(self.tables().keys.iter().filter(|key| key.owner.team() == Some(team)).cloned().collect())
     }
 
-    async fn key_rows(&self, id: ApiKeyId) -> Result<Option<KeyRows>, StoreError> {
-        let tables = self.tables();
-        let Some(key) = tables.api_keys.iter().find(|key| key.row().id == id) else { return Ok(None) };
-        let (user_id, team_id) = (key.row().user_id, key.row().team_id);
-        let Some(user) = tables.users.iter().find(|user| user.row().id == user_id) else { return Ok(None) };
-        let place = |row: &&Stored<Membership>| (row.row().user_id, row.row().team_id) == (user_id, team_id);
-        let membership = tables.memberships.iter().find(place).cloned();
-        Ok(Some(KeyRows { key: key.clone(), user: user.clone(), membership }))
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<CredentialRows<ApiKey>>, StoreError> {
+        Ok(self.tables().key_rows_of(key))
     }
 
-    async fn create_secret(
-        &self,
-        _permit: Permit,
-        secret: Stored<Secret>,
-        version: Version,
-        event: Event,
-    ) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        tables.secrets.push(secret);
-        tables.versions.push(version);
-        tables.events.push(event);
-        Ok(())
+    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<CredentialRows<KeyLink>>, StoreError> {
+        Ok(self.tables().link_rows_of(link))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
-        let wanted = |row: &&Stored<Secret>| (row.row().team_id, row.row().id) == (team, id);
-        Ok(self.tables().secrets.iter().find(wanted).cloned())
+        Ok(self.tables().secret_of(team, id))
     }
 
     async fn secrets_visible_to(
@@ -110,14 +290,142 @@ impl Store for MemoryStore {
         after: Option<SecretId>,
         limit: u32,
     ) -> Result<Vec<Stored<Secret>>, StoreError> {
-        let visible = |row: &&Stored<Secret>| {
-            let secret = row.row();
-            secret.team_id == team
-                && secret.owner.is_none_or(|owner| owner == user)
-                && after.is_none_or(|after| secret.id > after)
+        let visible = |row: &Secret| {
+            let theirs = row.owner.is_none_or(|owner| owner == user) && row.deleted_at.is_none();
+            row.team_id == team && theirs && after.is_none_or(|after| row.id > after)
         };
-        let limit = usize::try_from(limit).unwrap();
-        Ok(self.tables().secrets.iter().filter(visible).take(limit).cloned().collect())
+        Ok(page(&self.tables().secrets, limit, |row| row.id, visible))
+    }
+
+    async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError> {
+        let wanted = |row: &&Version| (row.secret_id, row.number) == (secret, number);
+        Ok(self.tables().versions.iter().find(wanted).cloned())
+    }
+
+    async fn versions(&self, secret: SecretId, after: u32, limit: u32) -> Result<Vec<Version>, StoreError> {
+        let wanted = |row: &&Version| row.secret_id == secret && row.number > after;
+        let mut found: Vec<_> = self.tables().versions.iter().filter(wanted).cloned().collect();
+        found.sort_by_key(|row| row.number);
+        found.truncate(usize::try_from(limit).unwrap());
+        Ok(found)
+    }
+
+    async fn team(&self, team: TeamId) -> Result<Option<Stored<Team>>, StoreError> {
+        Ok(self.tables().team_of(team))
+    }
+
+    async fn member(&self, team: TeamId, user: UserId) -> Result<Option<StoredMember>, StoreError> {
+        Ok(self.tables().member_of(team, user))
+    }
+
+    async fn members(
+        &self,
+        team: TeamId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<StoredMember>, StoreError> {
+        let tables = self.tables();
+        let present = |row: &Membership| {
+            row.team_id == team && row.removed_at.is_none() && after.is_none_or(|after| row.user_id > after)
+        };
+        let rows = page(&tables.memberships, limit, |row| row.user_id, present);
+        Ok(rows.iter().filter_map(|row| tables.member_of(team, row.row().user_id)).collect())
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError> {
+        let same = |other: &Email| other.as_str().eq_ignore_ascii_case(email.as_str());
+        Ok(find(&self.tables().users, |user| user.email.as_ref().is_some_and(same)))
+    }
+
+    async fn api_key(&self, team: TeamId, key: ApiKeyId) -> Result<Option<Stored<ApiKey>>, StoreError> {
+        Ok(find(&self.tables().api_keys, |row| (row.team_id, row.id) == (team, key)))
+    }
+
+    async fn api_keys(
+        &self,
+        team: TeamId,
+        user: Option<UserId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<UsedKey<Stored<ApiKey>>>, StoreError> {
+        let tables = self.tables();
+        let wanted = |row: &ApiKey| {
+            let theirs = user.is_none_or(|user| row.user_id == user);
+            row.team_id == team && theirs && after.is_none_or(|after| row.id > after)
+        };
+        let with_use = |key: Stored<ApiKey>| {
+            let noted = tables.uses.iter().filter(|(of, _)| *of == key.row().id);
+            UsedKey { last_used_at: noted.map(|(_, at)| *at).max(), key }
+        };
+        Ok(page(&tables.api_keys, limit, |row| row.id, wanted).into_iter().map(with_use).collect())
+    }
+
+    async fn key_link(&self, team: TeamId, link: KeyLinkId) -> Result<Option<Stored<KeyLink>>, StoreError> {
+        Ok(find(&self.tables().key_links, |row| (row.team_id, row.id) == (team, link)))
+    }
+
+    async fn key_links(
+        &self,
+        team: TeamId,
+        after: Option<KeyLinkId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<KeyLink>>, StoreError> {
+        let open = |row: &KeyLink| {
+            row.team_id == team && row.closed_at.is_none() && after.is_none_or(|after| row.id > after)
+        };
+        Ok(page(&self.tables().key_links, limit, |row| row.id, open))
+    }
+
+    async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError> {
+        Ok(find(&self.tables().answers, |row| row.id == id))
+    }
+
+    async fn write(&self, write: Write) -> Result<(), StoreError> {
+        self.all_or_nothing(|tables| {
+            tables.prove(&write.permit)?;
+            write.changes.into_iter().try_for_each(|change| tables.step(change))?;
+            tables.events.extend(write.events);
+            write.answer.map_or(Ok(()), |answer| tables.keep(answer))
+        })
+    }
+
+    async fn keep_answer(&self, answer: Stored<KeptAnswer>) -> Result<(), StoreError> {
+        self.tables().keep(answer)
+    }
+
+    async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let answers = &mut self.tables().answers;
+        let mut left = limit;
+        answers.retain(|row| {
+            let goes = row.row().created_at < before && left > 0;
+            left -= u32::from(goes);
+            !goes
+        });
+        Ok(limit - left)
+    }
+
+    async fn note_uses(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> Result<(), StoreError> {
+        self.tables().uses.extend(uses);
+        Ok(())
+    }
+
+    async fn secrets_due(&self, before: Timestamp, limit: u32) -> Result<Vec<Stored<Secret>>, StoreError> {
+        let tables = self.tables();
+        Ok(page(&tables.secrets, limit, |row| row.id, |row| tables.is_due(row, before)))
+    }
+
+    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Stored<Team>>, StoreError> {
+        let due = |row: &Team| row.deleted_at.is_some_and(|at| at <= before) && row.shredded_at.is_none();
+        Ok(page(&self.tables().teams, u32::MAX, |row| row.id, due))
+    }
+
+    async fn purge(&self, purges: Vec<(Purge, Event)>) -> Result<(), StoreError> {
+        self.all_or_nothing(|tables| {
+            purges.into_iter().try_for_each(|(purge, event)| {
+                tables.events.push(event);
+                tables.purge_one(purge)
+            })
+        })
     }
 
     async fn record(&self, event: Event) -> Result<(), StoreError> {
@@ -132,6 +440,8 @@ impl Store for MemoryStore {
         tables.users.into_iter().for_each(|row| visit(AnyRow::User(row)));
         tables.memberships.into_iter().for_each(|row| visit(AnyRow::Membership(row)));
         tables.api_keys.into_iter().for_each(|row| visit(AnyRow::ApiKey(row)));
+        tables.key_links.into_iter().for_each(|row| visit(AnyRow::KeyLink(row)));
+        tables.answers.into_iter().for_each(|row| visit(AnyRow::Answer(row)));
         for secret in tables.secrets {
             let id = secret.row().id;
             let versions = tables.versions.iter().filter(|version| version.secret_id == id);

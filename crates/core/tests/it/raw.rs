@@ -1,15 +1,17 @@
 //! Rows as a stranger finds them in the database: columns of bytes, in the
 //! order of `docs/reference/sealing.md`.
 
-use strongroom_core::Timestamp;
+use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::grants::Networks;
 use strongroom_core::instance::Instance;
+use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::{Row, Stored};
 use strongroom_core::secrets::Secret;
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Membership, User};
-use strongroom_core::{ServiceSlug, UserId};
+use strongroom_core::{Grant, ServiceSlug, TeamId, Timestamp, UserId};
 
 use crate::independent::{self, Id, Key32};
 
@@ -82,6 +84,8 @@ impl Raw for Team {
             ("id", Some(bytes(self.id.as_bytes()))),
             ("name", Some(bytes(self.name.as_str()))),
             ("created_at", Some(time(self.created_at))),
+            ("deleted_at", self.deleted_at.map(time)),
+            ("shredded_at", self.shredded_at.map(time)),
         ]
     }
 }
@@ -94,6 +98,7 @@ impl Raw for User {
             ("email", self.email.as_ref().map(Email::as_str).map(bytes)),
             ("created_at", Some(time(self.created_at))),
             ("disabled_at", self.disabled_at.map(time)),
+            ("service_of", self.service_of.as_ref().map(TeamId::as_bytes).map(bytes)),
         ]
     }
 }
@@ -105,6 +110,7 @@ impl Raw for Membership {
             ("user_id", Some(bytes(self.user_id.as_bytes()))),
             ("role", Some(bytes(self.role.name()))),
             ("created_at", Some(time(self.created_at))),
+            ("removed_at", self.removed_at.map(time)),
         ]
     }
 }
@@ -116,12 +122,58 @@ impl Raw for ApiKey {
             ("team_id", Some(bytes(self.team_id.as_bytes()))),
             ("user_id", Some(bytes(self.user_id.as_bytes()))),
             ("name", Some(bytes(self.name.as_str()))),
-            ("role", Some(bytes(self.role.name()))),
-            ("scopes", Some(bytes(self.scopes.to_string()))),
+            ("role", Some(bytes(self.grant.role.name()))),
+            ("scopes", Some(bytes(self.grant.scopes.to_string()))),
             ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
             ("created_at", Some(time(self.created_at))),
-            ("expires_at", self.expires_at.map(time)),
+            ("expires_at", self.grant.expires_at.map(time)),
             ("revoked_at", self.revoked_at.map(time)),
+            ("agents", agents(&self.grant)),
+            ("networks", networks(&self.grant)),
+            ("created_by", self.created_by.as_ref().map(UserId::as_bytes).map(bytes)),
+        ]
+    }
+}
+
+impl Raw for KeyLink {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("role", Some(bytes(self.grant.role.name()))),
+            ("scopes", Some(bytes(self.grant.scopes.to_string()))),
+            ("agents", agents(&self.grant)),
+            ("networks", networks(&self.grant)),
+            ("key_expires_at", self.grant.expires_at.map(time)),
+            ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
+            ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("expires_at", Some(time(self.expires_at))),
+            ("closed_at", self.closed_at.map(time)),
+        ]
+    }
+}
+
+/// 16 bytes for each.
+fn agents(grant: &Grant) -> Option<Vec<u8>> {
+    grant.agents.as_ref().map(|agents| agents.iter().flat_map(|agent| *agent.as_bytes()).collect())
+}
+
+/// A space between them.
+fn networks(grant: &Grant) -> Option<Vec<u8>> {
+    let texts = |networks: &Networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
+    grant.networks.as_ref().map(|networks| bytes(texts(networks).join(" ")))
+}
+
+impl Raw for KeptAnswer {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("request", Some(bytes(self.request.as_bytes()))),
+            ("answer", Some(self.answer.clone())),
+            ("created_at", Some(time(self.created_at))),
         ]
     }
 }

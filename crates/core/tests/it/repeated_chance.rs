@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use strongroom_core::app::{Cause, Founding, Recovery, RecoveryError, World, create_instance};
+use strongroom_core::app::{Ask, Cause, Founding, Recovery, RecoveryError, World, create_instance};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::secrets::NewSecret;
 use strongroom_core::text::{Email, TeamName};
@@ -146,13 +146,16 @@ fn cloned_machines_seal_different_values_with_different_keys() {
     };
     let created = at_once(create_instance(store.clone(), founding, &world(&chance))).unwrap();
     let after = Seeded::new("after the clone");
-    for value in ["one", "two", "two"] {
-        let app = at_once(App::open(store.clone(), &root, world(&after))).unwrap();
-        let caller = at_once(app.authenticate(created.api_key.reveal(), &Cause::default())).unwrap();
-        at_once(app.create_secret(&caller, new_secret(value), &Cause::default())).unwrap();
-    }
-    let tables = store.tables();
-    let [one, two, same] = tables.versions.as_slice() else { panic!("three secrets") };
+    let versions = ["one", "two", "two"].map(|value| {
+        let cloned = Arc::new(MemoryStore::with(store.tables().clone()));
+        let app = at_once(App::open(cloned.clone(), &root, world(&after))).unwrap();
+        let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
+        let ask = Ask { caller, cause: Cause::default(), condition: None };
+        let planned = at_once(app.create_secret(&ask, new_secret(value))).unwrap();
+        at_once(app.carry_out(&ask, planned, None)).unwrap();
+        cloned.tables().versions[0].clone()
+    });
+    let [one, two, same] = &versions;
     assert_eq!((one.secret_id, two.secret_id), (two.secret_id, same.secret_id), "ids repeat");
     let [one, two, same] = [one, two, same].map(|version| version.sealed.as_bytes());
     assert_ne!(salt(one), salt(two));

@@ -138,7 +138,7 @@ fn write_missing() {
     if std::env::var_os("STRONGROOM_WRITE_VECTORS").is_some_and(|value| value == "1") {
         ONCE.call_once(|| {
             write("records-1.json", &records::write());
-            write("rows-1.json", &rows::write());
+            write("rows-2.json", &rows::write());
             write("tokens-1.json", &write_tokens());
             write("root_keys-1.json", &write_root_keys());
         });

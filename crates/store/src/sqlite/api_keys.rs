@@ -1,79 +1,117 @@
-//! API keys, and the proof of a permit inside a transaction.
+//! API keys, and when they were last used.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, params};
+use std::sync::LazyLock;
 
-use super::rows::{self, id, mac, optional_time, parse, role, time, token_hash};
-use super::users;
-use strongroom_core::access::{Permit, Proof, Scopes};
-use strongroom_core::api_keys::{ApiKey, KeyRows};
+use super::grants;
+use super::rows::{self, Columns};
+use super::tables::{self, Sql, Table};
+use strongroom_core::api_keys::{ApiKey, UsedKey};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::rows::Stored;
+use strongroom_core::grants::{Agents, Networks};
+use strongroom_core::rows::{Row, Stored};
 use strongroom_core::text::KeyName;
 use strongroom_core::{ApiKeyId, StoreError, TeamId, UserId};
 
-pub(super) const API_KEY: &str = "id, team_id, user_id, name, role, scopes, token_hash, created_at, expires_at, \
-                                  revoked_at, row_mac";
+const COLUMNS: [&str; 12] = [
+    "team_id",
+    "user_id",
+    "name",
+    "role",
+    "scopes",
+    "agents",
+    "networks",
+    "expires_at",
+    "token_hash",
+    "created_by",
+    "created_at",
+    "revoked_at",
+];
 
-pub(super) fn api_key(row: &Row<'_>) -> rusqlite::Result<Stored<ApiKey>> {
-    let key = ApiKey {
-        id: id(row, 0, ApiKeyId::from_slice)?,
-        team_id: id(row, 1, TeamId::from_slice)?,
-        user_id: id(row, 2, UserId::from_slice)?,
-        name: parse::<String, _, _>(row, 3, KeyName::parse)?,
-        role: role(row, 4)?,
-        scopes: parse(row, 5, |names: String| Scopes::parse(&names).ok_or(()))?,
-        token_hash: token_hash(row, 6)?,
-        created_at: time(row, 7)?,
-        expires_at: optional_time(row, 8)?,
-        revoked_at: optional_time(row, 9)?,
-    };
-    Ok(Stored::unproven(key, mac(row, 10)?))
+impl Table for ApiKey {
+    fn sql() -> &'static Sql {
+        static SQL: LazyLock<Sql> = LazyLock::new(|| Sql::new(ApiKey::TABLE, &["id"], &COLUMNS));
+        &SQL
+    }
+
+    fn read(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: columns.id(ApiKeyId::from_slice)?,
+            team_id: columns.id(TeamId::from_slice)?,
+            user_id: columns.id(UserId::from_slice)?,
+            name: columns.text(KeyName::parse)?,
+            grant: grants::read(columns)?,
+            token_hash: columns.token_hash()?,
+            created_by: columns.optional_id(UserId::from_slice)?,
+            created_at: columns.time()?,
+            revoked_at: columns.optional_time()?,
+        })
+    }
+
+    fn values<R>(&self, then: impl FnOnce(&[&dyn ToSql]) -> R) -> R {
+        then(params![
+            self.id.as_bytes(),
+            self.team_id.as_bytes(),
+            self.user_id.as_bytes(),
+            self.name.as_str(),
+            self.grant.role.name(),
+            self.grant.scopes.to_string(),
+            self.grant.agents.as_ref().map(Agents::to_bytes),
+            self.grant.networks.as_ref().map(Networks::to_string),
+            self.grant.expires_at.map(Timestamp::as_millis),
+            self.token_hash.as_bytes(),
+            self.created_by.as_ref().map(UserId::as_bytes),
+            self.created_at.as_millis(),
+            self.revoked_at.map(Timestamp::as_millis),
+        ])
+    }
 }
 
-/// The three rows that decide about a key, in one read.
-pub(super) fn select_rows(connection: &Connection, key: ApiKeyId) -> rusqlite::Result<Option<KeyRows>> {
-    let select = "SELECT k.id, k.team_id, k.user_id, k.name, k.role, k.scopes, k.token_hash, k.created_at, \
-                  k.expires_at, k.revoked_at, k.row_mac, u.id, u.name, u.email, u.created_at, u.disabled_at, \
-                  u.row_mac, m.team_id, m.user_id, m.role, m.created_at, m.row_mac \
-                  FROM api_keys k JOIN users u ON u.id = k.user_id \
-                  LEFT JOIN memberships m ON m.team_id = k.team_id AND m.user_id = k.user_id WHERE k.id = ?";
-    let read = |row: &Row<'_>| {
-        let member = row.get_ref(17)? != rusqlite::types::ValueRef::Null;
-        let membership = if member { Some(users::membership(row, 17)?) } else { None };
-        Ok(KeyRows { key: api_key(row)?, user: users::user(row, 11)?, membership })
-    };
-    connection.prepare_cached(select)?.query_row([key.as_bytes()], read).optional()
+/// An API key of this team.
+pub(super) fn select(
+    connection: &Connection,
+    team: TeamId,
+    key: ApiKeyId,
+) -> rusqlite::Result<Option<Stored<ApiKey>>> {
+    let found = tables::by_key::<ApiKey>(connection, [key.as_bytes()])?;
+    Ok(found.filter(|found| found.row().team_id == team))
 }
 
-/// Holds a permit against the rows as they are now, inside its write's
-/// transaction: a key revoked or a role cut in between stops the write.
-pub(super) fn prove(transaction: &Connection, permit: &Permit) -> Result<(), StoreError> {
-    let select = "SELECT k.row_mac, u.row_mac, m.row_mac FROM api_keys k JOIN users u ON u.id = k.user_id \
-                  JOIN memberships m ON m.team_id = k.team_id AND m.user_id = k.user_id WHERE k.id = ?";
-    let read = |row: &Row<'_>| Ok(Proof { key: mac(row, 0)?, user: mac(row, 1)?, membership: mac(row, 2)? });
-    let now = transaction
-        .prepare_cached(select)
-        .and_then(|mut statement| statement.query_row([permit.key_id().as_bytes()], read).optional())
-        .map_err(|error| rows::store_error(error, "api_keys"))?;
-    if now == Some(permit.proof()) { Ok(()) } else { Err(StoreError::StalePermit) }
+pub(super) static PAGE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {}, (SELECT used_at FROM api_key_uses WHERE key_id = k.id) FROM api_keys k \
+         WHERE k.team_id = ?1 AND k.id > ?2 AND (?3 IS NULL OR k.user_id = ?3) \
+         ORDER BY k.team_id, k.id LIMIT ?4",
+        ApiKey::sql().of("k")
+    )
+});
+
+/// A page of a team's keys, or of one user's in it.
+pub(super) fn select_page(
+    connection: &Connection,
+    (team, user): (TeamId, Option<UserId>),
+    after: Option<ApiKeyId>,
+    limit: u32,
+) -> rusqlite::Result<Vec<UsedKey<Stored<ApiKey>>>> {
+    let after = after.map_or([0; 16], |key| *key.as_bytes());
+    let user = user.as_ref().map(UserId::as_bytes);
+    let mut statement = connection.prepare_cached(&PAGE)?;
+    let rows = statement.query_map(params![team.as_bytes(), after, user, limit], |row| {
+        let mut columns = Columns::new(row);
+        Ok(UsedKey { key: tables::stored(&mut columns)?, last_used_at: columns.optional_time()? })
+    })?;
+    rows.collect()
 }
 
-pub(super) fn insert(transaction: &Connection, stored: &Stored<ApiKey>) -> Result<(), StoreError> {
-    let (key, mac) = (stored.row(), stored.mac());
-    let insert = "INSERT INTO api_keys (id, team_id, user_id, name, role, scopes, token_hash, created_at, \
-                  expires_at, revoked_at, row_mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let values = params![
-        key.id.as_bytes(),
-        key.team_id.as_bytes(),
-        key.user_id.as_bytes(),
-        key.name.as_str(),
-        key.role.name(),
-        key.scopes.to_string(),
-        key.token_hash.as_bytes(),
-        key.created_at.as_millis(),
-        key.expires_at.map(Timestamp::as_millis),
-        key.revoked_at.map(Timestamp::as_millis),
-        mac.as_bytes(),
-    ];
-    rows::insert(transaction, "api_keys", insert, values)
+/// Notes a use, unless something later is noted or the key is gone.
+pub(super) fn note_use(
+    transaction: &Connection,
+    key: ApiKeyId,
+    used_at: Timestamp,
+) -> Result<(), StoreError> {
+    let note = "INSERT INTO api_key_uses (key_id, used_at) SELECT id, ?2 FROM api_keys WHERE id = ?1 \
+                ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at \
+                WHERE excluded.used_at > used_at";
+    rows::execute(transaction, "api_key_uses", note, params![key.as_bytes(), used_at.as_millis()]).map(|_| ())
 }

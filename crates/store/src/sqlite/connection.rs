@@ -36,12 +36,16 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Whether the connection copies the WAL into the database when it closes.
+pub(super) fn tidy_up(connection: &Connection, tidy: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !tidy).map(|_| ())
+}
+
 /// A connection that only reads. It never checkpoints, not even as the last
 /// one to close: that is the writer's to do and to judge.
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    set.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    tidy_up(&connection, false).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
     Ok(connection)
 }
 
@@ -102,9 +106,11 @@ pub(super) fn health(connection: &Connection) -> rusqlite::Result<Health> {
     if mode != "wal" {
         problems.push(format!("journal_mode is {mode}, not wal"));
     }
-    Ok(Health {
-        sqlite_version: rusqlite::version().to_owned(),
-        schema: migrations::schema(connection)?,
-        problems,
-    })
+    let schema = migrations::schema(connection)?;
+    let newest = migrations::newest();
+    let older = (schema < newest).then(|| {
+        format!("the database has schema {schema}; this program brings it to {newest} when it serves it")
+    });
+    let sqlite_version = rusqlite::version().to_owned();
+    Ok(Health { sqlite_version, schema, problems, notes: older.into_iter().collect() })
 }

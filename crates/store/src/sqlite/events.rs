@@ -23,5 +23,5 @@ pub(super) fn insert(transaction: &Connection, event: &Event) -> Result<(), Stor
         event.object.mac.as_ref().map(RowMac::as_bytes),
         event.request_id.as_ref().map(Uuid::as_bytes),
     ];
-    rows::insert(transaction, "events", insert, values)
+    rows::execute(transaction, "events", insert, values).map(|_| ())
 }

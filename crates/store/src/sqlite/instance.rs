@@ -2,31 +2,41 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{self, id, mac, malformed, parse, time};
-use super::{api_keys, events, users};
+use super::events;
+use super::rows::{self, Columns};
+use super::tables;
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::keyring::{KeyOwner, WrappedKey};
 use strongroom_core::rows::Stored;
 use strongroom_core::sealing::Sealed;
 use strongroom_core::{InstanceId, KeyId, StoreError, TeamId};
 
-pub(super) const KEY: &str = "owner, team_id, version, id, sealed, created_at";
+/// The query that [`key`] reads, with a condition.
+macro_rules! keys {
+    ($which:literal) => {
+        concat!("SELECT team_id, owner, version, id, sealed, created_at FROM keys WHERE ", $which)
+    };
+}
+
+/// Every key of the hierarchy.
+pub(super) const KEYS: &str = keys!("true");
 
 pub(super) fn select(connection: &Connection) -> rusqlite::Result<Option<Stored<Instance>>> {
     let select = "SELECT id, root_provider, root_parameters, root_key_id, master, recovery_recipient, recovery, \
                   created_at, row_mac FROM instance";
     let read = |row: &Row<'_>| {
+        let mut columns = Columns::new(row);
         let instance = Instance {
-            id: id(row, 0, InstanceId::from_slice)?,
-            root_provider: row.get(1)?,
-            root_parameters: row.get(2)?,
-            root_key_id: id(row, 3, KeyId::from_slice)?,
-            master: Sealed::from_bytes(row.get(4)?),
-            recovery_recipient: row.get(5)?,
-            recovery: row.get(6)?,
-            created_at: time(row, 7)?,
+            id: columns.id(InstanceId::from_slice)?,
+            root_provider: columns.value()?,
+            root_parameters: columns.value()?,
+            root_key_id: columns.id(KeyId::from_slice)?,
+            master: Sealed::from_bytes(columns.value()?),
+            recovery_recipient: columns.value()?,
+            recovery: columns.value()?,
+            created_at: columns.time()?,
         };
-        Ok(Stored::unproven(instance, mac(row, 8)?))
+        Ok(Stored::unproven(instance, columns.mac()?))
     };
     connection.prepare(select)?.query_row([], read).optional()
 }
@@ -37,35 +47,32 @@ pub(super) fn select_keys(
     team: Option<TeamId>,
 ) -> rusqlite::Result<Vec<WrappedKey>> {
     let team = team.as_ref().map_or(&[][..], |team| &team.as_bytes()[..]);
-    let select =
-        format!("SELECT {KEY} FROM keys WHERE team_id = ? AND (owner = 'team') = (length(team_id) = 16)");
-    connection.prepare(&select)?.query_map([team], key)?.collect()
+    let select = keys!("team_id = ? AND (owner = 'team') = (length(team_id) = 16)");
+    connection.prepare(select)?.query_map([team], key)?.collect()
 }
 
 pub(super) fn key(row: &Row<'_>) -> rusqlite::Result<WrappedKey> {
-    let team: Vec<u8> = row.get(1)?;
-    let team = match team.as_slice() {
-        [] => None,
-        bytes => Some(TeamId::from_slice(bytes).map_err(|_| malformed(1))?),
-    };
+    let mut columns = Columns::new(row);
+    let team = columns.parse(|team: Vec<u8>| match team.as_slice() {
+        [] => Ok(None),
+        bytes => TeamId::from_slice(bytes).map(Some),
+    })?;
     Ok(WrappedKey {
-        owner: parse(row, 0, |name: String| KeyOwner::from_name(&name, team).ok_or(()))?,
-        version: row.get(2)?,
-        id: id(row, 3, KeyId::from_slice)?,
-        sealed: Sealed::from_bytes(row.get(4)?),
-        created_at: time(row, 5)?,
+        owner: columns.text(|name| KeyOwner::from_name(name, team).ok_or(()))?,
+        version: columns.value()?,
+        id: columns.id(KeyId::from_slice)?,
+        sealed: Sealed::from_bytes(columns.value()?),
+        created_at: columns.time()?,
     })
 }
 
 pub(super) fn insert(transaction: &Connection, new: &NewInstance) -> Result<(), StoreError> {
     insert_instance(transaction, &new.instance)?;
-    for key in &new.keys {
-        insert_key(transaction, key)?;
-    }
-    users::insert_team(transaction, &new.team)?;
-    users::insert_user(transaction, &new.owner)?;
-    users::insert_membership(transaction, &new.membership)?;
-    api_keys::insert(transaction, &new.api_key)?;
+    new.keys.iter().try_for_each(|key| insert_key(transaction, key))?;
+    tables::insert(transaction, &new.team)?;
+    tables::insert(transaction, &new.owner)?;
+    tables::insert(transaction, &new.membership)?;
+    tables::insert(transaction, &new.api_key)?;
     events::insert(transaction, &new.event)
 }
 
@@ -84,10 +91,11 @@ fn insert_instance(transaction: &Connection, stored: &Stored<Instance>) -> Resul
         instance.created_at.as_millis(),
         mac.as_bytes(),
     ];
-    rows::insert(transaction, "instance", insert, values)
+    rows::execute(transaction, "instance", insert, values).map(|_| ())
 }
 
-fn insert_key(transaction: &Connection, key: &WrappedKey) -> Result<(), StoreError> {
+/// Stores a key of the hierarchy.
+pub(super) fn insert_key(transaction: &Connection, key: &WrappedKey) -> Result<(), StoreError> {
     let team = key.owner.team();
     let insert =
         "INSERT INTO keys (owner, team_id, version, id, sealed, created_at) VALUES (?, ?, ?, ?, ?, ?)";
@@ -99,5 +107,5 @@ fn insert_key(transaction: &Connection, key: &WrappedKey) -> Result<(), StoreErr
         key.sealed.as_bytes(),
         key.created_at.as_millis(),
     ];
-    rows::insert(transaction, "keys", insert, values)
+    rows::execute(transaction, "keys", insert, values).map(|_| ())
 }

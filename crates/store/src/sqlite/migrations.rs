@@ -4,29 +4,40 @@ use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::OpenError;
+use super::{OpenError, rows};
+use strongroom_core::StoreError;
 
 /// Marks the file as Strongroom's (`PRAGMA application_id`): "SRdb".
 const APPLICATION: i32 = 0x5352_6462;
 
 /// In order; the first is number 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_foundation.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_foundation.sql"),
+    include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
+];
+
+/// The number of the schema that this program serves.
+pub(super) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
 
 /// The number of the schema in a database.
 pub(super) fn schema(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Refuses a database that isn't ours, or that a later program wrote.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
+/// Refuses a database that isn't ours, that a later program wrote, or that
+/// holds nothing yet.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let application: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
-    let found = schema(connection).map_err(sqlite)?;
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    let (found, known) = (schema(connection).map_err(sqlite)?, newest());
     match (application, found) {
-        (0, 0) => Ok(0),
-        (APPLICATION, 1..) if found <= known => Ok(found),
+        (0, 0) if read_schema(connection).map_err(sqlite)?.is_empty() => {
+            Err(OpenError::Empty(path.to_owned()))
+        }
+        (APPLICATION, 1..) if found <= known => Ok(()),
         (APPLICATION, 1..) => Err(OpenError::FromTheFuture { path: path.to_owned(), found, known }),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
@@ -63,19 +74,48 @@ pub(super) fn refuse_foreign_parts(connection: &Connection, path: &Path) -> Resu
     }
 }
 
-/// Brings the schema up to date, in one transaction.
-pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let found = check(connection, path)?;
-    let pending = MIGRATIONS.iter().zip(1_u32..).skip(usize::try_from(found).unwrap_or(usize::MAX));
-    let apply = |connection: &mut Connection| -> rusqlite::Result<()> {
-        let transaction = connection.transaction()?;
-        for (migration, number) in pending {
-            transaction.execute_batch(migration)?;
-            transaction.pragma_update(None, "user_version", number)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            tracing::debug!(number, "store.migrated");
-        }
-        transaction.commit()
+/// Makes the schema in a database that is new.
+pub(super) fn create(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let transaction = connection.unchecked_transaction().map_err(sqlite)?;
+    run(&transaction, path).map_err(|error| failed(error, path))?;
+    transaction.commit().map_err(sqlite)
+}
+
+/// Brings the schema up to date, inside a transaction that is undone at an
+/// error. A schema that somebody altered is refused before and after.
+pub(super) fn run(transaction: &Connection, path: &Path) -> Result<(), StoreError> {
+    refuse_foreign_parts(transaction, path).map_err(refused)?;
+    apply(transaction).map_err(|error| rows::store_error(error, "schema"))?;
+    refuse_foreign_parts(transaction, path).map_err(refused)
+}
+
+fn apply(transaction: &Connection) -> rusqlite::Result<()> {
+    let applied = usize::try_from(schema(transaction)?).unwrap_or(usize::MAX);
+    for (migration, number) in MIGRATIONS.iter().zip(1_u32..).skip(applied) {
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    Ok(())
+}
+
+/// Through the writer, which looks for errors after which it must stop.
+fn refused(error: OpenError) -> StoreError {
+    match error {
+        OpenError::Sqlite { source, .. } => rows::store_error(source, "schema"),
+        other => StoreError::Unavailable(Box::new(other)),
+    }
+}
+
+/// Out of the writer again, in the words of whoever opens a database.
+pub(super) fn failed(error: StoreError, path: &Path) -> OpenError {
+    let source = match error {
+        StoreError::Unavailable(cause) => match cause.downcast::<OpenError>() {
+            Ok(refused) => return *refused,
+            Err(cause) => cause,
+        },
+        other => Box::new(other),
     };
-    apply(connection).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+    OpenError::Migration { path: path.to_owned(), source }
 }

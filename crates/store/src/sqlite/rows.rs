@@ -1,84 +1,109 @@
 //! From columns to domain types. A column that isn't what was written there
 //! makes its row malformed, which the core treats as tampering.
 
-use rusqlite::types::Type;
+use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Connection, Error, Params, Row, ffi};
 
+use strongroom_core::StoreError;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::rows::RowMac;
 use strongroom_core::tokens::TokenHash;
-use strongroom_core::{Role, StoreError};
 
 /// The error of a column that holds something impossible.
 pub(super) fn malformed(column: usize) -> Error {
     Error::FromSqlConversionFailure(column, Type::Blob, "malformed".into())
 }
 
-/// Reads a column through a parser.
-pub(super) fn parse<C: rusqlite::types::FromSql, T, E>(
-    row: &Row<'_>,
-    column: usize,
-    parse: impl FnOnce(C) -> Result<T, E>,
-) -> rusqlite::Result<T> {
-    parse(row.get(column)?).map_err(|_| malformed(column))
+/// Reads a row's columns from left to right.
+pub(super) struct Columns<'r, 's> {
+    row: &'r Row<'s>,
+    at: usize,
 }
 
-/// Reads a column that may be null through a parser.
-pub(super) fn parse_optional<C: rusqlite::types::FromSql, T, E>(
-    row: &Row<'_>,
-    column: usize,
-    parse: impl FnOnce(C) -> Result<T, E>,
-) -> rusqlite::Result<Option<T>> {
-    row.get::<_, Option<C>>(column)?.map(parse).transpose().map_err(|_| malformed(column))
+impl<'r, 's> Columns<'r, 's> {
+    pub(super) fn new(row: &'r Row<'s>) -> Self {
+        Self { row, at: 0 }
+    }
+
+    fn advance(&mut self) -> usize {
+        self.at += 1;
+        self.at - 1
+    }
+
+    /// The next column as it is.
+    pub(super) fn value<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let column = self.advance();
+        self.row.get(column)
+    }
+
+    /// The next column through a parser.
+    pub(super) fn parse<C: FromSql, T, E>(
+        &mut self,
+        parse: impl FnOnce(C) -> Result<T, E>,
+    ) -> rusqlite::Result<T> {
+        let column = self.advance();
+        parse(self.row.get(column)?).map_err(|_| malformed(column))
+    }
+
+    /// The next column, which may be null, through a parser.
+    pub(super) fn optional<C: FromSql, T, E>(
+        &mut self,
+        parse: impl FnOnce(C) -> Result<T, E>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.parse(|value: Option<C>| value.map(parse).transpose())
+    }
+
+    /// The next column as text, without a copy.
+    pub(super) fn text<T, E>(&mut self, parse: impl FnOnce(&'r str) -> Result<T, E>) -> rusqlite::Result<T> {
+        let column = self.advance();
+        let text = self.row.get_ref(column)?.as_str().map_err(|_| malformed(column))?;
+        parse(text).map_err(|_| malformed(column))
+    }
+
+    /// The 16 bytes of an id.
+    pub(super) fn id<T, E>(&mut self, from: impl FnOnce(&[u8]) -> Result<T, E>) -> rusqlite::Result<T> {
+        self.parse(|bytes: [u8; 16]| from(&bytes))
+    }
+
+    /// An id that may be null.
+    pub(super) fn optional_id<T, E>(
+        &mut self,
+        from: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.optional(|bytes: [u8; 16]| from(&bytes))
+    }
+
+    pub(super) fn time(&mut self) -> rusqlite::Result<Timestamp> {
+        self.value().map(Timestamp::from_millis)
+    }
+
+    pub(super) fn optional_time(&mut self) -> rusqlite::Result<Option<Timestamp>> {
+        Ok(self.value::<Option<i64>>()?.map(Timestamp::from_millis))
+    }
+
+    pub(super) fn mac(&mut self) -> rusqlite::Result<RowMac> {
+        self.parse(|bytes: [u8; RowMac::LENGTH]| RowMac::from_slice(&bytes).ok_or(()))
+    }
+
+    pub(super) fn token_hash(&mut self) -> rusqlite::Result<TokenHash> {
+        self.parse(|bytes: [u8; TokenHash::LENGTH]| TokenHash::from_slice(&bytes).ok_or(()))
+    }
+
+    /// Whether the next column is null; it is still to be read.
+    pub(super) fn at_null(&self) -> rusqlite::Result<bool> {
+        Ok(self.row.get_ref(self.at)? == ValueRef::Null)
+    }
 }
 
-/// Reads the 16 bytes of an id.
-pub(super) fn id<T, E>(
-    row: &Row<'_>,
-    column: usize,
-    from: impl FnOnce(&[u8]) -> Result<T, E>,
-) -> rusqlite::Result<T> {
-    parse(row, column, |bytes: [u8; 16]| from(&bytes))
-}
-
-/// Reads an id that may be null.
-pub(super) fn optional_id<T, E>(
-    row: &Row<'_>,
-    column: usize,
-    from: impl FnOnce(&[u8]) -> Result<T, E>,
-) -> rusqlite::Result<Option<T>> {
-    parse_optional(row, column, |bytes: [u8; 16]| from(&bytes))
-}
-
-pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    row.get(column).map(Timestamp::from_millis)
-}
-
-pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
-}
-
-pub(super) fn mac(row: &Row<'_>, column: usize) -> rusqlite::Result<RowMac> {
-    parse(row, column, |bytes: [u8; RowMac::LENGTH]| RowMac::from_slice(&bytes).ok_or(()))
-}
-
-pub(super) fn token_hash(row: &Row<'_>, column: usize) -> rusqlite::Result<TokenHash> {
-    parse(row, column, |bytes: [u8; TokenHash::LENGTH]| TokenHash::from_slice(&bytes).ok_or(()))
-}
-
-pub(super) fn role(row: &Row<'_>, column: usize) -> rusqlite::Result<Role> {
-    parse(row, column, |name: String| Role::from_name(&name).ok_or(()))
-}
-
-/// Inserts one row into `table`.
-pub(super) fn insert(
+/// Runs a statement that changes rows of `table`; tells how many.
+pub(super) fn execute(
     transaction: &Connection,
     table: &'static str,
     statement: &str,
     values: impl Params,
-) -> Result<(), StoreError> {
-    let inserted = transaction.prepare_cached(statement).and_then(|mut statement| statement.execute(values));
-    inserted.map(|_| ()).map_err(|error| store_error(error, table))
+) -> Result<usize, StoreError> {
+    let done = transaction.prepare_cached(statement).and_then(|mut statement| statement.execute(values));
+    done.map_err(|error| store_error(error, table))
 }
 
 /// Whether a column held what can't stand in it.

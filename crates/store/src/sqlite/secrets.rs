@@ -1,111 +1,142 @@
 //! Secrets and their versions.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use std::sync::LazyLock;
 
-use super::rows::{self, id, mac, malformed, optional_id, optional_time, parse, parse_optional, time};
+use super::rows::{self, Columns};
+use super::tables::{self, Sql, Table};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::rows::Stored;
+use strongroom_core::rows::{Row, Stored};
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
-use strongroom_core::text::{SecretName, ServiceSlug};
+use strongroom_core::text::{Invalid, SecretName, ServiceSlug};
 use strongroom_core::{EnvKey, SecretId, StoreError, TeamId, UserId};
 
-/// The columns that [`secret`] reads.
-macro_rules! columns {
-    () => {
-        "team_id, id, owner, name, service_slug, env_keys, version, created_by, created_at, updated_at, \
-         deleted_at, row_mac"
-    };
+const COLUMNS: [&str; 9] = [
+    "owner",
+    "name",
+    "service_slug",
+    "env_keys",
+    "version",
+    "created_by",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+];
+
+impl Table for Secret {
+    fn sql() -> &'static Sql {
+        static SQL: LazyLock<Sql> = LazyLock::new(|| Sql::new(Secret::TABLE, &["team_id", "id"], &COLUMNS));
+        &SQL
+    }
+
+    fn read(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            team_id: columns.id(TeamId::from_slice)?,
+            id: columns.id(SecretId::from_slice)?,
+            owner: columns.optional_id(UserId::from_slice)?,
+            name: columns.text(SecretName::parse)?,
+            service_slug: columns.optional::<String, _, _>(ServiceSlug::parse)?,
+            env_keys: columns.text(env_keys)?,
+            version: columns.value()?,
+            created_by: columns.id(UserId::from_slice)?,
+            created_at: columns.time()?,
+            updated_at: columns.time()?,
+            deleted_at: columns.optional_time()?,
+        })
+    }
+
+    fn values<R>(&self, then: impl FnOnce(&[&dyn ToSql]) -> R) -> R {
+        then(params![
+            self.team_id.as_bytes(),
+            self.id.as_bytes(),
+            self.owner.as_ref().map(UserId::as_bytes),
+            self.name.as_str(),
+            self.service_slug.as_ref().map(ServiceSlug::as_str),
+            self.env_key_lines(),
+            self.version,
+            self.created_by.as_bytes(),
+            self.created_at.as_millis(),
+            self.updated_at.as_millis(),
+            self.deleted_at.map(Timestamp::as_millis),
+        ])
+    }
 }
 
-pub(super) const SECRET: &str = columns!();
-pub(super) const VERSION: &str = "secret_id, number, sealed, created_by, created_at";
-
-const BY_ID: &str =
-    concat!("SELECT ", columns!(), " FROM secrets WHERE team_id = ? AND id = ? AND deleted_at IS NULL");
-
-const VISIBLE: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM secrets WHERE team_id = ? AND id > ? AND (owner IS NULL OR owner = ?) AND deleted_at IS NULL \
-     ORDER BY team_id, id LIMIT ?"
-);
-
-pub(super) fn secret(row: &Row<'_>) -> rusqlite::Result<Stored<Secret>> {
-    let secret = Secret {
-        team_id: id(row, 0, TeamId::from_slice)?,
-        id: id(row, 1, SecretId::from_slice)?,
-        owner: optional_id(row, 2, UserId::from_slice)?,
-        name: parse::<String, _, _>(row, 3, SecretName::parse)?,
-        service_slug: parse_optional::<String, _, _>(row, 4, ServiceSlug::parse)?,
-        env_keys: env_keys(row, 5)?,
-        version: row.get(6)?,
-        created_by: id(row, 7, UserId::from_slice)?,
-        created_at: time(row, 8)?,
-        updated_at: time(row, 9)?,
-        deleted_at: optional_time(row, 10)?,
-    };
-    Ok(Stored::unproven(secret, mac(row, 11)?))
+fn env_keys(lines: &str) -> Result<Vec<EnvKey>, Invalid> {
+    lines.split('\n').filter(|line| !line.is_empty()).map(EnvKey::parse).collect()
 }
 
-fn env_keys(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<EnvKey>> {
-    let lines: &str = row.get_ref(column)?.as_str().map_err(|_| malformed(column))?;
-    let keys = lines.split('\n').filter(|line| !line.is_empty()).map(EnvKey::parse);
-    keys.collect::<Result<_, _>>().map_err(|_| malformed(column))
-}
+pub(super) static VISIBLE: LazyLock<String> = LazyLock::new(|| {
+    Secret::sql().select(
+        "team_id = ? AND id > ? AND (owner IS NULL OR owner = ?) AND deleted_at IS NULL \
+         ORDER BY team_id, id LIMIT ?",
+    )
+});
 
-pub(super) fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
-    Ok(Version {
-        secret_id: id(row, 0, SecretId::from_slice)?,
-        number: row.get(1)?,
-        sealed: Sealed::from_bytes(row.get(2)?),
-        created_by: id(row, 3, UserId::from_slice)?,
-        created_at: time(row, 4)?,
-    })
-}
-
-pub(super) fn select(
-    connection: &Connection,
-    team: TeamId,
-    id: SecretId,
-) -> rusqlite::Result<Option<Stored<Secret>>> {
-    connection.prepare_cached(BY_ID)?.query_row([team.as_bytes(), id.as_bytes()], secret).optional()
-}
-
+/// A page of the secrets that a user sees.
 pub(super) fn select_visible(
     connection: &Connection,
-    team: TeamId,
-    user: UserId,
+    (team, user): (TeamId, UserId),
     after: Option<SecretId>,
     limit: u32,
 ) -> rusqlite::Result<Vec<Stored<Secret>>> {
     // No id is nil, so the first page is what comes after that.
     let after = after.map_or([0; 16], |id| *id.as_bytes());
-    let mut statement = connection.prepare_cached(VISIBLE)?;
-    statement.query_map(params![team.as_bytes(), after, user.as_bytes(), limit], secret)?.collect()
+    tables::all(connection, &VISIBLE, params![team.as_bytes(), after, user.as_bytes(), limit])
 }
 
-pub(super) fn insert(transaction: &Connection, stored: &Stored<Secret>) -> Result<(), StoreError> {
-    let (secret, mac) = (stored.row(), stored.mac());
-    let insert = "INSERT INTO secrets (team_id, id, owner, name, service_slug, env_keys, version, created_by, \
-                  created_at, updated_at, deleted_at, row_mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let values = params![
-        secret.team_id.as_bytes(),
-        secret.id.as_bytes(),
-        secret.owner.as_ref().map(UserId::as_bytes),
-        secret.name.as_str(),
-        secret.service_slug.as_ref().map(ServiceSlug::as_str),
-        secret.env_key_lines(),
-        secret.version,
-        secret.created_by.as_bytes(),
-        secret.created_at.as_millis(),
-        secret.updated_at.as_millis(),
-        secret.deleted_at.map(Timestamp::as_millis),
-        mac.as_bytes(),
-    ];
-    rows::insert(transaction, "secrets", insert, values)
+/// The columns that [`version`] reads, from where a query says.
+macro_rules! versions {
+    ($which:literal) => {
+        concat!("SELECT secret_id, number, sealed, created_by, created_at FROM versions WHERE ", $which)
+    };
 }
 
+fn version(row: &SqlRow<'_>) -> rusqlite::Result<Version> {
+    let mut columns = Columns::new(row);
+    Ok(Version {
+        secret_id: columns.id(SecretId::from_slice)?,
+        number: columns.value()?,
+        sealed: Sealed::from_bytes(columns.value()?),
+        created_by: columns.id(UserId::from_slice)?,
+        created_at: columns.time()?,
+    })
+}
+
+/// One version.
+pub(super) fn select_version(
+    connection: &Connection,
+    secret: SecretId,
+    number: u32,
+) -> rusqlite::Result<Option<Version>> {
+    let mut statement = connection.prepare_cached(versions!("secret_id = ? AND number = ?"))?;
+    statement.query_row(params![secret.as_bytes(), number], version).optional()
+}
+
+/// A page of a secret's versions.
+pub(super) fn select_versions(
+    connection: &Connection,
+    secret: SecretId,
+    after: u32,
+    limit: u32,
+) -> rusqlite::Result<Vec<Version>> {
+    let page = versions!("secret_id = ? AND number > ? ORDER BY number LIMIT ?");
+    let mut statement = connection.prepare_cached(page)?;
+    statement.query_map(params![secret.as_bytes(), after, limit], version)?.collect()
+}
+
+/// All versions of a secret, whatever their numbers.
+pub(super) fn select_all_versions(
+    connection: &Connection,
+    secret: SecretId,
+) -> rusqlite::Result<Vec<Version>> {
+    let mut statement = connection.prepare_cached(versions!("secret_id = ?"))?;
+    statement.query_map([secret.as_bytes()], version)?.collect()
+}
+
+/// Stores a new version.
 pub(super) fn insert_version(transaction: &Connection, version: &Version) -> Result<(), StoreError> {
     let insert =
         "INSERT INTO versions (secret_id, number, sealed, created_by, created_at) VALUES (?, ?, ?, ?, ?)";
@@ -116,5 +147,5 @@ pub(super) fn insert_version(transaction: &Connection, version: &Version) -> Res
         version.created_by.as_bytes(),
         version.created_at.as_millis(),
     ];
-    rows::insert(transaction, "versions", insert, values)
+    rows::execute(transaction, "versions", insert, values).map(|_| ())
 }

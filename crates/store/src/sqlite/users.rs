@@ -1,86 +1,139 @@
-//! Teams, users and memberships.
+//! Users and their memberships.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use std::sync::LazyLock;
 
-use super::rows::{self, id, mac, optional_time, parse, parse_optional, role, time};
+use super::rows::{self, Columns};
+use super::tables::{self, Sql, Table};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::rows::Stored;
-use strongroom_core::teams::Team;
-use strongroom_core::text::{Email, TeamName, UserName};
-use strongroom_core::users::{Membership, User};
-use strongroom_core::{StoreError, TeamId, UserId};
+use strongroom_core::rows::{Row, Stored};
+use strongroom_core::text::{Email, UserName};
+use strongroom_core::users::{Member, Membership, StoredMember, User};
+use strongroom_core::{Role, StoreError, TeamId, UserId};
 
-pub(super) const TEAM: &str = "id, name, created_at, row_mac";
-pub(super) const USER: &str = "id, name, email, created_at, disabled_at, row_mac";
-pub(super) const MEMBERSHIP: &str = "team_id, user_id, role, created_at, row_mac";
+impl Table for User {
+    fn sql() -> &'static Sql {
+        static SQL: LazyLock<Sql> = LazyLock::new(|| {
+            Sql::new(User::TABLE, &["id"], &["name", "email", "created_at", "disabled_at", "service_of"])
+        });
+        &SQL
+    }
 
-pub(super) fn team(row: &Row<'_>) -> rusqlite::Result<Stored<Team>> {
-    let team = Team {
-        id: id(row, 0, TeamId::from_slice)?,
-        name: parse::<String, _, _>(row, 1, TeamName::parse)?,
-        created_at: time(row, 2)?,
-    };
-    Ok(Stored::unproven(team, mac(row, 3)?))
+    fn read(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: columns.id(UserId::from_slice)?,
+            name: columns.text(UserName::parse)?,
+            email: columns.optional::<String, _, _>(Email::parse)?,
+            created_at: columns.time()?,
+            disabled_at: columns.optional_time()?,
+            service_of: columns.optional_id(TeamId::from_slice)?,
+        })
+    }
+
+    fn values<R>(&self, then: impl FnOnce(&[&dyn ToSql]) -> R) -> R {
+        then(params![
+            self.id.as_bytes(),
+            self.name.as_str(),
+            self.email.as_ref().map(Email::as_str),
+            self.created_at.as_millis(),
+            self.disabled_at.map(Timestamp::as_millis),
+            self.service_of.as_ref().map(TeamId::as_bytes),
+        ])
+    }
 }
 
-/// A user whose columns start at `at`.
-pub(super) fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<Stored<User>> {
-    let user = User {
-        id: id(row, at, UserId::from_slice)?,
-        name: parse::<String, _, _>(row, at + 1, UserName::parse)?,
-        email: parse_optional::<String, _, _>(row, at + 2, Email::parse)?,
-        created_at: time(row, at + 3)?,
-        disabled_at: optional_time(row, at + 4)?,
-    };
-    Ok(Stored::unproven(user, mac(row, at + 5)?))
+impl Table for Membership {
+    fn sql() -> &'static Sql {
+        static SQL: LazyLock<Sql> = LazyLock::new(|| {
+            Sql::new(Membership::TABLE, &["team_id", "user_id"], &["role", "created_at", "removed_at"])
+        });
+        &SQL
+    }
+
+    fn read(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            team_id: columns.id(TeamId::from_slice)?,
+            user_id: columns.id(UserId::from_slice)?,
+            role: columns.text(|name| Role::from_name(name).ok_or(()))?,
+            created_at: columns.time()?,
+            removed_at: columns.optional_time()?,
+        })
+    }
+
+    fn values<R>(&self, then: impl FnOnce(&[&dyn ToSql]) -> R) -> R {
+        then(params![
+            self.team_id.as_bytes(),
+            self.user_id.as_bytes(),
+            self.role.name(),
+            self.created_at.as_millis(),
+            self.removed_at.map(Timestamp::as_millis),
+        ])
+    }
 }
 
-/// A membership whose columns start at `at`.
-pub(super) fn membership(row: &Row<'_>, at: usize) -> rusqlite::Result<Stored<Membership>> {
-    let membership = Membership {
-        team_id: id(row, at, TeamId::from_slice)?,
-        user_id: id(row, at + 1, UserId::from_slice)?,
-        role: role(row, at + 2)?,
-        created_at: time(row, at + 3)?,
-    };
-    Ok(Stored::unproven(membership, mac(row, at + 4)?))
+static MEMBER: LazyLock<String> = LazyLock::new(|| members("m.team_id = ? AND m.user_id = ?"));
+
+pub(super) static MEMBERS: LazyLock<String> = LazyLock::new(|| {
+    members("m.team_id = ? AND m.user_id > ? AND m.removed_at IS NULL ORDER BY m.team_id, m.user_id LIMIT ?")
+});
+
+/// Members in a query that says which.
+fn members(condition: &str) -> String {
+    format!(
+        "SELECT {}, {} FROM memberships m JOIN users u ON u.id = m.user_id WHERE {condition}",
+        User::sql().of("u"),
+        Membership::sql().of("m"),
+    )
 }
 
-pub(super) fn insert_team(transaction: &Connection, stored: &Stored<Team>) -> Result<(), StoreError> {
-    let (team, mac) = (stored.row(), stored.mac());
-    let insert = "INSERT INTO teams (id, name, created_at, row_mac) VALUES (?, ?, ?, ?)";
-    let values = params![team.id.as_bytes(), team.name.as_str(), team.created_at.as_millis(), mac.as_bytes()];
-    rows::insert(transaction, "teams", insert, values)
+fn member(row: &SqlRow<'_>) -> rusqlite::Result<StoredMember> {
+    let mut columns = Columns::new(row);
+    Ok(Member { user: tables::stored(&mut columns)?, membership: tables::stored(&mut columns)? })
 }
 
-pub(super) fn insert_user(transaction: &Connection, stored: &Stored<User>) -> Result<(), StoreError> {
-    let (user, mac) = (stored.row(), stored.mac());
-    let insert =
-        "INSERT INTO users (id, name, email, created_at, disabled_at, row_mac) VALUES (?, ?, ?, ?, ?, ?)";
-    let values = params![
-        user.id.as_bytes(),
-        user.name.as_str(),
-        user.email.as_ref().map(Email::as_str),
-        user.created_at.as_millis(),
-        user.disabled_at.map(Timestamp::as_millis),
-        mac.as_bytes(),
-    ];
-    rows::insert(transaction, "users", insert, values)
+/// A user's place in a team, also when they were removed.
+pub(super) fn select_member(
+    connection: &Connection,
+    team: TeamId,
+    user: UserId,
+) -> rusqlite::Result<Option<StoredMember>> {
+    let mut statement = connection.prepare_cached(&MEMBER)?;
+    statement.query_row([team.as_bytes(), user.as_bytes()], member).optional()
 }
 
-pub(super) fn insert_membership(
-    transaction: &Connection,
-    stored: &Stored<Membership>,
-) -> Result<(), StoreError> {
-    let (membership, mac) = (stored.row(), stored.mac());
-    let insert =
-        "INSERT INTO memberships (team_id, user_id, role, created_at, row_mac) VALUES (?, ?, ?, ?, ?)";
-    let values = params![
-        membership.team_id.as_bytes(),
-        membership.user_id.as_bytes(),
-        membership.role.name(),
-        membership.created_at.as_millis(),
-        mac.as_bytes(),
-    ];
-    rows::insert(transaction, "memberships", insert, values)
+/// A page of a team's members.
+pub(super) fn select_members(
+    connection: &Connection,
+    team: TeamId,
+    after: Option<UserId>,
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredMember>> {
+    let after = after.map_or([0; 16], |user| *user.as_bytes());
+    let mut statement = connection.prepare_cached(&MEMBERS)?;
+    statement.query_map(params![team.as_bytes(), after, limit], member)?.collect()
+}
+
+/// In the words of the index, so that it is used.
+pub(super) static BY_EMAIL: LazyLock<String> =
+    LazyLock::new(|| User::sql().select("email = ? COLLATE NOCASE"));
+
+/// The user with this address, in any case of its ASCII letters.
+pub(super) fn select_by_email(
+    connection: &Connection,
+    email: &Email,
+) -> rusqlite::Result<Option<Stored<User>>> {
+    tables::one(connection, &BY_EMAIL, [email.as_str()])
+}
+
+/// Demands that a team has an owner: a person who is a member and isn't disabled.
+pub(super) fn has_owner(transaction: &Connection, team: TeamId) -> Result<(), StoreError> {
+    let select = "SELECT 1 FROM memberships m JOIN users u ON u.id = m.user_id \
+                  WHERE m.team_id = ? AND m.role = 'owner' AND m.removed_at IS NULL \
+                  AND u.disabled_at IS NULL AND u.service_of IS NULL";
+    let owned = transaction
+        .prepare_cached(select)
+        .and_then(|mut statement| statement.exists([team.as_bytes()]))
+        .map_err(|error| rows::store_error(error, Membership::TABLE))?;
+    if owned { Ok(()) } else { Err(StoreError::LastOwner) }
 }

@@ -1,21 +1,39 @@
 //! The walk over everything that is sealed or has a MAC. Reads are in one
 //! moment, so what is seen is, too, whatever is written meanwhile.
 
-use rusqlite::{Connection, Error, Row};
+use rusqlite::{Connection, Row as SqlRow};
 
-use super::rows::is_malformed;
-use super::{api_keys, instance, secrets, users};
-use strongroom_core::secrets::Version;
+use super::rows::{Columns, is_malformed};
+use super::tables::{self, Table};
+use super::{instance, secrets};
+use strongroom_core::answers::KeptAnswer;
+use strongroom_core::api_keys::ApiKey;
+use strongroom_core::key_links::KeyLink;
+use strongroom_core::rows::{Row, Stored};
+use strongroom_core::secrets::Secret;
 use strongroom_core::store::AnyRow;
+use strongroom_core::teams::Team;
+use strongroom_core::users::{Membership, User};
 
 /// Those whose rows are shown; a secret's versions are shown with it.
-const TABLES: [&str; 6] = ["keys", "teams", "users", "memberships", "api_keys", "secrets"];
+const TABLES: [&str; 8] = [
+    "keys",
+    Team::TABLE,
+    User::TABLE,
+    Membership::TABLE,
+    ApiKey::TABLE,
+    KeyLink::TABLE,
+    KeptAnswer::TABLE,
+    Secret::TABLE,
+];
 
 /// How many times `visit` will be called.
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
     TABLES.iter().try_fold(0, |sum, table| {
-        let count = format!("SELECT count(*) FROM {table}");
-        Ok(sum + rows(connection, &count)?)
+        if !connection.table_exists(None, *table)? {
+            return Ok(sum);
+        }
+        Ok(sum + rows(connection, &format!("SELECT count(*) FROM {table}"))?)
     })
 }
 
@@ -27,38 +45,66 @@ fn rows(connection: &Connection, count: &str) -> rusqlite::Result<u64> {
 
 /// Shows each row to `visit`. A row that can't be read is shown as such.
 pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
-    let mut table =
-        |name: &'static str, columns: &str, read: &dyn Fn(&Row<'_>) -> rusqlite::Result<AnyRow>| {
-            let mut statement = connection.prepare(&format!("SELECT {columns} FROM {name}"))?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                visit(readable(read(row), name)?);
-            }
-            Ok::<_, Error>(())
-        };
-    table("keys", instance::KEY, &|row| instance::key(row).map(AnyRow::Key))?;
-    table("teams", users::TEAM, &|row| users::team(row).map(AnyRow::Team))?;
-    table("users", users::USER, &|row| users::user(row, 0).map(AnyRow::User))?;
-    table("memberships", users::MEMBERSHIP, &|row| users::membership(row, 0).map(AnyRow::Membership))?;
-    table("api_keys", api_keys::API_KEY, &|row| api_keys::api_key(row).map(AnyRow::ApiKey))?;
-    table("secrets", secrets::SECRET, &|row| {
-        let secret = secrets::secret(row)?;
-        let versions = versions(connection, secret.row().id.as_bytes())?;
+    let mut walk = Walk { connection, visit };
+    walk.shown("keys", instance::KEYS, |row| instance::key(row).map(AnyRow::Key))?;
+    walk.table::<Team>(|row| Ok(AnyRow::Team(row)))?;
+    walk.table::<User>(|row| Ok(AnyRow::User(row)))?;
+    walk.table::<Membership>(|row| Ok(AnyRow::Membership(row)))?;
+    walk.table::<ApiKey>(|row| Ok(AnyRow::ApiKey(row)))?;
+    walk.table::<KeyLink>(|row| Ok(AnyRow::KeyLink(row)))?;
+    walk.table::<KeptAnswer>(|row| Ok(AnyRow::Answer(row)))?;
+    walk.table::<Secret>(|secret| {
+        let versions = secrets::select_all_versions(connection, secret.row().id)?;
         Ok(AnyRow::Secret(secret, versions))
     })?;
-    orphans(connection, visit)
+    walk.orphans()
 }
 
-fn versions(connection: &Connection, secret: &[u8; 16]) -> rusqlite::Result<Vec<Version>> {
-    let select = format!("SELECT {} FROM versions WHERE secret_id = ?", secrets::VERSION);
-    connection.prepare_cached(&select)?.query_map([secret], secrets::version)?.collect()
+struct Walk<'a> {
+    connection: &'a Connection,
+    visit: &'a mut dyn FnMut(AnyRow),
 }
 
-/// Versions whose secret isn't there: nobody could have opened them.
-fn orphans(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
-    let count = "SELECT count(*) FROM versions WHERE secret_id NOT IN (SELECT id FROM secrets)";
-    (0..rows(connection, count)?).for_each(|_| visit(AnyRow::Malformed("versions")));
-    Ok(())
+impl Walk<'_> {
+    /// Shows a table of rows with a MAC.
+    fn table<T: Table>(
+        &mut self,
+        show: impl Fn(Stored<T>) -> rusqlite::Result<AnyRow>,
+    ) -> rusqlite::Result<()> {
+        if !self.connection.table_exists(None, T::TABLE)? {
+            return Ok(());
+        }
+        let select = format!("SELECT {} FROM {}", self.present::<T>()?.join(", "), T::TABLE);
+        self.shown(T::TABLE, &select, |row| show(tables::stored(&mut Columns::new(row))?))
+    }
+
+    /// The columns to read: null for those that an older schema doesn't have,
+    /// which is what they are once it is brought up to date.
+    fn present<T: Table>(&self) -> rusqlite::Result<Vec<&'static str>> {
+        let there = |column| self.connection.column_exists(None, T::TABLE, column);
+        T::sql().columns().map(|column| Ok(if there(column)? { column } else { "NULL" })).collect()
+    }
+
+    fn shown(
+        &mut self,
+        table: &'static str,
+        select: &str,
+        read: impl Fn(&SqlRow<'_>) -> rusqlite::Result<AnyRow>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(select)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            (self.visit)(readable(read(row), table)?);
+        }
+        Ok(())
+    }
+
+    /// Versions whose secret isn't there: nobody could have opened them.
+    fn orphans(&mut self) -> rusqlite::Result<()> {
+        let count = "SELECT count(*) FROM versions WHERE secret_id NOT IN (SELECT id FROM secrets)";
+        (0..rows(self.connection, count)?).for_each(|_| (self.visit)(AnyRow::Malformed("versions")));
+        Ok(())
+    }
 }
 
 /// A row, or the fact that it can't be read; other errors end the walk.

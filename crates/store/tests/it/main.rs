@@ -2,3 +2,13 @@
 
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod purge;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod upgrade;
+#[cfg(test)]
+mod writes;

@@ -226,6 +226,8 @@ fn does_its_work(name: &str, ring: &Keyring, wrapped: &WrappedKey, secret: &Key3
                 id: TeamId::from_uuid(Uuid::nil()),
                 name: TeamName::parse("T").unwrap(),
                 created_at: NOW,
+                deleted_at: None,
+                shredded_at: None,
             };
             let (columns, instance) = (team.columns(), *ring.instance().as_bytes());
             let mac = independent::row_mac(secret, wrapped.version, &instance, Team::TABLE, &columns);

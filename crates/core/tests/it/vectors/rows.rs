@@ -2,8 +2,10 @@
 //! their borders, texts of any width.
 
 use serde_json::{Value, json};
-use strongroom_core::access::Scope;
+use strongroom_core::answers::{AnswerId, KeptAnswer, RequestDigest};
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::grants::{Agents, Networks};
+use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, Purpose};
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::secrets::Secret;
@@ -12,7 +14,8 @@ use strongroom_core::text::{Email, KeyName, TeamName, UserName};
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    ApiKeyId, EnvKey, Role, Scopes, SecretId, SecretName, ServiceSlug, TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, EnvKey, Grant, KeyLinkId, Role, Scope, Scopes, SecretId, SecretName, ServiceSlug,
+    TeamId, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -51,18 +54,29 @@ fn long_text(length: usize) -> String {
     "aé…🔑".chars().cycle().take(length).collect()
 }
 
+/// Rows with every column that schema 2 has. Those of schema 1 were written
+/// when it was the newest.
 pub(super) fn write() -> Vec<Value> {
-    (0..12)
-        .flat_map(|at| {
-            [write_team(at), write_user(at), write_membership(at), write_api_key(at), write_secret(at)]
-        })
-        .collect()
+    let of_each_table = |at| {
+        [
+            write_team(at),
+            write_user(at),
+            write_membership(at),
+            write_api_key(at),
+            write_key_link(at),
+            write_answer(at),
+            write_secret(at),
+        ]
+    };
+    (0..12).flat_map(of_each_table).collect()
 }
 
 fn write_team(at: usize) -> Value {
     let name = TeamName::parse(long_text(1 + at * 11)).unwrap();
     let id = TeamId::from_uuid(seeded_uuid(&format!("team {at}")));
-    write_row(at, &Team { id, name, created_at: moment(at) })
+    let deleted_at = at.is_multiple_of(2).then(|| moment(at + 1));
+    let shredded_at = at.is_multiple_of(3).then(|| moment(at + 2));
+    write_row(at, &Team { id, name, created_at: moment(at), deleted_at, shredded_at })
 }
 
 fn write_user(at: usize) -> Value {
@@ -74,6 +88,7 @@ fn write_user(at: usize) -> Value {
             .then(|| Email::parse(format!("{}@example.com", "a".repeat(1 + at * 20))).unwrap()),
         created_at: moment(at),
         disabled_at: (at % 4 > 1).then(|| moment(at + 1)),
+        service_of: at.is_multiple_of(3).then(|| TeamId::from_uuid(seeded_uuid(&format!("team {at}")))),
     };
     write_row(at, &row)
 }
@@ -83,6 +98,45 @@ fn write_membership(at: usize) -> Value {
         team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
         user_id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
         role: Role::ALL[at % 5],
+        created_at: moment(at),
+        removed_at: at.is_multiple_of(2).then(|| moment(at + 1)),
+    };
+    write_row(at, &row)
+}
+
+fn some_grant(at: usize) -> Grant {
+    let agents = (1..=at % 4).map(|agent| AgentId::from_uuid(seeded_uuid(&format!("agent {agent}"))));
+    let networks = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"].into_iter().take(at % 4);
+    Grant {
+        role: Role::ALL[at % 5],
+        scopes: Scope::ALL.into_iter().skip(at % 3).take(at % 5).collect(),
+        agents: Agents::new(agents.collect()).ok(),
+        networks: Networks::parse(networks).ok(),
+        expires_at: at.is_multiple_of(2).then(|| moment(at + 1)),
+    }
+}
+
+fn write_key_link(at: usize) -> Value {
+    let row = KeyLink {
+        id: KeyLinkId::from_uuid(seeded_uuid(&format!("link {at}"))),
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        user_id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        name: KeyName::parse(long_text(1 + at * 11)).unwrap(),
+        grant: some_grant(at),
+        token_hash: TokenHash::from_slice(&seeded(&format!("hash {at}"), 34)).unwrap(),
+        created_by: UserId::from_uuid(seeded_uuid(&format!("user {}", at + 1))),
+        created_at: moment(at),
+        expires_at: moment(at + 1),
+        closed_at: (at % 4 > 1).then(|| moment(at + 2)),
+    };
+    write_row(at, &row)
+}
+
+fn write_answer(at: usize) -> Value {
+    let row = KeptAnswer {
+        id: AnswerId::from_slice(&seeded(&format!("answer {at}"), 34)).unwrap(),
+        request: RequestDigest::from_slice(&seeded(&format!("request {at}"), 34)).unwrap(),
+        answer: seeded("answer", at * 40),
         created_at: moment(at),
     };
     write_row(at, &row)
@@ -94,11 +148,10 @@ fn write_api_key(at: usize) -> Value {
         team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
         user_id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
         name: KeyName::parse(long_text(1 + at * 11)).unwrap(),
-        role: Role::ALL[at % 5],
-        scopes: Scope::ALL.into_iter().skip(at % 3).take(at % 5).collect(),
+        grant: some_grant(at),
         token_hash: TokenHash::from_slice(&seeded(&format!("hash {at}"), 34)).unwrap(),
+        created_by: (at % 4 > 1).then(|| UserId::from_uuid(seeded_uuid(&format!("user {}", at + 1)))),
         created_at: moment(at),
-        expires_at: at.is_multiple_of(2).then(|| moment(at + 1)),
         revoked_at: (at % 4 > 1).then(|| moment(at + 2)),
     };
     write_row(at, &row)
@@ -139,8 +192,9 @@ impl Columns {
         self.0.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
     }
 
+    /// Nothing, too, for a column that came after the row was frozen.
     fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(column, _)| column == name).unwrap().1.as_deref()
+        self.0.iter().find(|(column, _)| column == name)?.1.as_deref()
     }
 
     fn id(&self, name: &str) -> Uuid {
@@ -169,6 +223,8 @@ impl Columns {
             id: TeamId::from_uuid(self.id("id")),
             name: TeamName::parse(self.text("name")).unwrap(),
             created_at: self.time("created_at"),
+            deleted_at: self.maybe_time("deleted_at"),
+            shredded_at: self.maybe_time("shredded_at"),
         }
     }
 
@@ -179,6 +235,7 @@ impl Columns {
             email: self.maybe_text("email").map(|email| Email::parse(email).unwrap()),
             created_at: self.time("created_at"),
             disabled_at: self.maybe_time("disabled_at"),
+            service_of: self.get("service_of").map(|id| TeamId::from_slice(id).unwrap()),
         }
     }
 
@@ -188,6 +245,7 @@ impl Columns {
             user_id: UserId::from_uuid(self.id("user_id")),
             role: Role::from_name(self.text("role")).unwrap(),
             created_at: self.time("created_at"),
+            removed_at: self.maybe_time("removed_at"),
         }
     }
 
@@ -197,12 +255,45 @@ impl Columns {
             team_id: TeamId::from_uuid(self.id("team_id")),
             user_id: UserId::from_uuid(self.id("user_id")),
             name: KeyName::parse(self.text("name")).unwrap(),
+            grant: self.grant("expires_at"),
+            token_hash: TokenHash::from_slice(self.get("token_hash").unwrap()).unwrap(),
+            created_by: self.get("created_by").map(|id| UserId::from_slice(id).unwrap()),
+            created_at: self.time("created_at"),
+            revoked_at: self.maybe_time("revoked_at"),
+        }
+    }
+
+    fn grant(&self, end: &str) -> Grant {
+        Grant {
             role: Role::from_name(self.text("role")).unwrap(),
             scopes: Scopes::parse(self.text("scopes")).unwrap(),
+            agents: self.get("agents").map(|ids| Agents::from_slice(ids).unwrap()),
+            networks: self.maybe_text("networks").map(|text| Networks::from_stored(text).unwrap()),
+            expires_at: self.maybe_time(end),
+        }
+    }
+
+    fn key_link(&self) -> KeyLink {
+        KeyLink {
+            id: KeyLinkId::from_uuid(self.id("id")),
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            user_id: UserId::from_uuid(self.id("user_id")),
+            name: KeyName::parse(self.text("name")).unwrap(),
+            grant: self.grant("key_expires_at"),
             token_hash: TokenHash::from_slice(self.get("token_hash").unwrap()).unwrap(),
+            created_by: UserId::from_uuid(self.id("created_by")),
             created_at: self.time("created_at"),
-            expires_at: self.maybe_time("expires_at"),
-            revoked_at: self.maybe_time("revoked_at"),
+            expires_at: self.time("expires_at"),
+            closed_at: self.maybe_time("closed_at"),
+        }
+    }
+
+    fn answer(&self) -> KeptAnswer {
+        KeptAnswer {
+            id: AnswerId::from_slice(self.get("id").unwrap()).unwrap(),
+            request: RequestDigest::from_slice(self.get("request").unwrap()).unwrap(),
+            answer: self.get("answer").unwrap().to_vec(),
+            created_at: self.time("created_at"),
         }
     }
 
@@ -245,6 +336,8 @@ fn row_macs_hold_as_they_did() {
             User::TABLE => same_mac(&ring, columns.user(), &mac),
             Membership::TABLE => same_mac(&ring, columns.membership(), &mac),
             ApiKey::TABLE => same_mac(&ring, columns.api_key(), &mac),
+            KeyLink::TABLE => same_mac(&ring, columns.key_link(), &mac),
+            KeptAnswer::TABLE => same_mac(&ring, columns.answer(), &mac),
             Secret::TABLE => same_mac(&ring, columns.secret(), &mac),
             _ => panic!("no such table: {table}"),
         };

@@ -1,0 +1,196 @@
+//! The gate before every operation that asks for a key, in this order: who is
+//! asking, how often, whether the access table allows such an act at all, and
+//! whether the same request was answered before. A body is read after that.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::header::{HeaderValue, IF_MATCH};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::collections::HashMap;
+use std::sync::Arc;
+use strongroom_core::access::{Action, Credential};
+use strongroom_core::answers::Repeatable;
+use strongroom_core::app::{Ask, Begun, Cause, Once};
+use strongroom_core::{App, TeamId};
+use strongroom_net::{PeerAddr, RequestId};
+use utoipa::openapi::OpenApi;
+
+use crate::act::{Act, Answer};
+use crate::auth::bearer;
+use crate::error::{self, ApiError, Passing};
+use crate::path::PathId;
+use crate::rate::{Limiter, Standing};
+use crate::{body, conditions};
+
+/// Refusals are a few hundred bytes.
+const REFUSAL: usize = 64 * 1024;
+
+/// What the gate knows.
+pub(crate) struct Gate {
+    app: Arc<App>,
+    limiter: Limiter,
+    /// What each operation does, by method and path.
+    actions: Actions,
+}
+
+/// By path, then by method.
+type Actions = HashMap<String, Vec<(Method, Action)>>;
+
+impl Gate {
+    /// The gate before the operations of this description.
+    pub(crate) fn new(app: Arc<App>, description: &OpenApi, requests_per_minute: u32) -> Self {
+        Self { app, limiter: Limiter::new(requests_per_minute), actions: actions(description) }
+    }
+
+    /// Lets a request through, or says why not.
+    async fn pass(
+        &self,
+        request: Request,
+        next: Next,
+        standing: &mut Option<Standing>,
+    ) -> Result<Response, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let action = self.action(&parts).ok_or_else(error::ungated)?;
+        let ask = self.ask(&parts, action).await?;
+        if let Credential::Key(key) = ask.caller.credential {
+            *standing = self.limiter.count(key, self.app.clock());
+        }
+        if standing.is_some_and(|standing| standing.wait.is_some()) {
+            return Err(error::rate_limited());
+        }
+        in_team(&mut parts, &ask).await?;
+        ask.caller.screen(action)?;
+        let act = Act { dry_run: changes(&parts) && conditions::dry_run(&parts)?, once: None, ask };
+        let key = if changes(&parts) { conditions::idempotency_key(&parts.headers)? } else { None };
+        match key {
+            Some(key) if !act.dry_run && !action.by_link() => self.once(act, &key, (parts, body), next).await,
+            _ => Ok(run(act, Request::from_parts(parts, body), next).await),
+        }
+    }
+
+    fn action(&self, parts: &Parts) -> Option<Action> {
+        let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+        let of_path = self.actions.get(parts.extensions.get::<MatchedPath>()?.as_str())?;
+        of_path.iter().find(|(found, _)| found == method).map(|(_, action)| *action)
+    }
+
+    /// Proves the caller.
+    async fn ask(&self, parts: &Parts, action: Action) -> Result<Ask, ApiError> {
+        let cause = Cause { request_id: parts.extensions.get().copied().map(RequestId::uuid) };
+        let token = bearer(parts)?;
+        let caller = if action.by_link() {
+            self.app.authenticate_link(token, &cause).await?
+        } else {
+            let from = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+            self.app.authenticate(token, from, &cause).await?
+        };
+        let condition = if changes(parts) { conditions::if_match(&parts.headers)? } else { None };
+        Ok(Ask { caller, cause, condition })
+    }
+
+    /// Does a request that may come again once, and keeps its answer.
+    async fn once(
+        &self,
+        act: Act,
+        key: &str,
+        (parts, body): (Parts, Body),
+        next: Next,
+    ) -> Result<Response, ApiError> {
+        let bytes = body::read(body).await?;
+        let condition = parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default();
+        let query = parts.uri.query().unwrap_or_default();
+        let request = Repeatable {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            key,
+            rest: [query.as_bytes(), condition, &bytes],
+        };
+        let once = match self.app.begin(&act.ask.caller, &request, &act.ask.cause).await? {
+            Begun::First(once) => Arc::new(once),
+            Begun::Again(answer) => return Answer::again(&answer),
+            Begun::Other => return Err(error::idempotency_mismatch()),
+            Begun::UnderWay => return Err(error::under_way()),
+        };
+        let act = Act { once: Some(Arc::clone(&once)), ..act };
+        let response = run(act, Request::from_parts(parts, bytes.into()), next).await;
+        self.keep_refusal(&once, response).await
+    }
+
+    /// Keeps a refusal that would be the same again. What was done is kept by
+    /// the change itself.
+    async fn keep_refusal(&self, once: &Once, response: Response) -> Result<Response, ApiError> {
+        let status = response.status();
+        let lasting = status.is_client_error()
+            && ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS]
+                .contains(&status)
+            && response.extensions().get::<Passing>().is_none();
+        if !lasting {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, REFUSAL).await.unwrap_or_default();
+        let answer = Answer::refusal(status, String::from_utf8_lossy(&body).into_owned());
+        self.app.keep(once, answer.kept()).await?;
+        Ok(Response::from_parts(head, Body::from(body)))
+    }
+}
+
+/// Middleware around every operation that asks for a key.
+pub(crate) async fn gate(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let mut standing = None;
+    let passed = gate.pass(request, next, &mut standing).await;
+    let mut response = passed.unwrap_or_else(IntoResponse::into_response);
+    if let Some(standing) = standing {
+        standing.write(response.headers_mut());
+    }
+    response
+}
+
+async fn run(act: Act, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(act);
+    next.run(request).await
+}
+
+/// Whether a request's method is one that changes something.
+fn changes(parts: &Parts) -> bool {
+    !parts.method.is_safe()
+}
+
+/// Refuses a path that names another team than the caller's.
+async fn in_team(parts: &mut Parts, ask: &Ask) -> Result<(), ApiError> {
+    let named = RawPathParams::from_request_parts(parts, &()).await;
+    let named = named.map_err(|_| ApiError::invalid("an id in the path is not UTF-8"))?;
+    match named.iter().find(|(name, _)| *name == TeamId::PARAMETER) {
+        Some((_, text)) => {
+            let team =
+                TeamId::parse(text).map_err(|invalid| error::malformed_id(TeamId::PARAMETER, invalid))?;
+            Ok(ask.caller.in_team(team)?)
+        }
+        None => Ok(()),
+    }
+}
+
+/// What each described operation does. One that the access table doesn't know
+/// is missing here, and refused.
+fn actions(description: &OpenApi) -> Actions {
+    let mut actions = Actions::new();
+    for (path, item) in &description.paths.paths {
+        let operations = [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ];
+        for (method, operation) in operations {
+            let name = operation.as_ref().and_then(|operation| operation.operation_id.as_deref());
+            let name = name.unwrap_or_default();
+            let action = Action::of_operation(name.strip_suffix("V1").unwrap_or(name));
+            let of_path = actions.entry(path.clone()).or_default();
+            of_path.extend(action.map(|action| (method, action)));
+        }
+    }
+    actions
+}

@@ -1,0 +1,61 @@
+//! Parameters in the query of a URL: each stands once, and what can't be read
+//! is refused by its name.
+
+use axum::http::Uri;
+use std::str::FromStr;
+
+use crate::error::ApiError;
+
+/// The text of a parameter, if it is there.
+///
+/// # Errors
+/// When it stands twice.
+pub(crate) fn value(uri: &Uri, name: &'static str) -> Result<Option<String>, ApiError> {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let mut found = form_urlencoded::parse(query).filter(|(key, _)| key == name);
+    let value = found.next().map(|(_, value)| value.into_owned());
+    match found.next() {
+        Some(_) => Err(ApiError::invalid(format!("`{name}` stands twice in the query"))),
+        None => Ok(value),
+    }
+}
+
+/// A parameter, through its parser; `expected` completes the sentence
+/// "`name` in the query must be …".
+///
+/// # Errors
+/// When it stands twice or can't be read.
+pub(crate) fn parsed<T>(
+    uri: &Uri,
+    name: &'static str,
+    expected: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    let refused = || ApiError::invalid(format!("`{name}` in the query must be {expected}"));
+    value(uri, name)?.map(|text| parse(&text).ok_or_else(refused)).transpose()
+}
+
+/// A whole number in bounds.
+///
+/// # Errors
+/// When it stands twice or is none.
+pub(crate) fn number<T: FromStr + PartialOrd>(
+    uri: &Uri,
+    name: &'static str,
+    expected: &'static str,
+    bounds: std::ops::RangeInclusive<T>,
+) -> Result<Option<T>, ApiError> {
+    parsed(uri, name, expected, |text| text.parse().ok().filter(|number| bounds.contains(number)))
+}
+
+/// Text to look for: 1 to 128 characters without NUL.
+///
+/// # Errors
+/// When it stands twice or is too long.
+pub(crate) fn search(uri: &Uri) -> Result<Option<String>, ApiError> {
+    let short = |text: &str| {
+        let length = text.chars().take(129).count();
+        ((1..=128).contains(&length) && !text.contains('\0')).then(|| text.to_owned())
+    };
+    parsed(uri, "search", "1 to 128 characters without NUL", short)
+}

@@ -1,0 +1,146 @@
+//! What every change has in common: who asks and on which condition, what is
+//! planned, and carrying it out. A verb only plans; so a dry run is a plan that
+//! nobody carries out, and a request that comes again finds its answer.
+
+use uuid::Uuid;
+
+use super::{App, Error};
+use crate::access::{Action, Caller, Credential, Denied, Ownership, Permit};
+use crate::answers::KeptAnswer;
+use crate::clock::Timestamp;
+use crate::events::{Actor, Event, EventKind, Object};
+use crate::rows::{Row, RowMac, Stored};
+use crate::store::{Change, StoreError, Write};
+use crate::tags::Condition;
+
+/// In answer to which request a verb is done; goes into its event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cause {
+    /// The request's id.
+    pub request_id: Option<Uuid>,
+}
+
+/// Who asks, in which request, and on which condition.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Who.
+    pub caller: Caller,
+    /// In which request.
+    pub cause: Cause,
+    /// What must hold of the object that is to be changed.
+    pub condition: Option<Condition>,
+}
+
+impl Ask {
+    /// Asks the access table.
+    pub(super) fn permit(&self, action: Action, ownership: Ownership) -> Result<Permit, Denied> {
+        self.caller.permit(action, ownership)
+    }
+
+    /// Holds the condition against the row that is to be changed.
+    pub(super) fn demands(&self, mac: RowMac) -> Result<(), Error> {
+        let holds = self.condition.as_ref().is_none_or(|condition| condition.holds(mac));
+        if holds { Ok(()) } else { Err(Error::Precondition) }
+    }
+
+    /// The event of what is done to this row.
+    pub(super) fn event<T: Row>(&self, kind: EventKind, id: Uuid, at: Timestamp, row: &Stored<T>) -> Event {
+        let object = Object { table: T::TABLE, id: Some(id), mac: Some(row.mac()), version: None };
+        self.event_of(kind, at, object)
+    }
+
+    /// The event of what is done to this object.
+    pub(super) fn event_of(&self, kind: EventKind, at: Timestamp, object: Object) -> Event {
+        Event {
+            at,
+            kind,
+            team_id: Some(self.caller.team_id),
+            actor: Actor::of(self.caller.user_id, self.caller.credential),
+            object,
+            request_id: self.cause.request_id,
+        }
+    }
+}
+
+/// What a verb is going to do, and what it will have come to.
+pub struct Planned<T> {
+    /// What is answered.
+    pub outcome: T,
+    /// What is done; `None` when it is so already.
+    write: Option<Write>,
+}
+
+impl<T> Planned<T> {
+    /// These steps, told by these events.
+    pub(super) fn new(outcome: T, permit: Permit, changes: Vec<Change>, events: Vec<Event>) -> Self {
+        Self { outcome, write: Some(Write { permit, changes, events, answer: None }) }
+    }
+
+    /// The same, with something else for an answer.
+    pub(super) fn map<U>(self, into: impl FnOnce(T) -> U) -> Planned<U> {
+        Planned { outcome: into(self.outcome), write: self.write }
+    }
+
+    /// Nothing is to be done.
+    pub(super) fn nothing(outcome: T) -> Self {
+        Self { outcome, write: None }
+    }
+}
+
+impl App {
+    /// Carries out a plan, in one transaction with `answer`, if it is to be kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when the object changed since it was planned:
+    /// plan again. [`StoreError::Answered`] when the same request was quicker.
+    pub async fn carry_out<T>(
+        &self,
+        ask: &Ask,
+        planned: Planned<T>,
+        answer: Option<Stored<KeptAnswer>>,
+    ) -> Result<T, Error> {
+        let Planned { outcome, write } = planned;
+        let Some(write) = write else {
+            if let Some(answer) = answer {
+                self.store.keep_answer(answer).await?;
+            }
+            return Ok(outcome);
+        };
+        let concerns_rights = write.changes.iter().any(concerns_rights);
+        match self.store.write(Write { answer, ..write }).await {
+            Ok(()) => {
+                if concerns_rights {
+                    self.callers.forget_all();
+                }
+                Ok(outcome)
+            }
+            Err(error) => Err(self.refusal(ask, error).await),
+        }
+    }
+
+    /// What the store's refusal means to the one who asked.
+    async fn refusal(&self, ask: &Ask, error: StoreError) -> Error {
+        match error {
+            StoreError::StalePermit => match ask.caller.credential {
+                Credential::Key(key) => self.stale(key, &ask.cause).await,
+                Credential::Link(_) => Error::NotProven,
+            },
+            StoreError::Changed if ask.condition.is_some() => Error::Precondition,
+            StoreError::LastOwner => Error::Conflict(
+                "a team needs an owner who is a person and not disabled; make somebody else an owner first",
+            ),
+            other => Error::Store(other),
+        }
+    }
+}
+
+/// Whether a step may take rights away from somebody who was just proven.
+fn concerns_rights(change: &Change) -> bool {
+    match change {
+        Change::Team(put) => put.was.is_some(),
+        Change::User(put) => put.was.is_some(),
+        Change::Membership(put) => put.was.is_some(),
+        Change::ApiKey(put) => put.was.is_some(),
+        _ => false,
+    }
+}

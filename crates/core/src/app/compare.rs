@@ -1,0 +1,53 @@
+//! Which values of two secrets are the same: opened and compared here, and
+//! nothing of them told but that.
+
+use super::versions::version_object;
+use super::{App, Ask, Error, Planned};
+use crate::access::Action;
+use crate::events::EventKind;
+use crate::ids::SecretId;
+use crate::secrets::Comparison;
+use crate::store::Change;
+use crate::values::{Bundle, EnvKey};
+
+impl App {
+    /// Compares two secrets, name by name: those of the first in its order,
+    /// then those that only the second has.
+    ///
+    /// # Errors
+    /// When the caller may not change both.
+    pub async fn compare_secrets(
+        &self,
+        ask: &Ask,
+        a: SecretId,
+        b: SecretId,
+    ) -> Result<Planned<Vec<(EnvKey, Comparison)>>, Error> {
+        let (a, permit) = self.present(ask, Action::CompareSecrets, a).await?;
+        let (b, _) = self.present(ask, Action::CompareSecrets, b).await?;
+        let outcome = compared(
+            &self.open_content(ask, &a, a.version).await?,
+            &self.open_content(ask, &b, b.version).await?,
+        );
+        let at = self.world.clock.now();
+        let both = [&a, &b];
+        let event = |secret| {
+            ask.event_of(EventKind::SecretCompared, at, version_object(secret, Some(secret.version)))
+        };
+        // Whoever lost the right to either in the meantime learns nothing.
+        let changes = both.map(|secret| Change::SecretIs(secret.team_id, secret.id, secret.mac()));
+        Ok(Planned::new(outcome, permit, changes.into(), both.map(|secret| event(secret)).into()))
+    }
+}
+
+fn compared(a: &Bundle, b: &Bundle) -> Vec<(EnvKey, Comparison)> {
+    let of_a = a.keys().map(|key| {
+        let comparison = match (a.value(key), b.value(key)) {
+            (Some(mine), Some(theirs)) if mine.matches(theirs) => Comparison::Same,
+            (_, Some(_)) => Comparison::Different,
+            (_, None) => Comparison::OnlyA,
+        };
+        (key.clone(), comparison)
+    });
+    let of_b = b.keys().filter(|key| a.value(key).is_none()).map(|key| (key.clone(), Comparison::OnlyB));
+    of_a.chain(of_b).collect()
+}

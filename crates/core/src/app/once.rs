@@ -1,0 +1,106 @@
+//! Requests that may come again: each is done once, and its answer repeated.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{App, Cause, Error, Suspect};
+use crate::access::{Caller, Credential};
+use crate::answers::{AnswerId, KEPT_FOR, KeptAnswer, Repeatable, RequestDigest};
+use crate::events::Object;
+use crate::rows::{Row, Stored};
+
+/// A request that is under way for the first time. As long as this lives, the
+/// same request is told to wait.
+pub struct Once {
+    id: AnswerId,
+    request: RequestDigest,
+    in_flight: InFlight,
+}
+
+/// What a request that may come again turns out to be.
+pub enum Begun {
+    /// It comes for the first time.
+    First(Once),
+    /// It was answered; this is the answer.
+    Again(Vec<u8>),
+    /// Another request had the same key.
+    Other,
+    /// The first is still under way.
+    UnderWay,
+}
+
+/// The requests under way.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<Mutex<HashSet<AnswerId>>>);
+
+impl InFlight {
+    fn change<T>(&self, change: impl FnOnce(&mut HashSet<AnswerId>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Once {
+    fn drop(&mut self) {
+        self.in_flight.change(|under_way| under_way.remove(&self.id));
+    }
+}
+
+impl App {
+    /// Tells whether a request comes for the first time. Only callers with an
+    /// API key have requests that may come again.
+    ///
+    /// # Errors
+    /// When the store can't tell.
+    pub async fn begin(
+        &self,
+        caller: &Caller,
+        request: &Repeatable<'_>,
+        cause: &Cause,
+    ) -> Result<Begun, Error> {
+        let Credential::Key(key) = caller.credential else { return Err(Error::NotProven) };
+        let [method, path, name] = [request.method, request.path, request.key].map(str::as_bytes);
+        let id = self.keys.digest("strongroom.answer.v1", &[key.as_bytes(), method, path, name]);
+        let id = AnswerId::new(id);
+        let request = RequestDigest::new(self.keys.digest("strongroom.request.v1", &request.rest));
+        let in_flight = self.in_flight.clone();
+        if !in_flight.change(|under_way| under_way.insert(id)) {
+            return Ok(Begun::UnderWay);
+        }
+        // From here on it is under way: whoever was quicker has left its answer.
+        let once = Once { id, request, in_flight };
+        let kept = self.kept(caller, id, cause).await?;
+        Ok(match kept.filter(|kept| self.is_fresh(kept)) {
+            None => Begun::First(once),
+            Some(kept) if kept.request.matches(&request) => Begun::Again(kept.answer),
+            Some(_) => Begun::Other,
+        })
+    }
+
+    async fn kept(&self, caller: &Caller, id: AnswerId, cause: &Cause) -> Result<Option<KeptAnswer>, Error> {
+        let object = Object { table: KeptAnswer::TABLE, ..Object::default() };
+        let suspect = Suspect { caller: Some(caller), object, cause };
+        let Some(stored) = self.readable(self.store.answer(id).await, suspect).await? else {
+            return Ok(None);
+        };
+        let proven = self.noting(self.keys.verify(stored), suspect).await?;
+        Ok(Some(proven.into_row()))
+    }
+
+    fn is_fresh(&self, kept: &KeptAnswer) -> bool {
+        self.world.clock.now().as_millis() - kept.created_at.as_millis() < KEPT_FOR
+    }
+
+    /// The answer to a request, ready to be kept.
+    pub fn keepable(&self, once: &Once, answer: Vec<u8>) -> Stored<KeptAnswer> {
+        let created_at = self.world.clock.now();
+        self.keys.authenticate(KeptAnswer { id: once.id, request: once.request, answer, created_at })
+    }
+
+    /// Keeps the answer to a request that nothing was done for.
+    ///
+    /// # Errors
+    /// When the store can't.
+    pub async fn keep(&self, once: &Once, answer: Vec<u8>) -> Result<(), Error> {
+        Ok(self.store.keep_answer(self.keepable(once, answer)).await?)
+    }
+}

@@ -1,0 +1,147 @@
+//! Teams: create, look at, rename, delete and bring back.
+
+use super::{App, Ask, Error, Planned, Suspect};
+use crate::access::{Action, Denied, Ownership, Role};
+use crate::events::{Event, EventKind, Object};
+use crate::grants::Grant;
+use crate::ids::{KeyId, TeamId, UserId};
+use crate::key_links::KeyLink;
+use crate::rows::{Proven, Row, Stored};
+use crate::store::{Change, Put};
+use crate::teams::Team;
+use crate::text::{KeyName, TeamName};
+use crate::tokens::Token;
+use crate::users::{Membership, ProvenMember};
+
+/// How long the founder of a team has to make their key, in milliseconds: a day.
+const FOUNDERS_LINK: i64 = 24 * 60 * 60 * 1_000;
+
+/// A new team, and the link by which its founder makes a key for it.
+pub struct NewTeam {
+    /// The team.
+    pub team: Proven<Team>,
+    /// The link.
+    pub link: Proven<KeyLink>,
+    /// The link's token, to be shown once.
+    pub token: Token,
+}
+
+impl App {
+    /// Who the caller is.
+    ///
+    /// # Errors
+    /// When the row isn't what was stored.
+    pub async fn profile(&self, ask: &Ask) -> Result<ProvenMember, Error> {
+        let _permit = ask.permit(Action::ReadProfile, Ownership::Own)?;
+        self.member(ask, ask.caller.user_id).await
+    }
+
+    /// The caller's team. There is no other that a caller sees.
+    ///
+    /// # Errors
+    /// When the key isn't for it.
+    pub async fn team(&self, ask: &Ask) -> Result<Proven<Team>, Error> {
+        let _permit = ask.permit(Action::ReadTeam, Ownership::Shared)?;
+        self.own_team(ask).await
+    }
+
+    async fn own_team(&self, ask: &Ask) -> Result<Proven<Team>, Error> {
+        let id = ask.caller.team_id;
+        let object = Object { table: Team::TABLE, id: Some(id.uuid()), ..Object::default() };
+        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let stored = self.readable(self.store.team(id).await, suspect).await?;
+        self.noting(self.keys.verify(stored.ok_or(Denied::Invisible)?), suspect).await
+    }
+
+    /// Creates a team with a key of its own. The caller becomes its owner.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub fn create_team(&self, ask: &Ask, name: TeamName) -> Result<Planned<NewTeam>, Error> {
+        let permit = ask.permit(Action::CreateTeam, Ownership::Shared)?;
+        let (id, founder, now) = (TeamId::from_uuid(self.uuid()), ask.caller.user_id, self.world.clock.now());
+        let team =
+            self.keys.authenticate(Team { id, name, created_at: now, deleted_at: None, shredded_at: None });
+        let key = self.keys.new_team_key(KeyId::from_uuid(self.uuid()), id, now, &*self.world.random);
+        let membership = Membership {
+            team_id: id,
+            user_id: founder,
+            role: Role::Owner,
+            created_at: now,
+            removed_at: None,
+        };
+        let grant = Grant { role: Role::Owner, ..Grant::clone(&ask.caller.grant) };
+        let (link, token) = self.founders_link(id, founder, grant)?;
+        let event = Event { team_id: Some(id), ..ask.event(EventKind::TeamCreated, id.uuid(), now, &team) };
+        let outcome = NewTeam { team: team.proven(), link: link.proven(), token };
+        let changes = vec![
+            Change::Team(Put::new(team)),
+            Change::Key(key),
+            Change::Membership(Put::new(self.keys.authenticate(membership))),
+            // A service user is no owner: its team would have none.
+            Change::HasOwner(id),
+            Change::KeyLink(Put::new(link)),
+        ];
+        Ok(Planned::new(outcome, permit, changes, vec![event]))
+    }
+
+    fn founders_link(
+        &self,
+        team: TeamId,
+        founder: UserId,
+        grant: Grant,
+    ) -> Result<(Stored<KeyLink>, Token), Error> {
+        let name = KeyName::parse("first key").map_err(|refused| Error::Invalid(refused.reason().into()))?;
+        Ok(self.mint_link(team, founder, (name, grant), (founder, FOUNDERS_LINK)))
+    }
+
+    /// Renames the team.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn update_team(&self, ask: &Ask, name: &TeamName) -> Result<Planned<Proven<Team>>, Error> {
+        let before = self.own_team(ask).await?;
+        let after = Team { name: name.clone(), ..Team::clone(&before) };
+        self.replace_team(ask, (Action::UpdateTeam, EventKind::TeamUpdated), &before, after)
+    }
+
+    /// Deletes the team: nothing can be done with it any more but bring it
+    /// back, until its keys are destroyed.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn delete_team(&self, ask: &Ask) -> Result<Planned<Proven<Team>>, Error> {
+        let before = self.own_team(ask).await?;
+        let after = Team { deleted_at: Some(self.world.clock.now()), ..Team::clone(&before) };
+        self.replace_team(ask, (Action::DeleteTeam, EventKind::TeamDeleted), &before, after)
+    }
+
+    /// Brings the deleted team back. One that isn't deleted stays as it is.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn undelete_team(&self, ask: &Ask) -> Result<Planned<Proven<Team>>, Error> {
+        let before = self.own_team(ask).await?;
+        let after = Team { deleted_at: None, ..Team::clone(&before) };
+        self.replace_team(ask, (Action::UndeleteTeam, EventKind::TeamUndeleted), &before, after)
+    }
+
+    fn replace_team(
+        &self,
+        ask: &Ask,
+        (action, kind): (Action, EventKind),
+        before: &Proven<Team>,
+        after: Team,
+    ) -> Result<Planned<Proven<Team>>, Error> {
+        let permit = ask.permit(action, Ownership::Shared)?;
+        ask.demands(before.mac())?;
+        if (&after.name, after.deleted_at) == (&before.name, before.deleted_at) {
+            return Ok(Planned::nothing(before.clone()));
+        }
+        let id = after.id.uuid();
+        let stored = self.keys.authenticate(after);
+        let event = ask.event(kind, id, self.world.clock.now(), &stored);
+        let outcome = stored.proven();
+        Ok(Planned::new(outcome, permit, vec![Change::Team(Put::over(before.mac(), stored))], vec![event]))
+    }
+}

@@ -1,0 +1,133 @@
+//! The history of a secret: what its versions hold, going back to one, and a
+//! copy of the present one.
+
+use super::secrets::{object, target};
+use super::{App, Ask, Error, Planned, Suspect};
+use crate::access::Action;
+use crate::events::{EventKind, Object};
+use crate::ids::SecretId;
+use crate::rows::{Proven, Row};
+use crate::sealing::IntegrityViolation;
+use crate::secrets::{NewCopy, Secret, Version, VersionInfo};
+use crate::store::{Change, Put};
+use crate::values::Bundle;
+
+/// Versions in a page. Each is opened for the names in it, and may hold 1 MiB.
+const PAGE: u32 = 16;
+
+impl App {
+    /// What the versions of a secret are, by number: a page of those after
+    /// `after`. The page after the last is empty.
+    ///
+    /// # Errors
+    /// When the caller doesn't see the secret, or a version doesn't open.
+    pub async fn versions_after(
+        &self,
+        ask: &Ask,
+        id: SecretId,
+        after: u32,
+    ) -> Result<Vec<VersionInfo>, Error> {
+        let (secret, _) = self.present(ask, Action::ListVersions, id).await?;
+        let suspect =
+            Suspect { caller: Some(&ask.caller), object: version_object(&secret, None), cause: &ask.cause };
+        let versions = self.readable(self.store.versions(id, after, PAGE).await, suspect).await?;
+        let mut infos = Vec::with_capacity(versions.len());
+        for version in versions {
+            let bundle = self.open_proven(ask, &secret, &version).await?;
+            infos.push(VersionInfo {
+                number: version.number,
+                current: version.number == secret.version,
+                env_keys: bundle.keys().cloned().collect(),
+                created_by: version.created_by,
+                created_at: version.created_at,
+            });
+        }
+        Ok(infos)
+    }
+
+    /// Makes the content of an earlier version current again, as a new version.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is no such version.
+    pub async fn roll_back_secret(
+        &self,
+        ask: &Ask,
+        id: SecretId,
+        number: u32,
+    ) -> Result<Planned<Proven<Secret>>, Error> {
+        let (before, permit) = self.present(ask, Action::RollbackSecret, id).await?;
+        ask.demands(before.mac())?;
+        if number == before.version {
+            return Ok(Planned::nothing(before));
+        }
+        if number == 0 || number > before.version {
+            return Err(Error::Invalid(
+                "`version`: this secret has no such version; its versions list them".into(),
+            ));
+        }
+        let content = self.open_content(ask, &before, number).await?;
+        let mut after = Secret::clone(&before);
+        let version = self.next_version(ask, &mut after, &content.entries()).await?;
+        Ok(self.replacing(ask, (EventKind::SecretRolledBack, permit), &before, (after, Some(version))))
+    }
+
+    /// Copies a secret as it is now: its values and its service.
+    ///
+    /// # Errors
+    /// When the caller may not change the secret, or create such a copy.
+    pub async fn copy_secret(
+        &self,
+        ask: &Ask,
+        id: SecretId,
+        new: &NewCopy,
+    ) -> Result<Planned<Proven<Secret>>, Error> {
+        let (source, _) = self.present(ask, Action::CopySecret, id).await?;
+        let permit = ask.permit(Action::CreateSecret, target(new.shared))?;
+        let content = self.open_content(ask, &source, source.version).await?;
+        let named = (new.name.clone(), source.service_slug.clone(), new.shared);
+        let copy = self.new_secret(ask, named, source.env_keys.clone());
+        let version = self.seal(ask, &copy, content.into_plaintext()).await?;
+        let stored = self.keys.authenticate(copy);
+        let at = stored.row().created_at;
+        let events = vec![
+            ask.event_of(EventKind::SecretCopied, at, version_object(&source, Some(source.version))),
+            ask.event_of(EventKind::SecretCreated, at, object(&stored)),
+        ];
+        let outcome = stored.proven();
+        let changes = vec![
+            // Whoever lost the right to it in the meantime gets no copy.
+            Change::SecretIs(source.team_id, source.id, source.mac()),
+            Change::Secret(Put::new(stored)),
+            Change::Version(version),
+        ];
+        Ok(Planned::new(outcome, permit, changes, events))
+    }
+
+    /// Opens one version of a secret whose row was proven.
+    pub(super) async fn open_content(
+        &self,
+        ask: &Ask,
+        secret: &Secret,
+        number: u32,
+    ) -> Result<Bundle, Error> {
+        let object = version_object(secret, Some(number));
+        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let version = self.readable(self.store.version(secret.id, number).await, suspect).await?;
+        match version {
+            Some(version) => self.open_proven(ask, secret, &version).await,
+            None => self.noting(Err(IntegrityViolation), suspect).await,
+        }
+    }
+
+    async fn open_proven(&self, ask: &Ask, secret: &Secret, version: &Version) -> Result<Bundle, Error> {
+        let key = self.team_key(secret.team_id).await?;
+        let object = version_object(secret, Some(version.number));
+        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        self.noting(self.open_version(&key, secret, version), suspect).await
+    }
+}
+
+/// A version of a secret in an event.
+pub(super) fn version_object(secret: &Secret, version: Option<u32>) -> Object {
+    Object { table: Secret::TABLE, id: Some(secret.id.uuid()), version, mac: None }
+}

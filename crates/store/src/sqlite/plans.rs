@@ -1,0 +1,50 @@
+//! How SQLite means to find what is asked: never by reading a whole table where
+//! there is an index, and never by sorting.
+
+use rusqlite::Connection;
+
+use super::{answers, api_keys, credentials, key_links, migrations, purge, secrets, users};
+
+fn plan(statement: &str) -> String {
+    let connection = Connection::open_in_memory().unwrap();
+    migrations::create(&connection, std::path::Path::new("in memory")).unwrap();
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let mut lines = explain.raw_query();
+    let mut plan = String::new();
+    while let Some(line) = lines.next().unwrap() {
+        plan += &line.get::<_, String>("detail").unwrap();
+        plan.push('\n');
+    }
+    plan
+}
+
+#[test]
+fn every_query_goes_by_a_key_or_an_index() {
+    let indexed: [(&str, &[&str]); 10] = [
+        (&users::BY_EMAIL, &["users_by_email"]),
+        (&users::MEMBERS, &["SEARCH m USING PRIMARY KEY", "SEARCH u USING PRIMARY KEY"]),
+        (&api_keys::PAGE, &["api_keys_by_team (team_id=? AND id>?)"]),
+        (&key_links::PAGE, &["key_links_open (team_id=? AND id>?)"]),
+        (&secrets::VISIBLE, &["SEARCH secrets USING PRIMARY KEY (team_id=? AND id>?)"]),
+        (&credentials::OF_KEY, &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (&credentials::OF_LINK, &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (answers::FORGET, &["answers_by_age (created_at<?)"]),
+        (&purge::SECRETS_DUE, &["secrets_deleted (deleted_at<?)", "memberships_removed (removed_at<?)"]),
+        ("DELETE FROM api_keys WHERE team_id = ?", &["api_keys_by_team"]),
+    ];
+    for (statement, expected) in indexed {
+        let plan = plan(statement);
+        for expected in expected {
+            assert!(plan.contains(expected), "{statement}\n{plan}");
+        }
+        // There are few teams.
+        assert!(!plan.replace("SCAN t\n", "").contains("SCAN"), "{statement}\n{plan}");
+        assert!(!plan.contains("ORDER BY"), "{statement}\n{plan}");
+    }
+}
+
+#[test]
+fn a_query_without_an_index_is_seen_to_scan() {
+    assert!(plan("SELECT * FROM secrets WHERE name = ?").contains("SCAN secrets"));
+    assert!(plan("SELECT * FROM users WHERE email = ?").contains("SCAN users"), "the index folds case");
+}

@@ -1,0 +1,182 @@
+//! What is due, and its going for good.
+
+use strongroom_core::events::EventKind;
+use strongroom_core::rows::Stored;
+use strongroom_core::secrets::Secret;
+use strongroom_core::store::{Change, Purge, Put};
+use strongroom_core::teams::Team;
+use strongroom_core::users::Membership;
+use strongroom_core::{Role, SecretId, Store, StoreError, Timestamp};
+
+use crate::support::{Instance, NOW, at, system_event};
+
+impl Instance {
+    async fn deleted(&self, deleted_at: i64) -> Stored<Secret> {
+        let mut secret = self.new_secret(None);
+        secret.deleted_at = Some(at(deleted_at));
+        self.store_secret(secret).await
+    }
+
+    async fn due(&self, before: i64, limit: u32) -> Vec<SecretId> {
+        let due = self.database.secrets_due(at(before), limit).await.unwrap();
+        due.iter().map(|secret| secret.row().id).collect()
+    }
+
+    async fn purge(&self, secrets: &[&Stored<Secret>]) -> Result<(), StoreError> {
+        let purge = |secret: &&Stored<Secret>| {
+            let purge = Purge::Secret(secret.row().team_id, secret.row().id, secret.mac());
+            (purge, system_event(EventKind::SecretPurged))
+        };
+        self.database.purge(secrets.iter().map(purge).collect()).await
+    }
+
+    /// Marks the founder's team.
+    async fn mark_team(&self, deleted: Option<Timestamp>) -> Stored<Team> {
+        let team = self.database.team(self.team).await.unwrap().unwrap();
+        let put = self.altered(&team, |team| team.deleted_at = deleted);
+        let marked = put.now.clone();
+        self.write(vec![Change::Team(put)]).await.unwrap();
+        marked
+    }
+
+    async fn shred(&self, team: &Stored<Team>) -> Result<(), StoreError> {
+        let put = self.altered(team, |team| team.shredded_at = Some(at(NOW)));
+        self.database.purge(vec![(Purge::Team(put), system_event(EventKind::TeamShredded))]).await
+    }
+
+    async fn set_removed(&self, was: &Stored<Membership>, removed: Option<i64>) -> Stored<Membership> {
+        let put = self.altered(was, |row| row.removed_at = removed.map(at));
+        let now = put.now.clone();
+        self.write(vec![Change::Membership(put)]).await.unwrap();
+        now
+    }
+}
+
+#[tokio::test]
+async fn deleted_secrets_are_due_after_their_time() {
+    let instance = Instance::new().await;
+    instance.store_secret(instance.new_secret(None)).await;
+    let first = instance.deleted(NOW + 1).await.row().id;
+    let second = instance.deleted(NOW + 2).await.row().id;
+    assert_eq!(instance.due(NOW, 10).await, []);
+    assert_eq!(instance.due(NOW + 1, 10).await, [first]);
+    assert_eq!(instance.due(NOW + 2, 10).await, [first, second]);
+    assert_eq!(instance.due(NOW + 2, 1).await, [first]);
+}
+
+#[tokio::test]
+async fn personal_secrets_of_those_who_left_are_due_unless_they_are_back() {
+    let instance = Instance::new().await;
+    let colleague = instance.store_member(Role::Member).await;
+    let owner = colleague.user.row().id;
+    let personal = instance.store_secret(instance.new_secret(Some(owner))).await;
+    instance.store_secret(instance.new_secret(None)).await;
+    instance.store_secret(instance.new_secret(Some(instance.owner))).await;
+    assert_eq!(instance.due(NOW + 9, 10).await, []);
+    let removed = instance.set_removed(&colleague.membership, Some(NOW + 5)).await;
+    assert_eq!(instance.due(NOW + 4, 10).await, []);
+    assert_eq!(instance.due(NOW + 5, 10).await, [personal.row().id]);
+    // Due for two reasons, and yet once.
+    let mut both = instance.new_secret(Some(owner));
+    both.deleted_at = Some(at(NOW + 5));
+    let both = instance.store_secret(both).await;
+    assert_eq!(instance.due(NOW + 5, 10).await, [both.row().id, personal.row().id]);
+    // Back again, between the question and the purge.
+    let back = instance.set_removed(&removed, None).await;
+    assert!(matches!(instance.purge(&[&personal]).await, Err(StoreError::Changed)));
+    assert_eq!(instance.due(NOW + 9, 10).await, [both.row().id]);
+    instance.set_removed(&back, Some(NOW)).await;
+    instance.purge(&[&personal, &both]).await.unwrap();
+    assert_eq!(instance.due(NOW + 9, 10).await, []);
+}
+
+#[tokio::test]
+async fn a_purge_takes_what_was_seen_and_all_or_nothing() {
+    let instance = Instance::new().await;
+    let (stays, seen, changes) =
+        (instance.deleted(NOW).await, instance.deleted(NOW).await, instance.deleted(NOW).await);
+    let restored = instance.altered(&changes, |secret| secret.deleted_at = None);
+    let restored_row = restored.now.clone();
+    instance.write(vec![Change::Secret(restored)]).await.unwrap();
+    let counts = || {
+        ["secrets", "versions", "events"]
+            .map(|table| instance.count(&format!("SELECT count(*) FROM {table}")))
+    };
+    let before = counts();
+    for refused in [vec![&seen, &changes], vec![&seen, &restored_row], vec![&seen, &seen]] {
+        assert!(matches!(instance.purge(&refused).await, Err(StoreError::Changed)));
+        assert_eq!(counts(), before);
+    }
+    instance.purge(&[&seen]).await.unwrap();
+    assert_eq!(counts(), [before[0] - 1, before[1] - 1, before[2] + 1]);
+    assert!(instance.database.version(seen.row().id, 1).await.unwrap().is_none());
+    assert!(instance.database.version(stays.row().id, 1).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn teams_are_due_after_their_time_and_once() {
+    let instance = Instance::new().await;
+    let due = async |before| instance.database.teams_due(at(before)).await.unwrap().len();
+    assert_eq!(due(NOW + 9).await, 0);
+    let team = instance.mark_team(Some(at(NOW + 1))).await;
+    assert_eq!((due(NOW).await, due(NOW + 1).await), (0, 1));
+    instance.shred(&team).await.unwrap();
+    assert_eq!(due(NOW + 9).await, 0);
+}
+
+#[tokio::test]
+async fn a_shredded_team_loses_its_keys_and_leaves_nothing_broken() {
+    let instance = Instance::new().await;
+    let colleague = instance.store_member(Role::Member).await;
+    let other = instance.sign(instance.new_team());
+    let there =
+        Membership { team_id: other.row().id, ..instance.new_membership(instance.owner, Role::Owner) };
+    let link = instance.sign(instance.new_link(instance.owner).0);
+    let changes = vec![
+        Change::Team(Put::new(other.clone())),
+        Change::Membership(Put::new(instance.sign(there))),
+        Change::KeyLink(Put::new(link)),
+    ];
+    instance.write(changes).await.unwrap();
+    instance.database.note_uses(vec![(colleague.key.row().id, at(NOW))]).await.unwrap();
+    let secret = instance.store_secret(instance.new_secret(Some(instance.owner))).await;
+    let seen = instance.database.team(instance.team).await.unwrap().unwrap();
+    let deleted = instance.mark_team(Some(at(NOW))).await;
+    assert!(matches!(instance.shred(&seen).await, Err(StoreError::Changed)), "it isn't as it was");
+    assert_eq!(instance.database.team_keys(instance.team).await.unwrap().len(), 1);
+    assert_eq!(instance.app.verify(|| ()).await.unwrap().findings.len(), 1, "sealed by nobody");
+    instance.shred(&deleted).await.unwrap();
+    assert_eq!(instance.database.team_keys(instance.team).await.unwrap().len(), 0);
+    let left = ["api_keys", "key_links", "api_key_uses", "memberships", "keys", "users"]
+        .map(|table| instance.count(&format!("SELECT count(*) FROM {table}")));
+    assert_eq!(left, [0, 0, 0, 1, 5, 2], "another team's membership, the instance's keys, the users");
+    assert!(instance.caller(&instance.token).await.is_err());
+    let team = instance.database.team(instance.team).await.unwrap();
+    assert_eq!(team.as_ref().unwrap().row().shredded_at, Some(at(NOW)));
+    assert!(instance.holds(team));
+    // Its secrets can't be opened any more, which is no damage.
+    let verified = instance.app.verify(|| ()).await.unwrap();
+    assert_eq!(verified.findings, []);
+    assert_eq!(instance.database.health().unwrap().problems, [""; 0]);
+    // They are due whatever the time.
+    assert_eq!(instance.due(0, 10).await, [secret.row().id]);
+    instance.purge(&[&secret]).await.unwrap();
+    assert_eq!(instance.count("SELECT count(*) FROM secrets"), 0);
+}
+
+#[tokio::test]
+async fn a_key_of_a_shredded_team_that_comes_back_is_found() {
+    let instance = Instance::new().await;
+    let kept = instance.directory.path().join("kept.db");
+    let copy = rusqlite::Connection::open(&kept).unwrap();
+    copy.execute("ATTACH ? AS live", [instance.data().join("strongroom.db").to_str().unwrap()]).unwrap();
+    copy.execute_batch("CREATE TABLE keys AS SELECT * FROM live.keys WHERE owner = 'team'").unwrap();
+    let deleted = instance.mark_team(Some(at(NOW))).await;
+    instance.shred(&deleted).await.unwrap();
+    assert_eq!(instance.app.verify(|| ()).await.unwrap().findings, []);
+    copy.execute_batch("INSERT INTO live.keys SELECT * FROM main.keys").unwrap();
+    instance.database.look_again();
+    let findings = instance.app.verify(|| ()).await.unwrap().findings;
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].table, "keys");
+}
