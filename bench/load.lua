@@ -1,8 +1,27 @@
--- Load for wrk: STRONGROOM_BENCH_TOKEN, and "create" or "get" as the first
--- argument. The last line is one JSON object that bench/run reads.
+-- Load for wrk: STRONGROOM_BENCH_TOKEN, and what to ask as the first argument:
+-- "create", "get", "patch" or "delete"; for the last two a file of ids, one a
+-- line, as the second. The last line is one JSON object that bench/run reads.
 local token = os.getenv("STRONGROOM_BENCH_TOKEN")
 local body = '{"name": "bench", "values": {"STRIPE_API_KEY": "sk_test_0123456789abcdef0123456789abcdef"}, '
     .. '"service_slug": "stripe", "shared": false}'
+local patch = '{"add_values": {"STRIPE_API_KEY": "sk_test_fedcba9876543210fedcba9876543210"}}'
+
+local threads = {}
+
+function setup(thread)
+    thread:set("number", #threads)
+    table.insert(threads, thread)
+end
+
+-- Each thread takes ids of its own, so that none is deleted twice.
+local function ids_of_this_thread(file, count)
+    local ids, line = {}, 0
+    for id in io.lines(file) do
+        if line % count == number then table.insert(ids, id) end
+        line = line + 1
+    end
+    return ids
+end
 
 function init(args)
     if token then wrk.headers["Authorization"] = "Bearer " .. token end
@@ -10,6 +29,14 @@ function init(args)
         wrk.method = "POST"
         wrk.headers["Content-Type"] = "application/json"
         wrk.body = body
+    elseif args[1] == "patch" or args[1] == "delete" then
+        local ids, at = ids_of_this_thread(args[2], tonumber(args[3])), 0
+        if args[1] == "patch" then wrk.headers["Content-Type"] = "application/json" end
+        local method, content = args[1]:upper(), args[1] == "patch" and patch or nil
+        request = function()
+            at = at % #ids + 1
+            return wrk.format(method, "/v1/credentials/" .. ids[at], nil, content)
+        end
     end
 end
 
