@@ -389,6 +389,7 @@ impl Answer {
 }
 
 impl Caller {
+    #[expect(clippy::disallowed_methods, reason = "the test's own client, to its own server")]
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = reqwest::Client::new().request(method, format!("{}{path}", self.url));
         match &self.token {
