@@ -11,12 +11,48 @@ use crate::output;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
+    exit: Exit,
+    answer: Option<String>,
+}
+
+/// What the exit code tells a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Anything that has no code of its own.
+    Failed,
+    /// There is no API key, or the server didn't take it.
+    NotAuthenticated,
+    /// The server has no such thing, or shows it to others only.
+    NotFound,
+    /// The command line was wrong (`EX_USAGE` of sysexits.h).
+    Usage,
+}
+
+impl Exit {
+    /// Each code and its meaning, as the reference has it.
+    pub(crate) const TABLE: [(u8, &str); 5] = [
+        (0, "done"),
+        (Self::Failed.code(), "failed"),
+        (Self::NotAuthenticated.code(), "not authenticated: no API key, or one that the server didn't take"),
+        (Self::NotFound.code(), "not found, or not yours to see"),
+        (Self::Usage.code(), "the command line was wrong"),
+    ];
+
+    /// The number.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::NotAuthenticated => 2,
+            Self::NotFound => 3,
+            Self::Usage => 64,
+        }
+    }
 }
 
 impl Failure {
     /// A failure with nothing below it.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, exit: Exit::Failed, answer: None }
     }
 
     /// A failure and its causes, as one sentence: `message: cause: deeper cause`.
@@ -27,6 +63,18 @@ impl Failure {
     /// Adds what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Ends the command with another exit code than 1.
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Adds what a server answered, for a program that asked for answers as they are.
+    pub(crate) fn answer(mut self, answer: String) -> Self {
+        self.answer = Some(answer);
         self
     }
 
@@ -42,11 +90,14 @@ impl Failure {
 
     /// Tells the person, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
+        if let Some(answer) = &self.answer {
+            let _unread = output::line(answer);
+        }
         output::complain(&format!("error: {}", self.message));
         if let Some(hint) = &self.hint {
             output::complain(&format!("hint: {hint}"));
         }
-        ExitCode::FAILURE
+        ExitCode::from(self.exit.code())
     }
 }
 

@@ -30,7 +30,13 @@ fn main() -> ExitCode {
     }
     match config::read(std::env::args_os().collect()) {
         Ok(cli) => commands::run(cli.command),
-        Err(config::Refused::Usage(error)) => error.exit(),
+        Err(config::Refused::Usage(error)) => usage(&error),
         Err(config::Refused::File(failure)) => failure.report(),
     }
+}
+
+/// Tells how the command is used: as asked for, or because it was used wrongly.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _unheard = error.print();
+    if error.use_stderr() { ExitCode::from(failure::Exit::Usage.code()) } else { ExitCode::SUCCESS }
 }

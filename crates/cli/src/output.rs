@@ -20,7 +20,16 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
 /// # Errors
 /// When it can't be written.
 pub(crate) fn answer(text: &str) -> io::Result<()> {
-    match line(text.trim_end()) {
+    whole(text.trim_end())
+}
+
+/// Writes what a command was asked for, to the last byte, and a line feed. A
+/// reader who has seen enough and went away is no failure.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn whole(text: &str) -> io::Result<()> {
+    match line(text) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
@@ -35,6 +44,30 @@ pub(crate) fn complain(text: &str) {
 /// Whether a person sees standard output.
 pub(crate) fn seen_by_a_person() -> bool {
     io::stdout().is_terminal()
+}
+
+/// How wide the terminal is that a person sees standard output on.
+pub(crate) fn width() -> Option<usize> {
+    seen_by_a_person()
+        .then(|| rustix::termios::tcgetwinsize(io::stdout()).ok())?
+        .map(|size| size.ws_col.into())
+}
+
+/// Whether a person can be asked something.
+pub(crate) fn a_person_is_there() -> bool {
+    io::stdin().is_terminal() && errors_seen_by_a_person()
+}
+
+/// Asks on standard error, and reads the answer from standard input.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn ask(question: &str) -> io::Result<String> {
+    let mut err = io::stderr().lock();
+    let _unheard = write!(err, "{question}").and_then(|()| err.flush());
+    let mut reply = String::new();
+    io::stdin().read_line(&mut reply)?;
+    Ok(reply.trim().to_owned())
 }
 
 /// Whether a person sees standard error.

@@ -24,10 +24,10 @@ fn help_shows_no_value_of_a_variable() {
 }
 
 #[test]
-fn a_wrong_command_line_exits_with_two() {
+fn a_wrong_command_line_exits_with_sixty_four() {
     for args in [&[][..], &["frobnicate"], &["serve", "--lisen", "x"], &["serve", "--listen", "localhost"]] {
         let wrong = run(clean(BINARY).args(args));
-        assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(64), ""), "{args:?}");
         assert!(!wrong.stderr.is_empty());
     }
 }

@@ -190,7 +190,7 @@ fn variables_and_the_file_in_the_data_directory_are_heeded() {
     server.stop();
     assert_eq!(fs::read_to_string(stderr).unwrap(), "");
     let mut command = place.command("serve", &["--listen", "nowhere"]);
-    assert_eq!(crate::harness::run(&mut command).code, Some(2));
+    assert_eq!(crate::harness::run(&mut command).code, Some(64));
 }
 
 #[test]
