@@ -13,8 +13,10 @@ mod housekeeping;
 mod instance;
 mod logs;
 mod output;
+mod printable;
 mod reference;
 mod root_key;
+mod table;
 
 use std::alloc::System;
 use std::process::ExitCode;
