@@ -7,6 +7,7 @@ mod clock;
 mod commands;
 mod config;
 mod data_dir;
+mod env_file;
 mod failure;
 mod harden;
 mod housekeeping;
@@ -17,6 +18,7 @@ mod printable;
 mod reference;
 mod root_key;
 mod table;
+mod values;
 
 use std::alloc::System;
 use std::process::ExitCode;
