@@ -2,6 +2,8 @@
 //! key, default and words, said once. The configuration file, the help and the
 //! reference pages come from here.
 
+pub(crate) mod client;
+
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;

@@ -3,6 +3,7 @@
 //! It decides nothing about who may do what.
 
 mod cli;
+mod client;
 mod clock;
 mod commands;
 mod config;
@@ -20,6 +21,7 @@ mod profiles;
 mod reference;
 mod root_key;
 mod table;
+mod token_input;
 mod values;
 
 use std::alloc::System;

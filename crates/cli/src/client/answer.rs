@@ -1,0 +1,166 @@
+//! What a server answered, and a refusal in words. The server's own words are
+//! made fit for a terminal; what isn't Strongroom's manner isn't shown at all.
+
+use reqwest::StatusCode;
+use reqwest::header::{ETAG, HeaderMap, LINK, RETRY_AFTER};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use std::time::Duration;
+
+use super::Target;
+use crate::failure::{Exit, Failure};
+use crate::printable::printable;
+
+/// As much of a server's words as is shown.
+const LONGEST: usize = 1000;
+
+/// An answer, read whole.
+pub(crate) struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+/// How the API says no.
+#[derive(Deserialize)]
+struct Envelope {
+    error: String,
+    message: Option<String>,
+}
+
+impl Answer {
+    /// From what came in.
+    pub(super) fn new(status: StatusCode, headers: HeaderMap, text: String) -> Self {
+        Self { status, headers, text }
+    }
+
+    /// An answer put together of several.
+    pub(crate) fn joined(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
+    /// Whether it says yes.
+    pub(super) fn granted(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// Whether it says: not now, and nothing was done.
+    pub(super) fn not_now(&self) -> bool {
+        matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// How long it asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.header(RETRY_AFTER)?.parse().ok()?))
+    }
+
+    /// Its text, if it is JSON.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(crate) fn raw(&self) -> Result<&str, Failure> {
+        match serde_json::from_str::<IgnoredAny>(&self.text) {
+            Ok(_) => Ok(&self.text),
+            Err(_) => Err(strange()),
+        }
+    }
+
+    /// Its meaning.
+    ///
+    /// # Errors
+    /// When it isn't what the API promises.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.text).map_err(|_| strange())
+    }
+
+    /// The tag of the version that it shows.
+    pub(crate) fn etag(&self) -> Option<&str> {
+        self.header(ETAG)
+    }
+
+    /// The parameters of the next page. Only they are taken from the link: where
+    /// the key goes isn't the answer's to say.
+    pub(crate) fn next(&self) -> Option<Vec<(String, String)>> {
+        let link = self.header(LINK)?;
+        let next = link.split(',').find(|link| link.contains("rel=\"next\""))?;
+        let (_, target) = next.split_once('<')?;
+        let (target, _) = target.split_once('>')?;
+        let (_, query) = target.split_once('?')?;
+        let url = reqwest::Url::parse(&format!("http://localhost/?{query}")).ok()?;
+        Some(url.query_pairs().into_owned().collect())
+    }
+
+    fn header(&self, name: reqwest::header::HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Why the server refused. For a program the answer goes along.
+    pub(super) fn refusal(&self, target: &Target, json: bool) -> Failure {
+        let Ok(envelope) = serde_json::from_str::<Envelope>(&self.text) else {
+            return self.no_envelope(target);
+        };
+        let words = envelope.message.filter(|words| !words.is_empty()).unwrap_or(envelope.error);
+        let words: String = words.chars().take(LONGEST).collect();
+        let failure = match self.remedy(target) {
+            Some(remedy) => Failure::new(printable(&words)).hint(remedy),
+            None => Failure::new(printable(&words)),
+        };
+        let failure = failure.exit(self.exit());
+        if json { failure.answer(self.text.clone()) } else { failure }
+    }
+
+    fn exit(&self) -> Exit {
+        match self.status {
+            StatusCode::UNAUTHORIZED => Exit::NotAuthenticated,
+            StatusCode::NOT_FOUND => Exit::NotFound,
+            _ => Exit::Failed,
+        }
+    }
+
+    fn remedy(&self, target: &Target) -> Option<String> {
+        Some(match self.status.as_u16() {
+            401 => format!(
+                "{}, and no longer or never was taken by {}; log in again: strongroom login --url {}",
+                target.provenance, target.url, target.url
+            ),
+            403 => {
+                "`strongroom profile` shows who your key acts as; an administrator of the team can give more"
+                    .to_owned()
+            }
+            404 => {
+                "check the id and the team; what isn't yours to see looks as if it weren't there".to_owned()
+            }
+            412 => "look at it again, and repeat the command with the new version tag".to_owned(),
+            422 => "leave --idempotency-key out, or give one that was not used for something else".to_owned(),
+            429 | 503 => match self.retry_after() {
+                Some(wait) => format!("try again in {} seconds", wait.as_secs()),
+                None => "try again a little later".to_owned(),
+            },
+            500..=599 => format!("the server's log says more{}", self.request_id()),
+            _ => return None,
+        })
+    }
+
+    fn request_id(&self) -> String {
+        let id = self.headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        id.map(|id| format!("; look for the request {}", printable(id))).unwrap_or_default()
+    }
+
+    /// Somebody else answered: a proxy, or another kind of server.
+    fn no_envelope(&self, target: &Target) -> Failure {
+        let status = self.status.as_u16();
+        let failure =
+            Failure::new(format!("{} answered with status {status}, and not as Strongroom does", target.url));
+        if self.status.is_redirection() {
+            return failure.hint("redirects are not followed: give the URL that the server itself has");
+        }
+        failure
+            .hint("check the URL; a proxy before the server may have answered in its place")
+            .exit(if status == 401 { Exit::NotAuthenticated } else { Exit::Failed })
+    }
+}
+
+fn strange() -> Failure {
+    Failure::new("the server's answer is not what Strongroom answers")
+        .hint("check the URL, and that server and command line are of about the same version")
+}
