@@ -3,6 +3,9 @@
 //! reference pages come from here.
 
 pub(crate) mod client;
+pub(crate) mod keys;
+pub(crate) mod people;
+pub(crate) mod secrets;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -25,10 +28,16 @@ Start here:
   strongroom init --data-dir /var/lib/strongroom   make an instance to keep
   strongroom serve --data-dir /var/lib/strongroom  serve it
 
-Every option can also be set by a variable (STRONGROOM_…) or in strongroom.toml;
-the command line wins over a variable, a variable over the file.
+  strongroom login --url https://strongroom.example
+                                                   use one that is served
 
-Exit codes: 0 done, 1 failed, 2 the command line was wrong.")]
+Every option of a command that opens an instance can also be set by a variable
+(STRONGROOM_…) or in strongroom.toml; the command line wins over a variable, a variable
+over the file. Commands that speak to a server read STRONGROOM_URL, STRONGROOM_API_KEY
+and STRONGROOM_PROFILE, and the profile that a login stored.
+
+Exit codes: 0 done, 1 failed, 2 not authenticated, 3 not found, 64 the command line was
+wrong.")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -75,6 +84,63 @@ Examples:
 
 Changes nothing, and works beside a running server. Exits with 1 when a check fails.")]
     Doctor(Doctor),
+    /// List, create, change, delete and compare secrets.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom secrets list
+  strongroom secrets create --name Mail --value SMTP_PASSWORD"
+    )]
+    Secrets(secrets::Secrets),
+    /// Create, list and revoke API keys, and links that give one.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom keys list
+  strongroom keys create --name laptop"
+    )]
+    Keys(keys::Keys),
+    /// List, add and remove the members of a team, and change their roles.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom members list
+  strongroom members add --email ada@example.com --name Ada --role builder"
+    )]
+    Members(people::Members),
+    /// Show, create, rename and delete teams.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom teams show
+  strongroom teams create --name Rockets"
+    )]
+    Teams(people::Teams),
+    /// Show who you are to the server.
+    #[command(after_help = "\
+Example:
+  strongroom profile")]
+    Profile(people::Profile),
+    /// Store a server's URL and an API key for it as a profile, once the server has taken the key.
+    #[command(after_help = "\
+Examples:
+  strongroom login --url https://strongroom.example
+  strongroom login --url https://strongroom.example --api-key-stdin < key
+  strongroom login --url https://strongroom.example --profile work --link-stdin < link
+
+Profiles are kept in strongroom/profiles.toml in $XDG_CONFIG_HOME or ~/.config, closed to
+others. An API key is never given on the command line.")]
+    Login(people::Login),
+    /// Forget a profile. The key itself goes on working until it is revoked.
+    #[command(after_help = "\
+Examples:
+  strongroom logout
+  strongroom logout --profile work")]
+    Logout(people::Logout),
     /// Print completions for a shell.
     #[command(after_help = "\
 Examples:

@@ -1,16 +1,26 @@
 //! One file for each command.
 
 mod completions;
+mod confirm;
 mod dev;
 mod doctor;
 mod init;
+mod keys;
+mod login;
+mod logout;
+mod members;
 mod openapi;
+mod profile;
+mod secrets;
 mod serve;
+mod teams;
 
 use std::process::ExitCode;
 
 use crate::cli::Command;
+use crate::client::{Answer, Client};
 use crate::failure::Failure;
+use crate::output;
 use crate::reference;
 
 /// Does what the command line says.
@@ -23,6 +33,13 @@ pub(crate) fn run(command: Command) -> ExitCode {
             Ok(healthy) => return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE },
             Err(failure) => Err(failure),
         },
+        Command::Secrets(command) => block_on(secrets::run(&command)),
+        Command::Keys(command) => block_on(keys::run(&command)),
+        Command::Members(command) => block_on(members::run(&command)),
+        Command::Teams(command) => block_on(teams::run(&command)),
+        Command::Profile(args) => block_on(profile::run(&args)),
+        Command::Login(args) => block_on(login::run(&args)),
+        Command::Logout(args) => logout::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Openapi => openapi::run(),
         Command::Reference { folder } => reference::write(&folder),
@@ -36,4 +53,25 @@ pub(crate) fn run(command: Command) -> ExitCode {
 /// Runs a short job to its end on this thread.
 fn block_on<T>(job: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(job)
+}
+
+/// Shows the answer to a change that has nothing to show: the server's to a
+/// program, our words to a person.
+fn acknowledge(client: &Client, answer: &Answer, dry_run: bool, done: &str) -> Result<(), Failure> {
+    if client.json() {
+        return Ok(output::whole(answer.raw()?)?);
+    }
+    if dry_run {
+        note_dry_run(true);
+    } else {
+        output::complain(done);
+    }
+    Ok(())
+}
+
+/// Says so when nothing was done, lest the answer be taken for the deed.
+fn note_dry_run(dry_run: bool) {
+    if dry_run {
+        output::complain("note: a dry run; nothing was changed");
+    }
 }

@@ -4,6 +4,7 @@
 //! knob is declared a second time.
 
 use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -50,17 +51,53 @@ impl From<Failure> for Refused {
 /// # Errors
 /// When one of them is wrong; the message says which.
 pub(crate) fn read(args: Vec<OsString>) -> Result<Cli, Refused> {
-    let first = Cli::command().try_get_matches_from(&args)?;
+    let first = Cli::command().try_get_matches_from(&args).map_err(without_values)?;
     let Some(file) = File::find(&first)? else { return Ok(Cli::from_arg_matches(&first)?) };
     let command = file.become_defaults(Cli::command())?;
     Ok(Cli::from_arg_matches(&command.try_get_matches_from(args)?)?)
 }
 
-/// Every knob of every command by its key. A knob of several commands is
-/// declared in one place, so any of its appearances will do.
+/// The error without what may be a value or a key: an argument that isn't known
+/// is named up to its `=`, and at all only when it looks like an option.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    if error.kind() == ErrorKind::TooManyValues {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+        return error;
+    }
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        if let Some(ContextValue::String(text)) = error.get(kind) {
+            let shown = unquoted(text, kind == ContextKind::InvalidArg);
+            error.insert(kind, ContextValue::String(shown));
+        }
+    }
+    error
+}
+
+fn unquoted(text: &str, is_argument: bool) -> String {
+    let (name, rest) = text.split_once('=').map_or((text, ""), |(name, _)| (name, "=…"));
+    let known_shape = !is_argument || name.starts_with('-') || name.starts_with('<');
+    if known_shape && !name.contains("srk_") && !name.contains("srl_") {
+        format!("{name}{rest}")
+    } else {
+        format!("…{rest}")
+    }
+}
+
+/// Whether a command reads the file: the file configures servers, so those that
+/// open an instance do. Commands that speak to a server have profiles instead.
+pub(crate) fn reads_the_file(command: &clap::Command) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == "config")
+}
+
+/// Every knob of every command that reads the file, by its key. A knob of
+/// several commands is declared in one place, so any of its appearances will do.
 pub(crate) fn knobs(command: &clap::Command) -> BTreeMap<String, Arg> {
     command
         .get_subcommands()
+        .filter(|command| reads_the_file(command))
         .flat_map(clap::Command::get_arguments)
         .filter(|arg| arg.get_long().is_some())
         .filter(|arg| WITHOUT_KEY.iter().all(|(id, _)| arg.get_id() != id))
@@ -118,6 +155,9 @@ impl File {
             values.insert(key.as_str(), self.checked(key, value, knob)?);
         }
         Ok(command.mut_subcommands(|command| {
+            if !reads_the_file(&command) {
+                return command;
+            }
             command.mut_args(|arg| match values.get(arg.get_id().as_str()) {
                 Some(value) => arg.default_value(value.clone()),
                 None => arg,
@@ -248,7 +288,7 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         command.clone().debug_assert();
-        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        for sub in command.get_subcommands().filter(|sub| reads_the_file(sub)) {
             for arg in sub.get_arguments().filter(|arg| arg.get_long().is_some()) {
                 let id = arg.get_id().as_str();
                 assert_eq!(arg.get_long().unwrap(), id.replace('_', "-"));
@@ -266,7 +306,7 @@ mod tests {
     fn a_knob_of_several_commands_is_the_same_in_each() {
         let command = Cli::command();
         for (key, knob) in knobs(&command) {
-            for sub in command.get_subcommands() {
+            for sub in command.get_subcommands().filter(|sub| reads_the_file(sub)) {
                 for arg in sub.get_arguments().filter(|arg| arg.get_id() == key.as_str()) {
                     assert_eq!(
                         arg.get_help().map(ToString::to_string),
@@ -275,6 +315,43 @@ mod tests {
                     assert_eq!(arg.get_default_values(), knob.get_default_values());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn commands_that_speak_to_a_server_have_neither_keys_nor_variables_of_options() {
+        let mut command = Cli::command();
+        command.build();
+        let mut clients = 0;
+        let groups = command.get_subcommands().filter(|sub| !reads_the_file(sub));
+        for sub in groups.flat_map(|sub| sub.get_subcommands().chain([sub])) {
+            clients += usize::from(sub.get_arguments().any(|arg| arg.get_id() == "url"));
+            for arg in sub.get_arguments() {
+                assert_eq!(arg.get_env(), None, "{}: {}", sub.get_name(), arg.get_id());
+                let id = arg.get_id().as_str();
+                assert!(!id.contains("key") || id.contains("stdin") || id == "idempotency_key", "{id}");
+            }
+        }
+        assert!(clients > 25, "{clients}");
+    }
+
+    #[test]
+    fn mistakes_on_the_command_line_show_no_values() {
+        for args in [
+            &["secrets", "create", "--name", "x", "KEY=hunter2"][..],
+            &["secrets", "create", "--name", "x", "--value", "KEY", "hunter2"],
+            &["secrets", "create", "--api-key=hunter2"],
+            &["secrets", "create", "--api-key", "hunter2"],
+            &["secrets", "create", "--shared=hunter2", "--name", "x"],
+            &["secrets", "get", "srk_hunter2"],
+            &["secrets", "get", "KEY=hunter2"],
+            &["login", "srl_hunter2"],
+            &["login", "--api-key-stdin=hunter2"],
+        ] {
+            let args = ["strongroom"].iter().chain(args).map(OsString::from).collect();
+            let Err(Refused::Usage(error)) = read(args) else { panic!("accepted") };
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+            assert!(error.use_stderr());
         }
     }
 

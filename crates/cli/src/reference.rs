@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::cli::Cli;
 use crate::config::{self, FILE_NAME, Kind};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// What brings the pages up to date, from the root of the repository.
 const REFRESH: &str = "cargo run -p strongroom-cli -- reference docs/reference";
@@ -40,23 +40,74 @@ fn command_line(root: &Command) -> String {
     let mut page =
         format!("# Command line\n\n<!-- Made by `{REFRESH}`; edit crates/cli/src/cli.rs instead. -->\n\n");
     page += &one_line(root.get_about());
-    page += "\n\nEvery option of a command can also be set by a variable or in a file: see [configuration](configuration.md).\n";
+    page += "\n\nThe options of `dev`, `init`, `serve` and `doctor` can also be set by a variable or in a file: see [configuration](configuration.md).\n";
     page += "Errors go to standard error as `error: what happened`, with a line `hint: what to do next`.\n\n";
-    page += "| exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | failed |\n| 2 | the command line was wrong |\n";
-    for command in
-        root.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
-    {
-        page += &section(command);
+    page += "| exit code | meaning |\n|---|---|\n";
+    for (code, meaning) in Exit::TABLE {
+        let _infallible = writeln!(page, "| {code} | {meaning} |");
     }
-    page
+    for command in shown(root) {
+        if command.has_subcommands() {
+            page += &group(command);
+        } else {
+            page += &section(command, &format!("strongroom {}", command.get_name()));
+        }
+    }
+    page + &connection(root)
 }
 
-fn section(command: &Command) -> String {
-    let mut text = format!("\n## strongroom {}\n\n{}\n", command.get_name(), one_line(command.get_about()));
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+}
+
+/// A command that has commands.
+fn group(command: &Command) -> String {
+    let name = format!("strongroom {}", command.get_name());
+    let mut text = format!("\n## {name}\n\n{}\n", one_line(command.get_about()));
+    if let Some(after) = command.get_after_help() {
+        text += &examples(&after.to_string());
+    }
+    for command in shown(command) {
+        text += &section(command, &format!("{name} {}", command.get_name())).replacen("\n## ", "\n### ", 1);
+    }
+    text
+}
+
+/// The options that every command of a client has, said once.
+fn connection(root: &Command) -> String {
+    let mut text = format!("\n## {CONNECTION}\n{ABOUT_CONNECTION}\n");
+    let client = shown(root).find(|command| command.get_arguments().filter(|arg| shared(arg)).count() > 4);
+    for arg in client.into_iter().flat_map(Command::get_arguments).filter(|arg| shared(arg)) {
+        let _infallible = writeln!(text, "- {}: {}", spelling(arg), words(arg));
+    }
+    text
+}
+
+const CONNECTION: &str = "Connection options";
+
+const ABOUT_CONNECTION: &str = "
+The commands that speak to a server know it, and the API key for it, from these, the first that says so: an option;
+the variables `STRONGROOM_URL` and `STRONGROOM_API_KEY`; the profile that `strongroom login` stored, chosen with
+`--profile` or `STRONGROOM_PROFILE`. A profile named with `--profile` wins over the variables. Where nothing names a
+server it is `http://127.0.0.1:8700`. The key of a profile is sent to the server of that profile only, and no key over
+plain HTTP to another machine.
+
+`strongroom.toml` is read by servers only: none of these options has a key in it. An API key is never an option.
+";
+
+fn shared(arg: &Arg) -> bool {
+    arg.get_help_heading() == Some("Connection")
+}
+
+fn section(command: &Command, name: &str) -> String {
+    let mut text = format!("\n## {name}\n\n{}\n", one_line(command.get_about()));
     let usage = command.clone().render_usage().to_string();
     let _infallible = write!(text, "\n```text\n{}\n```\n\n", usage.trim_start_matches("Usage: "));
-    for arg in command.get_arguments().filter(|arg| arg.get_id() != "help") {
+    for arg in command.get_arguments().filter(|arg| arg.get_id() != "help" && !shared(arg)) {
         let _infallible = writeln!(text, "- {}: {}{}", spelling(arg), words(arg), footnotes(arg));
+    }
+    if command.get_arguments().any(shared) {
+        text += "- [Connection options](#connection-options).\n";
     }
     if let Some(after) = command.get_after_help() {
         text += &examples(&after.to_string());
@@ -81,7 +132,10 @@ fn spelling(arg: &Arg) -> String {
     let value = value_name(arg);
     match arg.get_long() {
         None => format!("`<{value}>`"),
-        Some(long) if Kind::of(arg.get_value_parser()) == Kind::Switch => format!("`--{long}`"),
+        Some(long) if Kind::of(arg.get_value_parser()) == Kind::Switch => {
+            let short = arg.get_short().map(|short| format!(", `-{short}`")).unwrap_or_default();
+            format!("`--{long}`{short}")
+        }
         Some(long) => format!("`--{long} <{value}>`"),
     }
 }
@@ -176,11 +230,13 @@ knows. Relative paths start at the directory in which the command is run. No key
 secret: they name files that do.
 
 These belong to one invocation and have no key: `--json`, `--help`, `--version`; and `--config` itself,
-which has the variable only.
+which has the variable only. The file configures servers: commands that speak to one have profiles instead, see
+[the command line](cli.md#connection-options).
 ";
 
 fn users<'a>(root: &'a Command, key: &'a str) -> impl Iterator<Item = &'a str> {
     root.get_subcommands()
+        .filter(|command| config::reads_the_file(command))
         .filter(move |command| command.get_arguments().any(|arg| arg.get_id() == key))
         .map(Command::get_name)
 }
@@ -206,7 +262,8 @@ fn in_order<'a>(
     knobs: &'a std::collections::BTreeMap<String, Arg>,
 ) -> Vec<(&'a str, &'a Arg)> {
     let mut seen = Vec::new();
-    for arg in root.get_subcommands().flat_map(Command::get_arguments) {
+    let commands = root.get_subcommands().filter(|command| config::reads_the_file(command));
+    for arg in commands.flat_map(Command::get_arguments) {
         if let Some((key, arg)) = knobs.get_key_value(arg.get_id().as_str())
             && !seen.iter().any(|(known, _)| known == key)
         {
@@ -255,6 +312,31 @@ mod tests {
         for (name, page) in pages() {
             let kept = fs::read_to_string(folder.join(name)).unwrap_or_default();
             assert!(kept == page, "docs/reference/{name} is stale; run: {REFRESH}");
+        }
+    }
+
+    /// What stands in code blocks of a text, a command a line.
+    fn commands(text: &str) -> Vec<String> {
+        let lines = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+        lines.filter(|line| line.starts_with("strongroom ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_command_that_is_shown_can_be_run() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let guide = fs::read_to_string(docs.join("guides/command-line.md")).unwrap();
+        let [(_, reference), _] = pages();
+        let examples = commands(&reference)
+            .into_iter()
+            .filter(|line| !line.contains(['[', '<', '|']) || line.contains(" < "));
+        let shown: Vec<_> = examples.chain(commands(&guide)).collect();
+        assert!(shown.len() > 50, "{}", shown.len());
+        for line in shown {
+            let words = line.split([' ']).take_while(|word| !matches!(*word, "<" | ">"));
+            let words =
+                words.map(|word| if word == "ID" { "01890a5d-ac96-774b-bcce-b302099a8057" } else { word });
+            let parsed = Cli::command().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }
     }
 

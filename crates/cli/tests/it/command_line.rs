@@ -9,7 +9,21 @@ fn version_and_help_go_to_standard_output() {
     let version = run(clean(BINARY).arg("--version"));
     assert_eq!(version.done(), format!("strongroom {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(clean(BINARY).arg("--help"));
-    for command in ["dev", "init", "serve", "doctor", "completions", "openapi"] {
+    for command in [
+        "dev",
+        "init",
+        "serve",
+        "doctor",
+        "secrets",
+        "keys",
+        "members",
+        "teams",
+        "profile",
+        "login",
+        "logout",
+        "completions",
+        "openapi",
+    ] {
         assert!(help.done().contains(&format!("\n  {command} ")), "{command}");
         let own = run(clean(BINARY).args([command, "--help"]));
         assert!(own.done().contains("\nExample"), "{command} has no examples");
@@ -46,7 +60,9 @@ fn a_wrong_file_exits_with_one_and_says_what_is_near() {
 fn completions_and_the_description_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
         let script = run(clean(BINARY).args(["completions", shell]));
-        assert!(script.done().contains("doctor"), "{shell}");
+        for word in ["doctor", "cancel-link", "clear-service-slug"] {
+            assert!(script.done().contains(word), "{shell}: {word}");
+        }
     }
     let description: serde_json::Value =
         serde_json::from_str(run(clean(BINARY).arg("openapi")).done()).unwrap();
