@@ -1,6 +1,20 @@
 //! The binary from outside: what it prints, refuses, keeps and survives.
 
 #[cfg(test)]
+mod client_end_to_end;
+#[cfg(test)]
+mod client_login;
+#[cfg(test)]
+mod client_people;
+#[cfg(test)]
+mod client_secrets;
+#[cfg(test)]
+mod client_tls;
+#[cfg(test)]
+mod client_values;
+#[cfg(test)]
+mod client_wire;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod dev;
@@ -22,5 +36,7 @@ mod load;
 mod repeats;
 #[cfg(test)]
 mod serve;
+#[cfg(test)]
+mod stub;
 #[cfg(test)]
 mod wire;
