@@ -49,6 +49,12 @@ impl Answer {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
     }
 
+    /// Whether something stands in the way, which may be the same request, sent
+    /// before and still under way.
+    pub(super) fn conflicts(&self) -> bool {
+        self.status == StatusCode::CONFLICT
+    }
+
     /// How long it asks to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         Some(Duration::from_secs(self.header(RETRY_AFTER)?.parse().ok()?))
@@ -82,9 +88,8 @@ impl Answer {
     /// the key goes isn't the answer's to say.
     pub(crate) fn next(&self) -> Option<Vec<(String, String)>> {
         let link = self.header(LINK)?;
-        let next = link.split(',').find(|link| link.contains("rel=\"next\""))?;
-        let (_, target) = next.split_once('<')?;
-        let (target, _) = target.split_once('>')?;
+        let mut links = link.split('<').filter_map(|link| link.split_once('>'));
+        let (target, _) = links.find(|(_, parameters)| parameters.contains("rel=\"next\""))?;
         let (_, query) = target.split_once('?')?;
         let url = reqwest::Url::parse(&format!("http://localhost/?{query}")).ok()?;
         Some(url.query_pairs().into_owned().collect())
@@ -120,8 +125,8 @@ impl Answer {
     fn remedy(&self, target: &Target) -> Option<String> {
         Some(match self.status.as_u16() {
             401 => format!(
-                "{}, and no longer or never was taken by {}; log in again: strongroom login --url {}",
-                target.provenance, target.url, target.url
+                "{}; if it was revoked or is for another server, log in again: strongroom login --url {}",
+                target.provenance, target.url
             ),
             403 => {
                 "`strongroom profile` shows who your key acts as; an administrator of the team can give more"

@@ -54,6 +54,8 @@ fn pause(outcome: &Result<Answer, Lost>, request: &Request, attempt: u32) -> Opt
         Ok(answer) if answer.not_now() && request.repeatable() => {
             Some(answer.retry_after().unwrap_or(usual)).filter(|wait| *wait <= PATIENCE)
         }
+        // Perhaps with the attempt whose answer was lost.
+        Ok(answer) if answer.conflicts() && attempt > 1 => Some(usual),
         Ok(_) | Err(Lost::Unreadable) => None,
         // Nobody listens: at first it is better to say so at once. After a
         // connection was lost, the server may just be starting again.

@@ -175,9 +175,13 @@ fn a_secret_is_shown_whole_with_its_version_tag() {
 fn a_list_without_a_limit_follows_every_page() {
     let stub = Stub::new();
     let page = |name: &str| format!("[ {} ]", secret(name));
-    let next = |cursor: &str| format!("</v1/credentials?limit=2&search=a%20b&cursor={cursor}>; rel=\"next\"");
+    let next = |cursor: &str| {
+        format!(
+            "</v1/x?a=1>; rel=\"prev\", </v1/credentials?limit=2&search=a%20b&cursor={cursor}>; rel=\"next\""
+        )
+    };
     stub.say_with(200, ("link", &next("c%2B1")), page("one"));
-    stub.say_with(200, ("link", &next("c2")), page("two"));
+    stub.say_with(200, ("link", &next("c,2")), page("two"));
     stub.say(200, page("three"));
     let listed = stub.run_in_team(&["secrets", "list", "--search", "a b", "--service-slug", "s&t"]);
     assert_eq!(listed.done().lines().count(), 4, "{}", listed.stdout);
@@ -188,7 +192,7 @@ fn a_list_without_a_limit_follows_every_page() {
         [
             format!("{path}?search=a+b&service_slug=s%26t"),
             format!("{path}?limit=2&search=a+b&cursor=c%2B1"),
-            format!("{path}?limit=2&search=a+b&cursor=c2"),
+            format!("{path}?limit=2&search=a+b&cursor=c%2C2"),
         ]
     );
 }

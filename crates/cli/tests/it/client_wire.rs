@@ -121,6 +121,17 @@ fn a_change_whose_answer_was_lost_is_sent_again_under_the_same_name() {
 }
 
 #[test]
+fn a_conflict_with_the_attempt_before_is_waited_for() {
+    let stub = Stub::new();
+    stub.tell(Told::Cut).say(409, error("conflict", "still running")).say(201, secret("n"));
+    stub.run(&CREATE).done();
+    assert_eq!(stub.seen().len(), 3);
+    stub.say(409, error("conflict", "it is there already"));
+    assert!(stub.run(&CREATE).refusal().contains("there already"));
+    assert_eq!(stub.seen().len(), 1, "another's conflict is no reason to try again");
+}
+
+#[test]
 fn repeating_ends_and_says_how_to_go_on_safely() {
     let stub = Stub::new();
     for _ in 0..4 {
