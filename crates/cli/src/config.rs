@@ -60,14 +60,11 @@ pub(crate) fn read(args: Vec<OsString>) -> Result<Cli, Refused> {
 /// The error without what may be a value or a key: an argument that isn't known
 /// is named up to its `=`, and at all only when it looks like an option.
 fn without_values(mut error: clap::Error) -> clap::Error {
-    if error.kind() == ErrorKind::InvalidSubcommand {
-        return error;
-    }
     if error.kind() == ErrorKind::TooManyValues {
         error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
         return error;
     }
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
         if let Some(ContextValue::String(text)) = error.get(kind) {
             let shown = unquoted(text, kind == ContextKind::InvalidArg);
             error.insert(kind, ContextValue::String(shown));
@@ -336,6 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn other_mistakes_on_the_command_line_are_shown() {
+        for (args, shown) in [
+            (&["secrets", "lisst"][..], "'lisst'"),
+            (&["secrets", "list", "--serch", "x"], "'--serch'"),
+            (&["secrets", "get", "mail"], "'mail'"),
+        ] {
+            let args = ["strongroom"].iter().chain(args).map(OsString::from).collect();
+            let Err(Refused::Usage(error)) = read(args) else { panic!("accepted") };
+            assert!(error.to_string().contains(shown), "{error}");
+        }
+    }
+
+    #[test]
     fn mistakes_on_the_command_line_show_no_values() {
         for args in [
             &["secrets", "create", "--name", "x", "KEY=hunter2"][..],
@@ -346,6 +356,8 @@ mod tests {
             &["secrets", "get", "srk_hunter2"],
             &["secrets", "get", "KEY=hunter2"],
             &["login", "srl_hunter2"],
+            &["secrets", "srk_hunter2"],
+            &["srk_hunter2"],
             &["login", "--api-key-stdin=hunter2"],
         ] {
             let args = ["strongroom"].iter().chain(args).map(OsString::from).collect();
