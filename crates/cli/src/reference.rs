@@ -73,6 +73,16 @@ fn group(command: &Command) -> String {
     text
 }
 
+/// Which of the options that are said once the command has.
+fn connection_options(command: &Command) -> String {
+    let named =
+        command.get_arguments().filter(|arg| shared(arg)).map(spelling).collect::<Vec<_>>().join(", ");
+    match named.as_str() {
+        "" => String::new(),
+        named => format!("- {named}: see [connection options](#connection-options).\n"),
+    }
+}
+
 /// The options that every command of a client has, said once.
 fn connection(root: &Command) -> String {
     let mut text = format!("\n## {CONNECTION}\n{ABOUT_CONNECTION}\n");
@@ -106,9 +116,7 @@ fn section(command: &Command, name: &str) -> String {
     for arg in command.get_arguments().filter(|arg| arg.get_id() != "help" && !shared(arg)) {
         let _infallible = writeln!(text, "- {}: {}{}", spelling(arg), words(arg), footnotes(arg));
     }
-    if command.get_arguments().any(shared) {
-        text += "- [Connection options](#connection-options).\n";
-    }
+    text += &connection_options(command);
     if let Some(after) = command.get_after_help() {
         text += &examples(&after.to_string());
     }
@@ -226,8 +234,8 @@ a variable, a variable over the file, the file over the default.
 The file is the one that `--config` or `STRONGROOM_CONFIG` names, otherwise `strongroom.toml` in the data
 directory, if there is one. A key that isn't known, or a value of the wrong type, is an error: a knob that
 was misspelled never stays at its default unseen. One file serves all commands; each takes the keys that it
-knows. Relative paths start at the directory in which the command is run. No key, and no variable, holds a
-secret: they name files that do.
+knows. Relative paths start at the directory in which the command is run. No key, and no variable of an
+option, holds a secret: they name files that do.
 
 These belong to one invocation and have no key: `--json`, `--help`, `--version`; and `--config` itself,
 which has the variable only. The file configures servers: commands that speak to one have profiles instead, see
