@@ -14,6 +14,7 @@ pub(crate) use target::{Target, token};
 use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use strongroom_core::tokens::Token;
@@ -23,6 +24,7 @@ use crate::cli::client::Common;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output;
+use crate::printable::printable;
 
 /// To reach a server.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -150,6 +152,17 @@ impl Client {
     }
 }
 
+/// What went wrong below the layers of the HTTP library, each of which names
+/// itself.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let words = cause.to_string();
+    printable(words.split_once(" (os error").map_or(words.as_str(), |(words, _)| words))
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one client: no redirects, and keys go where they belong only"
@@ -166,11 +179,12 @@ fn http(target: &Target) -> Result<reqwest::Client, Failure> {
         // Whatever the name servers say: plain HTTP is allowed to it.
         .resolve_to_addrs("localhost", &loopback);
     if target.url.scheme() == "http" {
-        // A proxy would be one more that reads the key.
-        builder = builder.no_proxy();
+        // A proxy would be one more that reads the key. Certificates have no part
+        // in it, and the system may have none.
+        builder = builder.no_proxy().tls_certs_only([]);
     }
     builder.build().map_err(|error| {
-        Failure::because("no connection can be made ready", &error)
+        Failure::new(format!("no connection can be made ready: {}", innermost(&error)))
             .hint("TLS needs the system's certificates: install them (ca-certificates), or name a file of them with SSL_CERT_FILE")
     })
 }

@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_MATCH};
 use std::time::Duration;
 use tokio::time::sleep;
 
-use super::{Answer, Request, Target};
+use super::{Answer, Request, Target, innermost};
 use crate::failure::Failure;
 
 /// How often a request is sent at most.
@@ -114,24 +114,33 @@ fn bearer(target: &Target) -> HeaderValue {
 impl Lost {
     fn into_failure(self, target: &Target, request: &Request) -> Failure {
         match self {
-            Self::Unreached(error) => unreached(error, target),
-            Self::Unanswered(error) => unanswered(error, target, request),
+            Self::Unreached(error) => unreached(&error, target),
+            Self::Unanswered(error) => unanswered(&error, target, request),
             Self::Unreadable => Failure::new(format!("{} answered in a way that can't be read", target.url))
                 .hint("check the URL; it may not be a Strongroom server"),
         }
     }
 }
 
-fn unreached(error: reqwest::Error, target: &Target) -> Failure {
-    let failure = Failure::because(format!("{} can't be reached", target.url), &error.without_url());
-    if failure.message().contains("certificate") {
-        return failure.hint("if the server's certificate is of your own authority, name that authority's file with SSL_CERT_FILE");
-    }
-    failure.hint("start a server there (`strongroom dev` starts one on this machine), or name another with --url or STRONGROOM_URL")
+fn unreached(error: &reqwest::Error, target: &Target) -> Failure {
+    let cause = innermost(error);
+    let failure = Failure::new(format!("{} can't be reached: {cause}", target.url));
+    let https = target.url.scheme() == "https";
+    failure.hint(match () {
+        () if https && cause.contains("certificate") => {
+            "if the server's certificate is of your own authority, name that authority's file with SSL_CERT_FILE"
+        }
+        () if https && cause.contains("corrupt message") => {
+            "what listens there doesn't speak TLS: give the URL with the port that does"
+        }
+        () => {
+            "check the URL (--url, STRONGROOM_URL, or the profile's) and that a server runs there; `strongroom dev` starts one on this machine"
+        }
+    })
 }
 
-fn unanswered(error: reqwest::Error, target: &Target, request: &Request) -> Failure {
-    let failure = Failure::because(format!("{} gave no answer", target.url), &error.without_url());
+fn unanswered(error: &reqwest::Error, target: &Target, request: &Request) -> Failure {
+    let failure = Failure::new(format!("{} gave no answer: {}", target.url, innermost(error)));
     match &request.idempotency_key {
         _ if request.method == reqwest::Method::GET => failure.hint("try again"),
         Some(key) => failure.hint(format!(

@@ -181,6 +181,14 @@ fn a_key_goes_over_plain_http_to_this_machine_only() {
 }
 
 #[test]
+fn plain_http_needs_no_certificates() {
+    let stub = Stub::new();
+    stub.say(200, secret("n"));
+    run(stub.command(&GET).env("SSL_CERT_FILE", "/dev/null")).done();
+    assert_eq!(stub.seen().len(), 1);
+}
+
+#[test]
 fn destructive_verbs_ask_a_person_and_refuse_a_program() {
     let stub = Stub::new();
     for args in [
