@@ -29,15 +29,15 @@ Start here:
   strongroom serve --data-dir /var/lib/strongroom  serve it
 
   strongroom login --url https://strongroom.example
-                                                   use one that is served
+  strongroom secrets list                          use one that is served
 
-Every option of a command that opens an instance can also be set by a variable
-(STRONGROOM_…) or in strongroom.toml; the command line wins over a variable, a variable
-over the file. Commands that speak to a server read STRONGROOM_URL, STRONGROOM_API_KEY
-and STRONGROOM_PROFILE, and the profile that a login stored.
+What opens an instance takes every option also from a variable (STRONGROOM_…) or
+from strongroom.toml; the command line wins over a variable, a variable over the
+file. What speaks to a server reads STRONGROOM_URL, STRONGROOM_API_KEY and
+STRONGROOM_PROFILE, and the profile that a login stored.
 
-Exit codes: 0 done, 1 failed, 2 not authenticated, 3 not found, 64 the command line was
-wrong.")]
+Exit codes: 0 done, 1 failed, 2 not authenticated, 3 not found,
+64 the command line was wrong.")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -130,10 +130,10 @@ Example:
 Examples:
   strongroom login --url https://strongroom.example
   strongroom login --url https://strongroom.example --api-key-stdin < key
-  strongroom login --url https://strongroom.example --profile work --link-stdin < link
+  strongroom login --url https://strongroom.example --link-stdin < link
 
-Profiles are kept in strongroom/profiles.toml in $XDG_CONFIG_HOME or ~/.config, closed to
-others. An API key is never given on the command line.")]
+Profiles are kept in strongroom/profiles.toml in $XDG_CONFIG_HOME or ~/.config,
+closed to others. An API key is never given on the command line.")]
     Login(people::Login),
     /// Forget a profile. The key itself goes on working until it is revoked.
     #[command(after_help = "\

@@ -15,7 +15,7 @@ pub(crate) enum Keys {
     #[command(after_help = "\
 Examples:
   strongroom keys create --name laptop
-  strongroom keys create --name agent-host --service-user ID --role builder --scope runs:start
+  strongroom keys create --name host --service-user ID --scope runs:start
 
 Standard output gets the key and nothing else.")]
     Create(Create),

@@ -20,12 +20,12 @@ Examples:
     /// Create a secret.
     #[command(after_help = "\
 Examples:
-  strongroom secrets create --name Mail --value SMTP_USER=ada --value SMTP_PASSWORD
-  strongroom secrets create --name TLS --value TLS_KEY=@key.pem --value TLS_CERT=@cert.pem
+  strongroom secrets create --name Mail --value USER=ada --value PASSWORD
+  strongroom secrets create --name TLS --value TLS_KEY=@key.pem
   strongroom secrets create --name App --from-env-file .env --shared
 
-SMTP_PASSWORD alone is asked for, unseen. The command line is visible to every process
-on the machine: give real values in one of the other ways.")]
+PASSWORD alone is asked for, unseen. The command line is visible to every
+process on the machine: give real values in one of the other ways.")]
     Create(Create),
     /// Change a secret: its name, its values, or who sees it.
     #[command(after_help = "\
