@@ -66,6 +66,11 @@ impl Failure {
         self
     }
 
+    /// Adds what to do next, unless that was said.
+    pub(crate) fn hint_if_none(self, hint: impl Into<String>) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     /// Ends the command with another exit code than 1.
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;

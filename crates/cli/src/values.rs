@@ -107,7 +107,12 @@ impl Source<'_> {
             Self::StandardInput => {
                 text(&format!("{key} from standard input"), io::stdin().lock()).map(one_line)
             }
-            Self::File(path) => read_file(&key.to_string(), path).map(one_line),
+            // The path isn't said: it may be a value that begins with @.
+            Self::File(path) => {
+                read_file(&format!("the file of {key}"), path).map(one_line).map_err(|failure| {
+                    failure.hint_if_none(format!("a value that begins with @ is given as {key}==VALUE"))
+                })
+            }
             Self::Prompt => ask(key),
         }
         .map(SecretString::from)
@@ -129,13 +134,12 @@ fn read_env_file(path: &Path) -> Result<Vec<(EnvKey, SecretString)>, Failure> {
         return env_file::parse(name, &text(name, io::stdin().lock())?);
     }
     let name = path.display().to_string();
-    env_file::parse(&name, &read_file("the file of values", path)?)
+    env_file::parse(&name, &read_file(&name, path)?)
 }
 
-fn read_file(what: &str, path: &Path) -> Result<String, Failure> {
-    let name = format!("{what} from {}", path.display());
+fn read_file(name: &str, path: &Path) -> Result<String, Failure> {
     let file = File::open(path).map_err(|error| Failure::because(format!("{name} can't be read"), &error))?;
-    text(&name, file)
+    text(name, file)
 }
 
 /// Everything that can be read, as text.
@@ -217,7 +221,7 @@ mod tests {
             (long.as_str(), "LONG must be a string of 1 to 65,536 characters"),
             ("hunter2=x", "value 1: its name must match"),
             ("hunter2", "value 1: its name must match"),
-            ("F=@/nonexistent/file", "F from /nonexistent/file can't be read"),
+            ("F=@/nonexistent/hunter2", "the file of F can't be read: No such file"),
         ] {
             let Err(failure) = Values::gather(&[argument.to_owned()], None) else { panic!("{argument}") };
             assert!(failure.message().starts_with(message), "{}", failure.message());

@@ -28,6 +28,13 @@ struct Envelope {
     message: Option<String>,
 }
 
+impl Envelope {
+    fn words(self) -> String {
+        let words = self.message.filter(|words| !words.is_empty()).unwrap_or(self.error);
+        printable(&words.chars().take(LONGEST).collect::<String>())
+    }
+}
+
 impl Answer {
     /// From what came in.
     pub(super) fn new(status: StatusCode, headers: HeaderMap, text: String) -> Self {
@@ -104,11 +111,9 @@ impl Answer {
         let Ok(envelope) = serde_json::from_str::<Envelope>(&self.text) else {
             return self.no_envelope(target);
         };
-        let words = envelope.message.filter(|words| !words.is_empty()).unwrap_or(envelope.error);
-        let words: String = words.chars().take(LONGEST).collect();
-        let failure = match self.remedy(target) {
-            Some(remedy) => Failure::new(printable(&words)).hint(remedy),
-            None => Failure::new(printable(&words)),
+        let failure = match self.remedy(target, &envelope.error) {
+            Some(remedy) => Failure::new(envelope.words()).hint(remedy),
+            None => Failure::new(envelope.words()),
         };
         let failure = failure.exit(self.exit());
         if json { failure.answer(self.text.clone()) } else { failure }
@@ -122,7 +127,7 @@ impl Answer {
         }
     }
 
-    fn remedy(&self, target: &Target) -> Option<String> {
+    fn remedy(&self, target: &Target, code: &str) -> Option<String> {
         Some(match self.status.as_u16() {
             401 => format!(
                 "{}; if it was revoked or is for another server, log in again: strongroom login --url {}",
@@ -134,6 +139,10 @@ impl Answer {
             }
             404 => {
                 "check the id and the team; what isn't yours to see looks as if it weren't there".to_owned()
+            }
+            409 if code == "already_done" => {
+                "what it made is shown only once, and that answer was lost: revoke it, and run the command again"
+                    .to_owned()
             }
             412 => "look at it again, and repeat the command with the new version tag".to_owned(),
             422 => "leave --idempotency-key out, or give one that was not used for something else".to_owned(),

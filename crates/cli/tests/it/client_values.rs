@@ -78,14 +78,14 @@ fn what_cannot_be_a_value_is_refused_by_its_name() {
         (&["--value", "A=-"], b"\n", "A is empty"),
         (&["--value", "A="], b"", "A is empty"),
         (&["--value", "A"], b"", "A has no value, and there is no terminal to ask on"),
-        (&["--value", "A=@none"], b"", "A from none can't be read"),
-        (&["--value", "A=@."], b"", "A from . can't be read"),
+        (&["--value", "A=@none"], b"", "the file of A can't be read"),
+        (&["--value", "A=@."], b"", "the file of A can't be read"),
         (&["--value", "A=-", "--value", "B=-"], b"x", "standard input can be read only once"),
         (&["--value", "A=-", "--from-env-file", "-"], b"x", "standard input can be read only once"),
         (&["--value", "A=1", "--value", "A=2"], b"", "A is given twice"),
         (&["--value", "A=1", "--from-env-file", "-"], b"A=2", "A is given twice"),
         (&["--from-env-file", "-"], b"A=1\nB=\n", "standard input, line 2: B is empty"),
-        (&["--from-env-file", "none"], b"", "the file of values from none can't be read"),
+        (&["--from-env-file", "none"], b"", "none can't be read"),
     ] {
         let ended = refused(&stub, args, input);
         assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
@@ -98,6 +98,7 @@ fn a_refused_value_is_never_said() {
     for (args, input) in [
         (&["--value", "hunter2"][..], &b""[..]),
         (&["--value", "A-B=hunter2"], b""),
+        (&["--value", "A=@hunter2"], b""),
         (&["--from-env-file", "-"], b"hunter2\n"),
         (&["--from-env-file", "-"], b"A='hunter2\n"),
         (&["--from-env-file", "-"], b"A=\"hunter2\\x\"\n"),

@@ -49,6 +49,17 @@ fn remedies_follow_the_servers_words() {
 }
 
 #[test]
+fn a_key_whose_only_showing_was_lost_is_to_be_revoked() {
+    let stub = Stub::new();
+    stub.tell(Told::Cut);
+    for _ in 0..3 {
+        stub.say(409, error("already_done", "the API key X was made by this request before"));
+    }
+    let ended = stub.run(&["keys", "create", "--name", "n", "--team", TEAM]);
+    assert!(ended.refusal().contains("hint: what it made is shown only once"), "{}", ended.stderr);
+}
+
+#[test]
 fn for_a_program_a_refusal_is_the_servers_own() {
     let stub = Stub::new();
     stub.say(404, "{\"error\" : \"not_found\"}");
