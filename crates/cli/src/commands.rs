@@ -58,8 +58,10 @@ fn block_on<T>(job: impl Future<Output = Result<T, Failure>>) -> Result<T, Failu
 /// Shows the answer to a change that has nothing to show: the server's to a
 /// program, our words to a person.
 fn acknowledge(client: &Client, answer: &Answer, dry_run: bool, done: &str) -> Result<(), Failure> {
+    // Whoever else answered in the server's place has done nothing.
+    let text = answer.raw()?;
     if client.json() {
-        return Ok(output::whole(answer.raw()?)?);
+        return Ok(output::whole(text)?);
     }
     if dry_run {
         note_dry_run(true);

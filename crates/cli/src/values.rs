@@ -104,9 +104,7 @@ impl Source<'_> {
     fn read(self, key: &EnvKey) -> Result<SecretString, Failure> {
         match self {
             Self::Argument(text) => Ok(text.into()),
-            Self::StandardInput => {
-                text(&format!("{key} from standard input"), io::stdin().lock()).map(one_line)
-            }
+            Self::StandardInput => piped(&format!("{key} from standard input")).map(one_line),
             // The path isn't said: it may be a value that begins with @.
             Self::File(path) => {
                 read_file(&format!("the file of {key}"), path).map(one_line).map_err(|failure| {
@@ -131,7 +129,7 @@ fn ask(key: &EnvKey) -> Result<String, Failure> {
 fn read_env_file(path: &Path) -> Result<Vec<(EnvKey, SecretString)>, Failure> {
     if path == Path::new("-") {
         let name = "standard input";
-        return env_file::parse(name, &text(name, io::stdin().lock())?);
+        return env_file::parse(name, &piped(name)?);
     }
     let name = path.display().to_string();
     env_file::parse(&name, &read_file(&name, path)?)
@@ -140,6 +138,15 @@ fn read_env_file(path: &Path) -> Result<Vec<(EnvKey, SecretString)>, Failure> {
 fn read_file(name: &str, path: &Path) -> Result<String, Failure> {
     let file = File::open(path).map_err(|error| Failure::because(format!("{name} can't be read"), &error))?;
     text(name, file)
+}
+
+/// What standard input holds, unless somebody would have to type it in sight.
+fn piped(name: &str) -> Result<String, Failure> {
+    if io::stdin().is_terminal() {
+        return Err(Failure::new("standard input is a terminal, which would show what is typed")
+            .hint("pipe the values in, or give KEY alone to be asked for its value unseen"));
+    }
+    text(name, io::stdin().lock())
 }
 
 /// Everything that can be read, as text.

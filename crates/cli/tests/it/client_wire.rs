@@ -100,6 +100,9 @@ fn somebody_else_in_the_servers_place_is_recognised() {
         }
     }
     assert_eq!(stub.seen().len(), 10);
+    stub.say(200, html);
+    let deleted = stub.run(&["secrets", "delete", SECRET, "-y"]);
+    assert!(deleted.refusal().contains("not what Strongroom answers"), "{}", deleted.stderr);
 }
 
 #[test]
@@ -246,6 +249,17 @@ fn a_person_is_asked_with_the_name_of_what_goes() {
     let yes = on_a_terminal(&stub, &delete, "y\n");
     assert_eq!(yes.code, Some(0), "{}", yes.stdout);
     assert_eq!(stub.seen()[1].method, "DELETE");
+}
+
+#[test]
+fn nobody_types_a_value_in_sight() {
+    let stub = Stub::new();
+    for args in ["--value A=-", "--from-env-file -"] {
+        let refused = on_a_terminal(&stub, &format!("{} {args}", CREATE.join(" ")), "");
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        assert!(refused.stdout.contains("would show what is typed"), "{}", refused.stdout);
+    }
+    assert_eq!(stub.seen().len(), 0);
 }
 
 #[test]
