@@ -369,7 +369,7 @@ impl Caller {
             return Err(Denied::TeamDeleted);
         }
         match action.rule().scope {
-            Some(scope) if !self.grant.scopes.contains(scope) => Err(Denied::Scope(scope)),
+            Some(scope) if !self.grant.scopes.allow(scope) => Err(Denied::Scope(scope)),
             _ => Ok(()),
         }
     }

@@ -21,7 +21,7 @@ pub enum Scope {
     RunsStart,
     /// Look at the team and its members.
     TeamRead,
-    /// Change members, keys and the team.
+    /// Change members, keys and the team, and look at them.
     Admin,
 }
 
@@ -61,7 +61,7 @@ impl Scopes {
         Scope::ALL.into_iter().collect()
     }
 
-    /// Whether this one is among them.
+    /// Whether this very one is among them.
     pub const fn contains(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
     }
@@ -82,9 +82,19 @@ impl Scopes {
         Self(self.0 & !scope.bit())
     }
 
-    /// Whether all of these are among those.
+    /// Whether they allow what asks for this one: who may change the team may
+    /// look at it.
+    pub const fn allow(self, scope: Scope) -> bool {
+        self.effective().contains(scope)
+    }
+
+    /// Whether these allow nothing that those don't.
     pub const fn within(self, others: Self) -> bool {
-        self.0 & !others.0 == 0
+        self.0 & !others.effective().0 == 0
+    }
+
+    const fn effective(self) -> Self {
+        if self.contains(Scope::Admin) { Self(self.0 | Scope::TeamRead.bit()) } else { self }
     }
 }
 

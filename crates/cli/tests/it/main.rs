@@ -39,4 +39,6 @@ mod serve;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod wire;
