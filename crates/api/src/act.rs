@@ -42,6 +42,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
 }
 
 impl Act {
+    /// The same, done even when it was only to be tried: for what tells more
+    /// than whether it could be done, and must leave its trace.
+    pub(crate) fn in_earnest(self) -> Self {
+        Self { dry_run: false, ..self }
+    }
+
     /// Does what was planned, unless it is a dry run, and answers.
     ///
     /// # Errors

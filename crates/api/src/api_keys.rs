@@ -142,7 +142,8 @@ struct CreateApiKey {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = RoleName, required = false)]
     role: Option<RoleName>,
-    /// What kinds of act it is for.
+    /// What kinds of act it is for. Without it, those of your own key but for `runs:start`: starting runs is reading
+    /// values, so it is named or not given.
     #[serde(default, deserialize_with = "grants::scopes")]
     #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
     scopes: Option<Scopes>,

@@ -43,7 +43,8 @@ impl Named for Scope {
     const ALL: &'static [Self] = &Self::ALL;
     const TYPE: &'static str = "Scope";
     const ABOUT: &'static str = "A kind of act that a key is for: see secrets (never their values), change secrets, \
-        start runs (which is to read the values of what is attached), see the team, manage the team, its members and keys.";
+        start runs (which is to read the values of what is attached), see the team, see and \
+        manage the team, its members and keys.";
 
     fn name(self) -> &'static str {
         Self::name(self)
@@ -102,7 +103,7 @@ where
 {
     let list = Vec::<T>::deserialize(deserializer)?;
     if list.is_empty() {
-        return Err(de::Error::custom("must not be empty; leave it out to have what your own key has"));
+        return Err(de::Error::custom("must not be empty; name at least one, or leave it out"));
     }
     Ok(list)
 }

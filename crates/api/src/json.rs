@@ -97,6 +97,14 @@ impl JsonError {
     }
 }
 
+/// What was expected, as somebody says it who doesn't know our types.
+fn in_words(expected: &dyn Expected) -> String {
+    match expected.to_string().as_str() {
+        "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64" => "a whole number in bounds".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 /// Serde's messages, without the input that its own ones quote.
 impl de::Error for JsonError {
     fn custom<T: fmt::Display>(reason: T) -> Self {
@@ -104,15 +112,15 @@ impl de::Error for JsonError {
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::wrong(format_args!("must be {expected}"))
+        Self::wrong(format_args!("must be {}", in_words(expected)))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::wrong(format_args!("must be {expected}"))
+        Self::wrong(format_args!("must be {}", in_words(expected)))
     }
 
     fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
-        Self::wrong(format_args!("must be {expected}"))
+        Self::wrong(format_args!("must be {}", in_words(expected)))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
@@ -418,8 +426,8 @@ mod tests {
         assert_eq!(parse::<Body>(br#"{"switch": null}"#).unwrap().switch, None);
         for (body, message) in [
             (r#"{"switch": "hunter2"}"#, "`switch`: must be a boolean"),
-            (r#"{"list": [1, "hunter2"]}"#, "`list`, element 2: must be u8"),
-            (r#"{"list": [1, 2, 256]}"#, "`list`, element 3: must be u8"),
+            (r#"{"list": [1, "hunter2"]}"#, "`list`, element 2: must be a whole number in bounds"),
+            (r#"{"list": [1, 2, 256]}"#, "`list`, element 3: must be a whole number in bounds"),
         ] {
             assert_eq!(parse::<Body>(body.as_bytes()).unwrap_err().to_string(), message);
         }

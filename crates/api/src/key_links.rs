@@ -152,7 +152,8 @@ struct CreateKeyLink {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = RoleName, required = false)]
     role: Option<RoleName>,
-    /// What kinds of act the key is for.
+    /// What kinds of act the key is for. Without it, those of your own key but for `runs:start`: starting runs is reading
+    /// values, so it is named or not given.
     #[serde(default, deserialize_with = "grants::scopes")]
     #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
     scopes: Option<Scopes>,

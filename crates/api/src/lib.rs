@@ -34,6 +34,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use std::sync::Arc;
 use strongroom_core::App;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use gate::Gate;
@@ -89,7 +90,10 @@ fn gated() -> OpenApiRouter<Arc<App>> {
         .merge(key_links::routes())
 }
 
-/// All operations.
-fn operations() -> OpenApiRouter<Arc<App>> {
-    gated().merge(health::routes())
+/// What all operations are, in words for programs.
+fn description() -> OpenApi {
+    let (_, mut description) = gated().split_for_parts();
+    description = openapi::complete(description);
+    description.merge(health::routes().split_for_parts().1);
+    description
 }

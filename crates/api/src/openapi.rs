@@ -3,9 +3,14 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use std::sync::OnceLock;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::response::Response;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Required,
+    SecurityRequirement,
 };
 
 /// Everything in the description but the operations.
@@ -42,12 +47,94 @@ pub(crate) fn frame() -> OpenApi {
         .build()
 }
 
+/// Says what every operation of the gate has: the parameters of a change, and
+/// the headers of every answer.
+pub(crate) fn complete(mut description: OpenApi) -> OpenApi {
+    for item in description.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete] {
+            if let Some(operation) = operation {
+                operation.responses.responses.values_mut().for_each(headed);
+            }
+        }
+        for operation in [&mut item.post, &mut item.patch, &mut item.delete] {
+            if let Some(operation) = operation {
+                changing(operation);
+            }
+        }
+        for operation in [&mut item.patch, &mut item.delete] {
+            if let Some(operation) = operation {
+                operation.parameters.get_or_insert_default().push(if_match());
+            }
+        }
+    }
+    description
+}
+
+/// Adds the headers that the gate sends.
+fn headed(response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    let number = |description: &str| header(Type::Integer, description);
+    response.headers.insert(
+        "x-request-id".into(),
+        header(Type::String, "Names this request; it is in the server's log, too"),
+    );
+    response
+        .headers
+        .insert("x-ratelimit-limit".into(), number("Requests a minute that your key may make, if limited"));
+    response.headers.insert("x-ratelimit-remaining".into(), number("How many are left"));
+    response.headers.insert("x-ratelimit-reset".into(), number("When the minute ends, in Unix seconds"));
+}
+
+/// Adds how a change may be made.
+fn changing(operation: &mut Operation) {
+    let dry_run =
+        parameter("dry_run", ParameterIn::Query, ObjectBuilder::new().schema_type(Type::Boolean).build());
+    let dry_run = dry_run.description(Some("Answer as if it were done, and do nothing.")).build();
+    operation.parameters.get_or_insert_default().push(dry_run.into());
+    // A link is used once; nothing of it is to be repeated.
+    if operation.operation_id.as_deref() == Some("claimKeyLink") {
+        return;
+    }
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    let key = parameter("Idempotency-Key", ParameterIn::Header, text.pattern(Some("^[!-~]+$")).build());
+    let key = key.description(Some(
+        "Names the request, for your key, this method and path, for 24 hours: sent again, it is not done again, but \
+         answered the same, with `idempotency-replayed: true`. A UUID will do.",
+    ));
+    operation.parameters.get_or_insert_default().push(key.build().into());
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            let replayed =
+                header(Type::String, "`true` when this is the answer to the same request of before");
+            response.headers.insert("idempotency-replayed".into(), replayed);
+        }
+    }
+}
+
+fn if_match() -> RefOr<Parameter> {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .examples([r#""0123456789abcdef0123456789abcdef""#])
+        .build();
+    let words = "Change it only in this state: the `ETag` of an answer, several of them, or `*`.";
+    parameter("If-Match", ParameterIn::Header, text).description(Some(words)).build().into()
+}
+
+fn parameter(name: &str, place: ParameterIn, schema: Object) -> ParameterBuilder {
+    ParameterBuilder::new().name(name).parameter_in(place).required(Required::False).schema(Some(schema))
+}
+
+fn header(kind: Type, description: &str) -> RefOr<Header> {
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    RefOr::T(HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build())
+}
+
 /// The whole description as JSON (OpenAPI 3.1), ending in a newline; the same
 /// for every build of one version.
 pub fn document() -> &'static str {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        let (_, openapi) = crate::operations().split_for_parts();
+        let openapi = crate::description();
         // Only maps with keys that aren't strings can't be written; there are none.
         let mut json = openapi.to_pretty_json().unwrap_or_default();
         json.push('\n');

@@ -20,7 +20,7 @@ use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::lists::Lists;
 use crate::path::OnPath;
 use crate::values::{Parsed, Renames, Values, given, secret_name, service_slug};
-use crate::{query, timestamps};
+use crate::{query, timestamps, values};
 
 /// The operations of this file.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -42,7 +42,7 @@ pub(crate) struct CreateSecret {
     /// The environment variables: names match `^[A-Z_][A-Z0-9_]*$` and have at most 128 characters;
     /// values are strings of 1 to 65,536 characters without NUL. At most 256 names and 1 MiB of values.
     /// May be empty, to be filled later.
-    #[schema(value_type = std::collections::BTreeMap<String, String>, example = json!({"STRIPE_API_KEY": "sk_test_…"}))]
+    #[schema(schema_with = values::described)]
     values: Values,
     /// Which service it is for.
     #[serde(default, deserialize_with = "service_slug")]
@@ -80,19 +80,19 @@ pub(crate) struct UpdateSecret {
     shared: Option<bool>,
     /// Takes the place of all values; not together with the three below.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = std::collections::BTreeMap<String, String>, required = false)]
+    #[schema(schema_with = values::described, required = false)]
     values: Option<Values>,
     /// New names by old names, first of the three. Each value keeps its place.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = std::collections::BTreeMap<String, String>, required = false, example = json!({"OLD_NAME": "NEW_NAME"}))]
+    #[schema(schema_with = values::renames_described, required = false)]
     rename_keys: Option<Renames>,
     /// Names whose values go, second of the three.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<String>, required = false, min_items = 1, example = json!(["STRIPE_OLD_KEY"]))]
+    #[schema(schema_with = values::names_described, required = false)]
     remove_keys: Option<Vec<Parsed<EnvKey>>>,
     /// Values that come, over those of the same name or at the end; last of the three.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = std::collections::BTreeMap<String, String>, required = false)]
+    #[schema(schema_with = values::described, required = false)]
     add_values: Option<Values>,
 }
 
@@ -201,7 +201,8 @@ pub(crate) fn answer(status: StatusCode, secret: &Proven<StoredSecret>) -> Answe
 #[utoipa::path(post, path = "/v2/teams/{teamId}/credentials", operation_id = "createSecret", tag = "Secrets",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
     request_body = CreateSecret,
-    responses((status = 201, description = "Created", body = Secret), Refused, ChangeRefused, BodyRefused))]
+    responses((status = 201, description = "Created", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))), Refused, ChangeRefused, BodyRefused))]
 async fn create_secret(
     State(app): State<Arc<App>>,
     act: Act,
@@ -216,7 +217,8 @@ async fn create_secret(
 /// As `createSecret`, with the team taken from the API key.
 #[utoipa::path(post, path = "/v1/credentials", operation_id = "createSecretV1", tag = "Secrets (v1)",
     request_body = CreateSecret,
-    responses((status = 201, description = "Created", body = Secret), Refused, ChangeRefused, BodyRefused))]
+    responses((status = 201, description = "Created", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))), Refused, ChangeRefused, BodyRefused))]
 async fn create_secret_v1(
     state: State<Arc<App>>,
     act: Act,
@@ -326,7 +328,8 @@ async fn list_secrets_v1(
 /// Look at a secret
 #[utoipa::path(get, path = "/v2/credentials/{id}", operation_id = "getSecret", tag = "Secrets",
     params(("id" = String, Path, description = "The secret", format = Uuid)),
-    responses((status = 200, description = "The secret, without its values", body = Secret), Refused, Absent))]
+    responses((status = 200, description = "The secret, without its values", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))), Refused, Absent))]
 async fn get_secret(
     State(app): State<Arc<App>>,
     act: Act,
@@ -341,7 +344,8 @@ async fn get_secret(
 /// As `getSecret`.
 #[utoipa::path(get, path = "/v1/credentials/{id}", operation_id = "getSecretV1", tag = "Secrets (v1)",
     params(("id" = String, Path, description = "The secret", format = Uuid)),
-    responses((status = 200, description = "The secret, without its values", body = Secret), Refused, Absent))]
+    responses((status = 200, description = "The secret, without its values", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))), Refused, Absent))]
 async fn get_secret_v1(state: State<Arc<App>>, act: Act, id: OnPath<SecretId>) -> Result<Response, ApiError> {
     get_secret(state, act, id).await
 }
@@ -353,7 +357,8 @@ async fn get_secret_v1(state: State<Arc<App>>, act: Act, id: OnPath<SecretId>) -
 #[utoipa::path(patch, path = "/v2/credentials/{id}", operation_id = "updateSecret", tag = "Secrets",
     params(("id" = String, Path, description = "The secret", format = Uuid)),
     request_body = UpdateSecret,
-    responses((status = 200, description = "The secret as it is now", body = Secret),
+    responses((status = 200, description = "The secret as it is now", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))),
         Refused, Absent, ChangeRefused, BodyRefused))]
 async fn update_secret(
     State(app): State<Arc<App>>,
@@ -372,7 +377,8 @@ async fn update_secret(
 #[utoipa::path(patch, path = "/v1/credentials/{id}", operation_id = "updateSecretV1", tag = "Secrets (v1)",
     params(("id" = String, Path, description = "The secret", format = Uuid)),
     request_body = UpdateSecret,
-    responses((status = 200, description = "The secret as it is now", body = Secret),
+    responses((status = 200, description = "The secret as it is now", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))),
         Refused, Absent, ChangeRefused, BodyRefused))]
 async fn update_secret_v1(
     state: State<Arc<App>>,

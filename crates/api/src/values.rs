@@ -7,6 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use strongroom_core::text::Invalid;
 use strongroom_core::{EnvKey, SecretName, SecretValue, ServiceSlug};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
 /// An object's entries, in the order in which they were sent.
 pub(crate) struct Entries<V>(pub(crate) Vec<(EnvKey, V)>);
@@ -86,4 +87,47 @@ pub(crate) fn given<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// How named values look.
+pub(crate) fn described() -> Object {
+    let value = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(SecretValue::MAX))
+        .pattern(Some(r"^[^\u0000]*$"));
+    by_name(value, serde_json::json!({"STRIPE_API_KEY": "sk_test_…"}))
+        .description(Some("Values by name. At most 256 names and 1 MiB of values."))
+        .build()
+}
+
+/// How new names by old names look.
+pub(crate) fn renames_described() -> Object {
+    by_name(name_schema(), serde_json::json!({"OLD_NAME": "NEW_NAME"}))
+        .description(Some("New names by old names, first of the three. Each value keeps its place."))
+        .build()
+}
+
+/// How a list of names looks.
+pub(crate) fn names_described() -> Array {
+    ArrayBuilder::new()
+        .items(name_schema())
+        .min_items(Some(1))
+        .description(Some("Names whose values go, second of the three."))
+        .examples([serde_json::json!(["STRIPE_OLD_KEY"])])
+        .build()
+}
+
+fn by_name(entry: ObjectBuilder, example: serde_json::Value) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(name_schema()))
+        .additional_properties(Some(entry))
+        .examples([example])
+}
+
+fn name_schema() -> ObjectBuilder {
+    let text =
+        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(EnvKey::MAX));
+    text.pattern(Some(EnvKey::PATTERN))
 }

@@ -100,7 +100,8 @@ struct RollBack {
 #[utoipa::path(post, path = "/v2/credentials/{id}/rollback", operation_id = "rollbackSecret", tag = "Secrets",
     params(("id" = String, Path, description = "The secret", format = Uuid)),
     request_body = RollBack,
-    responses((status = 200, description = "The secret as it is now", body = Secret),
+    responses((status = 200, description = "The secret as it is now", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))),
         Refused, Absent, ChangeRefused, BodyRefused))]
 async fn roll_back(
     State(app): State<Arc<App>>,
@@ -117,7 +118,8 @@ async fn roll_back(
 /// Until it is purged. One that isn't deleted stays as it is.
 #[utoipa::path(post, path = "/v2/credentials/{id}/undelete", operation_id = "undeleteSecret", tag = "Secrets",
     params(("id" = String, Path, description = "The secret", format = Uuid)),
-    responses((status = 200, description = "The secret as it is now", body = Secret),
+    responses((status = 200, description = "The secret as it is now", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))),
         Refused, Absent, ChangeRefused))]
 async fn undelete(
     State(app): State<Arc<App>>,
@@ -147,7 +149,8 @@ struct CopySecret {
 #[utoipa::path(post, path = "/v2/credentials/{id}/copy", operation_id = "copySecret", tag = "Secrets",
     params(("id" = String, Path, description = "The secret to copy", format = Uuid)),
     request_body = CopySecret,
-    responses((status = 201, description = "The copy", body = Secret), Refused, Absent, ChangeRefused, BodyRefused))]
+    responses((status = 201, description = "The copy", body = Secret,
+        headers(("etag" = String, description = "The secret's state"))), Refused, Absent, ChangeRefused, BodyRefused))]
 async fn copy(
     State(app): State<Arc<App>>,
     act: Act,
@@ -208,7 +211,7 @@ impl From<&CoreComparison> for Compared {
 /// Compare two secrets
 ///
 /// Tells for each name whether both have the same value, and nothing else about it. Needs the right to change both, and
-/// is recorded.
+/// is recorded, a dry run too.
 #[utoipa::path(post, path = "/v2/teams/{teamId}/credentials/compare", operation_id = "compareSecrets",
     tag = "Secrets",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
@@ -220,6 +223,7 @@ async fn compare(
     act: Act,
     Json(Compare { a, b }): Json<Compare>,
 ) -> Result<Response, ApiError> {
+    let act = act.in_earnest();
     act.retrying(&app, || app.compare_secrets(&act.ask, a, b), |keys| compared(keys)).await
 }
 

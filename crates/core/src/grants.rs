@@ -281,6 +281,10 @@ mod tests {
     fn gives(grant: &Grant, right: Right) -> bool {
         match right {
             Right::Acting(role) => role <= grant.role,
+            // Who may change the team may look at it.
+            Right::Doing(Scope::TeamRead) => {
+                grant.scopes.contains(Scope::TeamRead) || grant.scopes.contains(Scope::Admin)
+            }
             Right::Doing(scope) => grant.scopes.contains(scope),
             Right::Running(agent) => {
                 grant.agents.as_ref().is_none_or(|agents| agents.iter().any(|one| one == agent))
@@ -452,6 +456,19 @@ mod tests {
         ];
         for (wider, respect) in cases {
             assert_eq!(wider.within(&narrow), Err(Denied::Above(respect)));
+        }
+    }
+
+    #[test]
+    fn whoever_may_change_the_team_may_look_at_it() {
+        let only = |scope| [scope].into_iter().collect::<Scopes>();
+        for given in Scope::ALL {
+            for asked in Scope::ALL {
+                let allowed = given == asked || (given, asked) == (Scope::Admin, Scope::TeamRead);
+                assert_eq!(only(given).allow(asked), allowed, "{given:?} {asked:?}");
+                assert_eq!(only(asked).within(only(given)), allowed, "{given:?} {asked:?}");
+            }
+            assert!(!Scopes::all().without(given).contains(given));
         }
     }
 

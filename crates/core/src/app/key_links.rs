@@ -147,7 +147,7 @@ impl App {
     pub async fn claim_key_link(&self, ask: &Ask) -> Result<Planned<(Proven<ApiKey>, Token)>, Error> {
         let permit = ask.permit(Action::ClaimKeyLink, Ownership::Own)?;
         let Credential::Link(id) = ask.caller.credential else { return Err(Denied::Invisible.into()) };
-        let link = self.key_link(ask, id).await?;
+        let link = self.key_link(ask, id).await.map_err(not_proven)?;
         let maker_is = self.stands_behind(ask, &link).await?;
         let put = self.closed(&link);
         let now = self.world.clock.now();
@@ -162,10 +162,7 @@ impl App {
     /// Demands that a link's maker could still make it. Links are withdrawn when
     /// their maker's role changes; this refuses one that was being made just then.
     async fn stands_behind(&self, ask: &Ask, link: &KeyLink) -> Result<Change, Error> {
-        let maker = match self.member(ask, link.created_by).await {
-            Err(Error::Denied(Denied::Invisible)) => return Err(Error::NotProven),
-            found => found?.membership,
-        };
+        let maker = self.member(ask, link.created_by).await.map_err(not_proven)?.membership;
         if maker.role < link.grant.role {
             return Err(Error::NotProven);
         }
@@ -178,6 +175,15 @@ impl App {
         let stored = self.readable(self.store.key_link(ask.caller.team_id, id).await, suspect).await?;
         let link = self.noting(self.keys.verify(stored.ok_or(Denied::Invisible)?), suspect).await?;
         if link.closed_at.is_some() { Err(Denied::Invisible.into()) } else { Ok(link) }
+    }
+}
+
+/// To the bearer of a link, what its key hangs on being gone is the link being
+/// refused: a claim that comes a moment too late is told what a later one is.
+fn not_proven(error: Error) -> Error {
+    match error {
+        Error::Denied(Denied::Invisible) => Error::NotProven,
+        other => other,
     }
 }
 
