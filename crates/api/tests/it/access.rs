@@ -2,9 +2,9 @@
 //! operations that there are, and every way in which a key can be no key.
 
 use reqwest::Method;
-use strongroom_core::access::Scope;
+use strongroom_core::access::Credential;
 use strongroom_core::tokens::{Token, TokenKind};
-use strongroom_core::{OsRandom, Role, Scopes, Timestamp};
+use strongroom_core::{OsRandom, Role, Scope, Scopes, Timestamp};
 
 use crate::support::{TestApp, canary};
 
@@ -30,11 +30,11 @@ async fn shared_secrets_need_a_manager_and_personal_ones_nobody_special() {
 #[tokio::test]
 async fn a_key_can_lower_its_users_role_but_never_raise_it() {
     let app = TestApp::new().await;
-    let low_key = app.key(app.team_id, app.owner_id, |key| key.role = Role::Member);
+    let low_key = app.key(app.team_id, app.owner_id, |key| key.grant.role = Role::Member);
     assert_eq!(low_key.post("/v1/credentials", body(true)).await.status, 403);
     let member = app.seed_user();
     app.seed_membership(app.team_id, member, Role::Member);
-    let high_key = app.key(app.team_id, member, |key| key.role = Role::Owner);
+    let high_key = app.key(app.team_id, member, |key| key.grant.role = Role::Owner);
     assert_eq!(high_key.post("/v1/credentials", body(true)).await.status, 403);
 }
 
@@ -125,7 +125,7 @@ async fn nothing_but_a_valid_key_is_let_in() {
         ("unknown id", app.bearer(unknown.reveal())),
         ("known id, wrong secret", app.bearer(forged.reveal())),
         ("revoked", app.key(app.team_id, app.owner_id, |key| key.revoked_at = Some(now))),
-        ("expired this moment", app.key(app.team_id, app.owner_id, |key| key.expires_at = Some(now))),
+        ("expired this moment", app.key(app.team_id, app.owner_id, |key| key.grant.expires_at = Some(now))),
         ("of a disabled user", app.key(app.team_id, disabled, |_| ())),
         ("of no member", app.key(app.team_id, no_member, |_| ())),
         ("of a team that the user is not in", app.key(app.seed_team(), app.owner_id, |_| ())),
@@ -144,7 +144,7 @@ async fn nothing_but_a_valid_key_is_let_in() {
         }
     }
     let soon = app.key(app.team_id, app.owner_id, |key| {
-        key.expires_at = Some(Timestamp::from_millis(now.as_millis() + 1));
+        key.grant.expires_at = Some(Timestamp::from_millis(now.as_millis() + 1));
     });
     assert_eq!(soon.get("/v1/credentials").await.status, 200, "not yet expired");
     app.clock.advance(1);
@@ -192,17 +192,18 @@ async fn the_key_is_taken_from_the_header_only_and_from_one_header_only() {
 async fn a_right_lost_between_the_proof_and_the_write_stops_the_write() {
     let app = TestApp::new().await;
     let caller = app.user(app.team_id, Role::Owner, Scopes::all());
-    let cause = strongroom_core::app::Cause::default();
-    let proven = app.app.authenticate(caller.token.as_ref().unwrap(), &cause).await.unwrap();
+    let ask = app.ask(&caller).await;
+    let Credential::Key(key) = ask.caller.credential else { panic!("a key") };
     let revoke = "DELETE FROM api_keys WHERE id = ?";
-    assert_eq!(app.database().execute(revoke, [proven.key_id.as_bytes()]), Ok(1));
+    assert_eq!(app.database().execute(revoke, [key.as_bytes()]), Ok(1));
     let new = strongroom_core::secrets::NewSecret {
         name: strongroom_core::SecretName::parse("n").unwrap(),
         service_slug: None,
         shared: false,
         values: strongroom_core::Bundle::new(Vec::new()).unwrap(),
     };
-    let refused = app.app.create_secret(&proven, new, &cause).await;
+    let planned = app.app.create_secret(&ask, new).await.unwrap();
+    let refused = app.app.carry_out(&ask, planned, None).await;
     assert!(matches!(refused, Err(strongroom_core::app::Error::NotProven)));
     assert_eq!(app.owner().get("/v1/credentials").await.body, "[]");
 }

@@ -122,10 +122,13 @@ async fn unknown_fields_are_refused_when_asked_for() {
 }
 
 #[tokio::test]
-async fn a_dry_run_is_refused_rather_than_done() {
+async fn a_dry_run_that_is_neither_yes_nor_no_is_refused_rather_than_done() {
     let app = TestApp::new().await;
     let body = r#"{"name": "n", "values": {}}"#;
-    assert_eq!(app.owner().post("/v1/credentials?dry_run=true", body).await.status, 400);
+    for query in ["dry_run", "dry_run=1", "dry_run=TRUE", "dry_run=yes", "dry_run=true&dry_run=false"] {
+        let refused = app.owner().post(&format!("/v1/credentials?{query}"), body).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "invalid_request"), "{query}");
+    }
     assert_eq!(app.owner().get("/v1/credentials").await.body, "[]");
     assert_eq!(app.owner().post("/v1/credentials?dry_run=false&x=dry_run", body).await.status, 201);
 }
@@ -211,7 +214,7 @@ async fn other_methods_are_405_and_say_which_there_are() {
         (Method::OPTIONS, "/v1/credentials", "GET,HEAD,POST"),
         (Method::TRACE, "/v1/credentials", "GET,HEAD,POST"),
         (Method::from_bytes(b"BREW").unwrap(), "/v1/credentials", "GET,HEAD,POST"),
-        (Method::POST, "/v1/credentials/019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d", "GET,HEAD"),
+        (Method::POST, "/v1/credentials/019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d", "DELETE,GET,HEAD,PATCH"),
     ] {
         let owner = app.owner();
         let answer = owner.send(owner.request(method.clone(), path)).await;

@@ -5,12 +5,38 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod conditions;
+#[cfg(test)]
+mod grants;
+#[cfg(test)]
+mod key_links;
+#[cfg(test)]
+mod leaving;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod members;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod people;
+#[cfg(test)]
+mod repeats;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tampering;
+#[cfg(test)]
+mod teams;

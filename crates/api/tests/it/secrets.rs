@@ -86,8 +86,7 @@ async fn lists_are_bare_arrays_in_order_of_creation() {
 #[tokio::test]
 async fn a_list_is_whole_however_many_pages_it_takes() {
     let app = TestApp::new().await;
-    let cause = strongroom_core::app::Cause::default();
-    let owner = app.app.authenticate(app.owner().token.as_ref().unwrap(), &cause).await.unwrap();
+    let owner = app.ask(&app.owner()).await;
     // Around the page's size, 256, and well past it.
     for (more, total) in [(255, 255), (1, 256), (1, 257), (343, 600)] {
         for _ in 0..more {
@@ -97,7 +96,8 @@ async fn a_list_is_whole_however_many_pages_it_takes() {
                 shared: false,
                 values: strongroom_core::Bundle::new(Vec::new()).unwrap(),
             };
-            app.app.create_secret(&owner, new, &cause).await.unwrap();
+            let planned = app.app.create_secret(&owner, new).await.unwrap();
+            app.app.carry_out(&owner, planned, None).await.unwrap();
         }
         let listed = app.owner().get("/v1/credentials").await.json();
         let ids: Vec<_> =

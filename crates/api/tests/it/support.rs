@@ -8,16 +8,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
-use strongroom_core::access::Scope;
 use strongroom_core::api_keys::ApiKey;
-use strongroom_core::app::{Founding, Recovery, RecoveryError, World, create_instance};
+use strongroom_core::app::{Ask, Cause, Founding, Recovery, RecoveryError, World, create_instance};
 use strongroom_core::keyring::{Keyring, MasterKey};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::text::{Email, KeyName, TeamName, UserName};
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    ApiKeyId, App, Clock, Random, Role, RootKey, Scopes, Store, TeamId, Timestamp, UserId,
+    ApiKeyId, App, Clock, Grant, Random, Role, RootKey, Scopes, Store, TeamId, Timestamp, UserId,
 };
 use strongroom_net::{Front, Limits, RequestId};
 use strongroom_store::sqlite::Database;
@@ -141,6 +140,11 @@ fn root_key() -> LocalRootKey {
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
+        Self::limited(0).await
+    }
+
+    /// The same, with a limit on how often a key may ask.
+    pub(crate) async fn limited(requests_per_minute: u32) -> Self {
         watch_logs();
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock(AtomicI64::new(1_794_000_000_000)));
@@ -159,9 +163,10 @@ impl TestApp {
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let keyring = keyring(&*store, &root).await;
         let app = Arc::new(App::open(store, &root, world).await.unwrap());
-        let api = strongroom_api::Api::new(app.clone());
+        let api = strongroom_api::Api::new(app.clone(), requests_per_minute);
         let (url, shutdown) = serve(api.operations).await;
         let (metrics_url, metrics_shutdown) = serve(api.metrics).await;
+        let client = client();
         Self {
             team_id: created.team_id,
             owner_id: created.user_id,
@@ -171,25 +176,32 @@ impl TestApp {
             random,
             keyring,
             store: database,
-            owner: Caller { url, token: Some(created.api_key.reveal().to_owned()) },
-            metrics: Caller { url: metrics_url, token: None },
+            owner: Caller { url, token: Some(created.api_key.reveal().to_owned()), client: client.clone() },
+            metrics: Caller { url: metrics_url, token: None, client },
             shutdown: vec![shutdown, metrics_shutdown],
         }
     }
 
     /// Nobody in particular.
     pub(crate) fn anonymous(&self) -> Caller {
-        Caller { url: self.owner.url.clone(), token: None }
+        Caller { token: None, ..self.owner.clone() }
     }
 
     /// Somebody with this text for a token.
     pub(crate) fn bearer(&self, token: &str) -> Caller {
-        Caller { url: self.owner.url.clone(), token: Some(token.to_owned()) }
+        Caller { token: Some(token.to_owned()), ..self.owner.clone() }
     }
 
     /// Who founded the instance.
     pub(crate) fn owner(&self) -> Caller {
         self.owner.clone()
+    }
+
+    /// Somebody's plea, as the gate makes it.
+    pub(crate) async fn ask(&self, caller: &Caller) -> Ask {
+        let cause = Cause::default();
+        let caller = self.app.authenticate(caller.token.as_ref().unwrap(), None, &cause).await.unwrap();
+        Ask { caller, cause, condition: None }
     }
 
     /// A metric, as whoever watches the server reads it.
@@ -215,6 +227,8 @@ impl TestApp {
         let mut connection =
             rusqlite::Connection::open(self.directory.path().join("data/strongroom.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        // No test cuts the power, so there is nothing to wait for.
+        connection.pragma_update(None, "synchronous", "OFF").unwrap();
         let store = Arc::clone(&self.store);
         let committed = move |_: &mut rusqlite::hooks::Wal, _| {
             store.look_again();
@@ -233,7 +247,7 @@ impl TestApp {
     pub(crate) fn user(&self, team: TeamId, role: Role, scopes: Scopes) -> Caller {
         let user = self.seed_user();
         self.seed_membership(team, user, role);
-        self.key(team, user, |key| key.scopes = scopes)
+        self.key(team, user, |key| key.grant.scopes = scopes)
     }
 
     /// A new key of this user; `alter` changes what is stored of it.
@@ -245,28 +259,35 @@ impl TestApp {
             team_id,
             user_id,
             name: KeyName::parse("test").unwrap(),
-            role: Role::Owner,
-            scopes: Scope::ALL.into_iter().collect(),
+            grant: Grant {
+                role: Role::Owner,
+                scopes: Scopes::all(),
+                agents: None,
+                networks: None,
+                expires_at: None,
+            },
             token_hash: self.keyring.hash(&token),
+            created_by: None,
             created_at: self.clock.now(),
-            expires_at: None,
             revoked_at: None,
         };
         alter(&mut key);
         let stored = self.keyring.authenticate(key);
         let (key, mac) = (stored.row(), stored.mac());
-        let insert = "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let insert = "INSERT INTO api_keys (id, team_id, user_id, name, role, scopes, token_hash, created_at, \
+                      expires_at, revoked_at, networks, row_mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = rusqlite::params![
             key.id.as_bytes(),
             key.team_id.as_bytes(),
             key.user_id.as_bytes(),
             key.name.as_str(),
-            key.role.name(),
-            key.scopes.to_string(),
+            key.grant.role.name(),
+            key.grant.scopes.to_string(),
             key.token_hash.as_bytes(),
             key.created_at.as_millis(),
-            key.expires_at.map(Timestamp::as_millis),
+            key.grant.expires_at.map(Timestamp::as_millis),
             key.revoked_at.map(Timestamp::as_millis),
+            key.grant.networks.as_ref().map(ToString::to_string),
             mac.as_bytes(),
         ];
         self.database().execute(insert, values).unwrap();
@@ -281,7 +302,14 @@ impl TestApp {
         let id = UserId::from_uuid(self.uuid());
         let created_at = self.clock.now();
         let name = UserName::parse("somebody").unwrap();
-        let stored = self.keyring.authenticate(User { id, name, email: None, created_at, disabled_at });
+        let stored = self.keyring.authenticate(User {
+            id,
+            name,
+            email: None,
+            created_at,
+            disabled_at,
+            service_of: None,
+        });
         let mac = stored.mac();
         let values = rusqlite::params![
             id.as_bytes(),
@@ -290,13 +318,30 @@ impl TestApp {
             disabled_at.map(Timestamp::as_millis),
             mac.as_bytes()
         ];
-        self.database().execute("INSERT INTO users VALUES (?, ?, NULL, ?, ?, ?)", values).unwrap();
+        self.database()
+            .execute(
+                "INSERT INTO users (id, name, created_at, disabled_at, row_mac) VALUES (?, ?, ?, ?, ?)",
+                values,
+            )
+            .unwrap();
         id
+    }
+
+    /// Disables a member of the team, behind the server's back.
+    pub(crate) async fn disable(&self, user: UserId) {
+        let member = self.app.store().member(self.team_id, user).await.unwrap().unwrap();
+        let now = self.clock.now();
+        let disabled = User { disabled_at: Some(now), ..member.user.row().clone() };
+        let mac = self.keyring.authenticate(disabled).mac();
+        let values = rusqlite::params![now.as_millis(), mac.as_bytes(), user.as_bytes()];
+        let update = "UPDATE users SET disabled_at = ?, row_mac = ? WHERE id = ?";
+        assert_eq!(self.database().execute(update, values), Ok(1));
     }
 
     pub(crate) fn seed_membership(&self, team_id: TeamId, user_id: UserId, role: Role) {
         let created_at = self.clock.now();
-        let stored = self.keyring.authenticate(Membership { team_id, user_id, role, created_at });
+        let stored =
+            self.keyring.authenticate(Membership { team_id, user_id, role, created_at, removed_at: None });
         let mac = stored.mac();
         let values = rusqlite::params![
             team_id.as_bytes(),
@@ -305,7 +350,9 @@ impl TestApp {
             created_at.as_millis(),
             mac.as_bytes()
         ];
-        self.database().execute("INSERT INTO memberships VALUES (?, ?, ?, ?, ?)", values).unwrap();
+        let insert =
+            "INSERT INTO memberships (team_id, user_id, role, created_at, row_mac) VALUES (?, ?, ?, ?, ?)";
+        self.database().execute(insert, values).unwrap();
     }
 
     /// Another team, without a key of its own: nothing can be created in it.
@@ -315,11 +362,15 @@ impl TestApp {
             id,
             name: TeamName::parse("Others").unwrap(),
             created_at: self.clock.now(),
+            deleted_at: None,
+            shredded_at: None,
         };
         let stored = self.keyring.authenticate(team);
         let mac = stored.mac();
         let values = rusqlite::params![id.as_bytes(), "Others", self.clock.now().as_millis(), mac.as_bytes()];
-        self.database().execute("INSERT INTO teams VALUES (?, ?, ?, ?)", values).unwrap();
+        self.database()
+            .execute("INSERT INTO teams (id, name, created_at, row_mac) VALUES (?, ?, ?, ?)", values)
+            .unwrap();
         id
     }
 }
@@ -338,6 +389,11 @@ async fn keyring(store: &dyn Store, root: &dyn RootKey) -> Keyring {
     let master = root.unwrap(instance.id, &instance.master).await.unwrap();
     let master = MasterKey::from_bytes(instance.id, &master).unwrap();
     Keyring::new(master, &store.purpose_keys().await.unwrap()).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own client, to its own server")]
+fn client() -> reqwest::Client {
+    reqwest::Client::new()
 }
 
 async fn serve(router: axum::Router) -> (String, oneshot::Sender<()>) {
@@ -361,6 +417,8 @@ async fn serve(router: axum::Router) -> (String, oneshot::Sender<()>) {
 pub(crate) struct Caller {
     pub(crate) url: String,
     pub(crate) token: Option<String>,
+    /// Keeps its connections.
+    client: reqwest::Client,
 }
 
 /// An answer, already searched for canaries.
@@ -389,9 +447,8 @@ impl Answer {
 }
 
 impl Caller {
-    #[expect(clippy::disallowed_methods, reason = "the test's own client, to its own server")]
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let request = reqwest::Client::new().request(method, format!("{}{path}", self.url));
+        let request = self.client.request(method, format!("{}{path}", self.url));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -419,6 +476,16 @@ impl Caller {
     pub(crate) async fn post(&self, path: &str, body: impl Into<String>) -> Answer {
         let request = self.request(Method::POST, path).header("content-type", "application/json");
         self.send(request.body(body.into())).await
+    }
+
+    /// Sends a change with a body.
+    pub(crate) async fn patch(&self, path: &str, body: impl Into<String>) -> Answer {
+        let request = self.request(Method::PATCH, path).header("content-type", "application/json");
+        self.send(request.body(body.into())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
     }
 
     /// Creates a secret with one value and answers with it.
