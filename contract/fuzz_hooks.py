@@ -1,0 +1,253 @@
+"""What the generated requests are told of the instance that they go to: ids
+that exist, tokens that work. And which refusals no schema can foretell, so
+that they aren't findings.
+
+Loaded by schemathesis, in a process of its own for each role. `FUZZ_WORLD`
+names the file in which `fuzz` says where and as whom; how many requests were
+made here, beside the generated ones, goes into the file `FUZZ_EXTRA`."""
+
+import atexit
+import json
+import os
+import random
+import re
+from pathlib import Path
+
+import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+
+from instance import call
+
+#: Begins every value that is sent, so that it is known when it comes back.
+CANARY = "canary-"
+#: How often an id in a valid request is one that exists.
+OFTEN = 0.8
+
+#: From which pool a parameter of a path comes.
+IN_PATH = {"teamId": "teams", "id": "secrets", "userId": "members", "keyId": "keys", "linkId": "links"}
+#: From which pool a field of a body comes.
+IN_BODY = {
+    ("compareSecrets", "a"): "secrets",
+    ("compareSecrets", "b"): "secrets",
+    ("createKeyLink", "user_id"): "members",
+    ("createApiKey", "service_user_id"): "members",
+    ("addMember", "user_id"): "gone members",
+}
+#: After whose success something is gone: in which parameter, and from which pool.
+ENDING = {
+    "deleteSecret": ("id", "secrets"),
+    "deleteSecretV1": ("id", "secrets"),
+    "removeMember": ("userId", "members"),
+    "revokeApiKey": ("keyId", "keys"),
+    "cancelKeyLink": ("linkId", "links"),
+}
+#: What the document allows and is refused as malformed all the same: where, with
+#: which message, and why the document doesn't say it.
+BEYOND_SCHEMAS = [
+    # It depends on what is stored.
+    (r"updateSecret(V1)?", r"^`(rename_keys|remove_keys)`"),
+    (r"rollbackSecret", r"^`version`: this secret has no such version"),
+    # Fields that exclude each other. A schema of such alternatives would cost
+    # every generated client a type for each.
+    (r"updateSecret(V1)?", r"^`values` replaces everything"),
+    (r"addMember", r"^(say who: |a service user has |`user_id` names somebody |`name` is required: )"),
+    # JSON Schema has no format for a network.
+    (r"createApiKey|createKeyLink", r"^`cidrs`: "),
+    # JSON Schema has formats for times, and none for those to come.
+    (r"createApiKey|createKeyLink", r"^`expires_at` must lie in the future"),
+    # A string with NUL is refused even in a field that nobody knows.
+    (r".*", r"^the body has a string with NUL in it$"),
+    # JSON Schema takes 1.0 for an integer; readers of JSON in typed languages don't.
+    (r"rollbackSecret|createKeyLink", r"^`(version|valid_seconds)`: must be (u32|a whole number)"),
+]
+
+
+#: On any answer, and so described with none.
+ON_ANY_ANSWER = {"cache-control", "connection", "content-length", "content-type", "date", "x-request-id"}
+#: Described, but only sometimes there.
+SOMETIMES = {"idempotency-replayed", "link"}
+
+
+class World:
+    """What exists on the server, as far as the requests should know."""
+
+    def __init__(self, where):
+        self._url, self._owner, self.key = where["url"], where["owner_key"], where["key"]
+        self._team, self._user, self._service = where["team"], where["user"], where["service"]
+        #: Whoever is acting, and the owner by whose key things are made here.
+        self._spared = {where["user"], where["owner"], where["key_id"], where["owner_key_id"]}
+        self.random = random.Random(where["seed"])
+        self._marks_names = where["marks_names"]
+        self.requests = 0
+        other_team = self._call("POST", "/v2/teams", {"name": "another"})["team"]["id"]
+        self._pools = {"teams": [self._team] * 9 + [other_team], "gone secrets": [], "gone members": []}
+        for pool in ("secrets", "members", "keys", "links"):
+            self._pools[pool] = [self._make(pool) for _ in range(3)]
+        for shared in (True, False):
+            body = {"name": "the owner's", "values": {"ONE": "1"}, "shared": shared}
+            self._pools["secrets"].append(self._call("POST", "/v1/credentials", body)["id"])
+
+    def _call(self, method, path, body=None, key=None):
+        self.requests += 1
+        status, content = call(self._url, method, path, key or self._owner, body)
+        if not 200 <= status < 300:
+            raise RuntimeError(f"{method} {path}: {status} {content}")
+        return content
+
+    def _make(self, pool):
+        team, name = f"/v2/teams/{self._team}", f"made {self.requests}"
+        if pool == "secrets":
+            body = {"name": name, "values": {"ONE": f"{CANARY}1", "TWO": f"{CANARY}2"}}
+            secret = self._call("POST", "/v1/credentials", body, self.key)["id"]
+            self._call("PATCH", f"/v1/credentials/{secret}", {"add_values": {"TWO": f"{CANARY}3"}}, self.key)
+            return secret
+        if pool == "members":
+            kind = self.random.choice([{"service": True}, {"email": f"{self.requests}@example.com"}])
+            return self._call("POST", f"{team}/members", {"name": name, "role": "member"} | kind)["member"]["id"]
+        if pool == "keys":
+            # The caller's own: others' are not for every role to revoke.
+            if self._service:
+                return self._call("POST", f"{team}/api-keys", {"name": name, "service_user_id": self._user})["id"]
+            return self._call("POST", f"{team}/api-keys", {"name": name}, self.key)["id"]
+        return self._link()["id"]
+
+    def _link(self):
+        """A new link to a key for somebody new."""
+        person = {"name": "a person", "email": f"{self.requests}@example.com", "role": "member"}
+        user = self._call("POST", f"/v2/teams/{self._team}/members", person)["member"]["id"]
+        return self._call("POST", f"/v2/teams/{self._team}/key-links", {"user_id": user, "name": "a key"})
+
+    def link_token(self):
+        """A token by which a key can be claimed, once."""
+        return self._link()["link"]
+
+    def one(self, pool):
+        """One of a pool, if there is one."""
+        return self.random.choice(self._pools[pool]) if self._pools[pool] else None
+
+    def enter(self, operation, case):
+        """Puts ids that exist into a request, where it wants valid ones."""
+        if _is_meant_valid(case, ParameterLocation.PATH):
+            for name, pool in IN_PATH.items():
+                gone = operation == "undeleteSecret" and self.random.random() < OFTEN
+                self._enter(case.path_parameters, name, "gone secrets" if gone else pool)
+        if isinstance(case.body, dict):
+            if _is_meant_valid(case, ParameterLocation.BODY):
+                self._enter_body(operation, case.body)
+            self._mark(case.body)
+        self._spare(case.path_parameters)
+
+    def _enter_body(self, operation, body):
+        for (of, name), pool in IN_BODY.items():
+            if of == operation:
+                self._enter(body, name, pool)
+        if operation == "rollbackSecret" and "version" in body:
+            body["version"] = self.random.randint(1, 3)
+
+    def _mark(self, body):
+        """Lets each value begin with the canary."""
+        for values in (body.get("values"), body.get("add_values")):
+            if isinstance(values, dict):
+                for name in values:
+                    _mark(values, name)
+        if self._marks_names:
+            _mark(body, "name")
+
+    def _enter(self, container, name, pool):
+        if name in container and self.random.random() < OFTEN and (one := self.one(pool)):
+            container[name] = one
+
+    def _spare(self, parameters):
+        """Whoever acts doesn't remove or demote themselves, nor revoke the
+        key that they act with: the rest of the run would see nothing but 401.
+        Other keys of theirs they do revoke."""
+        for name in ("userId", "keyId"):
+            if parameters.get(name) in self._spared:
+                parameters[name] = self.one(IN_PATH[name])
+
+    def leave(self, operation, case):
+        """Notes what a request that succeeded has ended, and makes another."""
+        if operation == "deleteTeam":
+            # It was deleted, and is brought back: everything after it would be 403.
+            self._call("POST", f"/v2/teams/{self._team}/undelete")
+        if operation not in ENDING:
+            return
+        name, pool = ENDING[operation]
+        ended = case.path_parameters[name]
+        if ended in self._pools[pool]:
+            self._pools[pool].remove(ended)
+            self._pools[pool].append(self._make(pool))
+        if pool in ("secrets", "members"):
+            self._pools[f"gone {pool}"].append(ended)
+
+
+def _is_meant_valid(case, location):
+    return case.meta is None or not case.meta.is_negative_at(location)
+
+
+def _mark(fields, name):
+    """Lets a text begin with the canary, unless that would make it valid or too long."""
+    if isinstance(fields.get(name), str) and 0 < len(fields[name]) < 1000:
+        fields[name] = CANARY + fields[name]
+
+
+def _operation(case):
+    return case.operation.definition.raw["operationId"]
+
+
+world = World(json.loads(Path(os.environ["FUZZ_WORLD"]).read_text()))
+atexit.register(lambda: Path(os.environ["FUZZ_EXTRA"]).write_text(str(world.requests)))
+
+
+@schemathesis.auth(refresh_interval=None)
+class Bearer:
+    """The caller's key; for claiming a link mostly a link."""
+
+    def get(self, _case, _context):
+        return world.key
+
+    def set(self, case, key, _context):
+        if _operation(case) == "claimKeyLink" and world.random.random() < OFTEN:
+            key = world.link_token()
+        case.headers["Authorization"] = f"Bearer {key}"
+
+
+@schemathesis.hook
+def before_call(_context, case, _kwargs):
+    world.enter(_operation(case), case)
+
+
+@schemathesis.hook
+def after_call(_context, case, response):
+    # Neither a rehearsal nor an answer that was kept has an effect.
+    rehearsed = str((case.query or {}).get("dry_run")).lower() == "true"
+    if 200 <= response.status_code < 300 and not rehearsed and "idempotency-replayed" not in response.headers:
+        world.leave(_operation(case), case)
+
+
+@schemathesis.hook
+def filter_failure(_context, failure, case, response):
+    if type(failure).__name__ != "RejectedPositiveData" or response.status_code != 400:
+        return True
+    message, operation = response.json()["message"], _operation(case)
+    return not any(re.fullmatch(where, operation) and re.search(what, message) for where, what in BEYOND_SCHEMAS)
+
+
+@schemathesis.check
+def no_value_comes_back(_context, response, _case):
+    """Values go in and are never returned, nor quoted in errors or headers."""
+    assert CANARY not in response.text, "a value came back in the body"
+    assert CANARY not in str(response.headers), "a value came back in a header"
+
+
+@schemathesis.check
+def headers_are_as_described(_context, response, case):
+    """An answer has the headers that its description names, and no others."""
+    described = case.operation.definition.raw["responses"].get(str(response.status_code))
+    if described is None:
+        return  # A finding of another check.
+    described = {name.lower() for name in described.get("headers", {})}
+    present = {name.lower() for name in response.headers} - ON_ANY_ANSWER
+    assert present <= described, f"not described with {response.status_code}: {', '.join(sorted(present - described))}"
+    missing = described - present - SOMETIMES
+    assert not missing, f"described with {response.status_code}, but not there: {', '.join(sorted(missing))}"

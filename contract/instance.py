@@ -1,0 +1,97 @@
+"""A fresh instance of the server for as long as a `with` block lasts, and the
+plainest of clients. Ends only the process that it started."""
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+#: The longest that the server may take to start, to answer or to end.
+PATIENCE_SECONDS = 30
+
+
+class Instance:
+    """`init`, then `serve` on free ports of the loopback."""
+
+    def __enter__(self):
+        self._place = tempfile.TemporaryDirectory(prefix="strongroom-contract-")
+        try:
+            self._start(Path(self._place.name))
+        except BaseException:
+            self._place.cleanup()
+            raise
+        return self
+
+    def _start(self, place):
+        data = ["--data-dir", place / "data"]
+        made = self._run("init", "--json", *data, "--recovery-key-file", place / "recovery.key")
+        made = json.loads(subprocess.run(made, **self._clean(), check=True, capture_output=True).stdout)
+        self.key, self.team, self.user = made["api_key"], made["team_id"], made["user_id"]
+        # A limit on requests would end every run after its first second.
+        serve = self._run(
+            "serve", *data, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--rate-limit", "0"
+        )
+        self.log = place / "stderr"
+        with self.log.open("w") as log:
+            self._server = subprocess.Popen(serve, **self._clean(), stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self._server.stdout.readline()
+        if "listening on http://" not in line:
+            self._stop()
+            raise RuntimeError(f"no server: {line!r} {self.log.read_text()}")
+        self.url = line[line.index("http://") :].strip()
+        # Told in the log, before the line above.
+        self._metrics = re.search(r"metrics\.listening\b.*address=(\S+)", self.log.read_text())[1]
+
+    @staticmethod
+    def _run(*arguments):
+        binary = os.environ.get("STRONGROOM_BINARY", Path(__file__).parent.parent / "target/debug/strongroom")
+        return [Path(binary).resolve(), *arguments]
+
+    def _clean(self):
+        # None of the variables of whoever runs the tests configures it.
+        return {"cwd": self._place.name, "env": {"PATH": os.defpath}, "stdin": subprocess.DEVNULL}
+
+    def _stop(self):
+        self._server.terminate()
+        try:
+            self._server.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        self._server.stdout.close()
+
+    def __exit__(self, *_):
+        self._stop()
+        self._place.cleanup()
+
+    def call(self, method, path, body=None, key=None):
+        """One request, with the instance's first key unless another is given; its answer's status and JSON."""
+        return call(self.url, method, path, key or self.key, body)
+
+    def answers(self):
+        """How many answers the server counted, by class of status."""
+        connection = http.client.HTTPConnection(self._metrics, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/metrics")
+        counts = {}
+        for line in connection.getresponse().read().decode().splitlines():
+            if line.startswith("strongroom_answers_total{"):
+                labels, count = line.rsplit(" ", 1)
+                counts[labels.split('"')[1]] = int(count)
+        connection.close()
+        return counts
+
+
+def call(url, method, path, key, body=None):
+    """One request to the server there; its answer's status and JSON."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
+    headers = {"Authorization": f"Bearer {key}"}
+    if body is not None:
+        body, headers["Content-Type"] = json.dumps(body), "application/json"
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    status, content = answer.status, json.loads(answer.read())
+    connection.close()
+    return status, content
