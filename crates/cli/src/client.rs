@@ -79,9 +79,9 @@ impl Client {
         Ok(Self { http, team: target.team, target, json })
     }
 
-    /// The server that it speaks to.
-    pub(crate) fn target(&self) -> &Target {
-        &self.target
+    /// The URL of the server that it speaks to.
+    pub(crate) fn url(&self) -> &str {
+        self.target.shown()
     }
 
     /// The token that it speaks with, when it has said all.
@@ -106,6 +106,14 @@ impl Client {
             Some(team) => Ok(team),
             None => Ok(self.whoami().await?.team_id),
         }
+    }
+
+    /// The path of something that the team has.
+    ///
+    /// # Errors
+    /// When the server doesn't take the key.
+    pub(crate) async fn in_team(&self, what: &str) -> Result<String, Failure> {
+        Ok(format!("/v2/teams/{}/{what}", self.team().await?))
     }
 
     /// The server's answer to a request that it granted.

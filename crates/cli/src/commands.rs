@@ -18,7 +18,8 @@ mod teams;
 use std::process::ExitCode;
 
 use crate::cli::Command;
-use crate::client::{Answer, Client};
+use crate::cli::client::Write;
+use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
 use crate::output;
 use crate::reference;
@@ -55,25 +56,25 @@ fn block_on<T>(job: impl Future<Output = Result<T, Failure>>) -> Result<T, Failu
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(job)
 }
 
+/// Makes a change, or tries it, and says which of the two it was.
+async fn change(client: &Client, request: Request, write: &Write) -> Result<Answer, Failure> {
+    let answer = client.send(request.write(write)).await?;
+    if write.dry_run {
+        output::complain("note: a dry run; nothing was changed");
+    }
+    Ok(answer)
+}
+
 /// Shows the answer to a change that has nothing to show: the server's to a
-/// program, our words to a person.
-fn acknowledge(client: &Client, answer: &Answer, dry_run: bool, done: &str) -> Result<(), Failure> {
+/// program, our words to a person, unless it was only tried.
+fn acknowledge(client: &Client, answer: &Answer, write: &Write, done: &str) -> Result<(), Failure> {
     // Whoever else answered in the server's place has done nothing.
     let text = answer.raw()?;
     if client.json() {
         return Ok(output::whole(text)?);
     }
-    if dry_run {
-        note_dry_run(true);
-    } else {
+    if !write.dry_run {
         output::complain(done);
     }
     Ok(())
-}
-
-/// Says so when nothing was done, lest the answer be taken for the deed.
-fn note_dry_run(dry_run: bool) {
-    if dry_run {
-        output::complain("note: a dry run; nothing was changed");
-    }
 }

@@ -74,6 +74,13 @@ fn without_values(mut error: clap::Error) -> clap::Error {
 }
 
 fn unquoted(text: &str, is_argument: bool) -> String {
+    // An option, and behind it our own name for its value.
+    if let Some((option, _)) = text.split_once(" <")
+        && is_argument
+        && option.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    {
+        return option.to_owned();
+    }
     let (name, rest) = text.split_once('=').map_or((text, ""), |(name, _)| (name, "=…"));
     let known_shape = !is_argument || name.starts_with('-') || name.starts_with('<');
     if known_shape && !name.contains("srk_") && !name.contains("srl_") {
@@ -359,12 +366,20 @@ mod tests {
             &["secrets", "srk_hunter2"],
             &["srk_hunter2"],
             &["login", "--api-key-stdin=hunter2"],
+            &["secrets", "create", "--KEY=hunter2 <x>"],
         ] {
             let args = ["strongroom"].iter().chain(args).map(OsString::from).collect();
             let Err(Refused::Usage(error)) = read(args) else { panic!("accepted") };
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.use_stderr());
         }
+    }
+
+    #[test]
+    fn an_option_without_its_value_is_named() {
+        let args = ["strongroom", "secrets", "create", "--name", "x", "--value"].map(OsString::from);
+        let Err(Refused::Usage(error)) = read(args.to_vec()) else { panic!("accepted") };
+        assert!(error.to_string().contains("for '--value' but none"), "{error}");
     }
 
     #[test]

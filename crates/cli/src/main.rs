@@ -16,6 +16,7 @@ mod housekeeping;
 mod instance;
 mod logs;
 mod output;
+mod paragraph;
 mod printable;
 mod profiles;
 mod reference;

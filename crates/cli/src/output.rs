@@ -1,7 +1,11 @@
 //! Everything that is written to standard output and standard error, but for
 //! logs. A reader that has gone away is no panic.
 
+use rustix::fd::AsFd;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+
+use crate::paragraph::fitted;
 
 /// Writes a line to standard output, at once.
 ///
@@ -38,7 +42,7 @@ pub(crate) fn whole(text: &str) -> io::Result<()> {
 /// Writes a line to standard error. Where even that fails, nobody is listening.
 pub(crate) fn complain(text: &str) {
     let mut err = io::stderr().lock();
-    let _unheard = writeln!(err, "{text}");
+    let _unheard = writeln!(err, "{}", readable(text));
 }
 
 /// Whether a person sees standard output.
@@ -48,9 +52,21 @@ pub(crate) fn seen_by_a_person() -> bool {
 
 /// How wide the terminal is that a person sees standard output on.
 pub(crate) fn width() -> Option<usize> {
-    seen_by_a_person()
-        .then(|| rustix::termios::tcgetwinsize(io::stdout()).ok())?
-        .map(|size| size.ws_col.into())
+    columns(&io::stdout())
+}
+
+/// The columns of a terminal that says how many it has.
+fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    let size = stream.is_terminal().then(|| rustix::termios::tcgetwinsize(stream).ok())??;
+    Some(size.ws_col.into()).filter(|columns| *columns > 0)
+}
+
+/// Words on their way to standard error, in lines if a person reads them there.
+fn readable(text: &str) -> Cow<'_, str> {
+    match columns(&io::stderr()) {
+        Some(columns) => fitted(text, columns).into(),
+        None => text.into(),
+    }
 }
 
 /// Whether a person can be asked something.
@@ -58,15 +74,18 @@ pub(crate) fn a_person_is_there() -> bool {
     io::stdin().is_terminal() && errors_seen_by_a_person()
 }
 
-/// Asks on standard error, and reads the answer from standard input.
+/// Asks on standard error, with a blank behind the question, and reads the answer from standard input.
 ///
 /// # Errors
 /// When it can't be read.
 pub(crate) fn ask(question: &str) -> io::Result<String> {
     let mut err = io::stderr().lock();
-    let _unheard = write!(err, "{question}").and_then(|()| err.flush());
+    let _unheard = write!(err, "{} ", readable(question)).and_then(|()| err.flush());
     let mut reply = String::new();
     io::stdin().read_line(&mut reply)?;
+    if !reply.ends_with('\n') {
+        let _unheard = writeln!(err);
+    }
     Ok(reply.trim().to_owned())
 }
 

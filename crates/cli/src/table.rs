@@ -9,7 +9,7 @@ use crate::printable::printable;
 /// Between two columns.
 const GAP: &str = "  ";
 /// A column that gives way to a narrow terminal keeps at least this width.
-const NARROWEST: usize = 8;
+const NARROWEST: usize = 7;
 
 /// A column's heading, and how it gives way when the terminal is narrow.
 #[derive(Clone, Copy)]
@@ -20,13 +20,25 @@ pub(crate) enum Column {
     Cut(&'static str),
     /// Left out where it has no room, the last one first.
     Spare(&'static str),
+    /// Cut to fit, and left out where even that has no room.
+    CutOrSpare(&'static str),
 }
 
 impl Column {
     const fn heading(self) -> &'static str {
         match self {
-            Self::Whole(heading) | Self::Cut(heading) | Self::Spare(heading) => heading,
+            Self::Whole(heading) | Self::Cut(heading) | Self::Spare(heading) | Self::CutOrSpare(heading) => {
+                heading
+            }
         }
+    }
+
+    const fn may_be_cut(self) -> bool {
+        matches!(self, Self::Cut(_) | Self::CutOrSpare(_))
+    }
+
+    const fn may_be_left_out(self) -> bool {
+        matches!(self, Self::Spare(_) | Self::CutOrSpare(_))
     }
 }
 
@@ -73,7 +85,7 @@ impl<const N: usize> Table<N> {
     /// room or none is left.
     fn leave_out(&self, widths: &mut [usize; N], available: usize) {
         let mut spare: Vec<_> = self.columns.iter().enumerate().collect();
-        spare.retain(|(_, column)| matches!(column, Column::Spare(_)));
+        spare.retain(|(_, column)| column.may_be_left_out());
         while let Some((at, _)) = spare.pop() {
             let mut least = *widths;
             while self.narrow(&mut least) {}
@@ -89,7 +101,7 @@ impl<const N: usize> Table<N> {
     /// Takes one cell off the widest column that gives way, if there is one.
     fn narrow(&self, widths: &mut [usize; N]) -> bool {
         let gives_way = |(column, width): &(&Column, &mut usize)| {
-            matches!(column, Column::Cut(_)) && **width > NARROWEST.max(column.heading().width())
+            column.may_be_cut() && **width > NARROWEST.max(column.heading().width())
         };
         let widest = self.columns.iter().zip(widths.iter_mut()).filter(gives_way).max_by_key(|(_, w)| **w);
         widest.map(|(_, width)| *width -= 1).is_some()
@@ -197,6 +209,16 @@ mod tests {
         assert_eq!(headings(80).split_whitespace().collect::<Vec<_>>(), ["ID", "A", "NAME", "B"]);
         assert_eq!(headings(20).split_whitespace().collect::<Vec<_>>(), ["ID", "A", "NAME"]);
         assert_eq!(headings(14).split_whitespace().collect::<Vec<_>>(), ["ID", "NAME"]);
+    }
+
+    #[test]
+    fn a_column_may_be_cut_first_and_left_out_then() {
+        let mut table =
+            Table::new([Column::Whole("ID"), Column::CutOrSpare("SCOPES"), Column::CutOrSpare("B")]);
+        table.row(["1", "secrets:read team:read", "more"]);
+        assert_eq!(table.render(Some(20)), "ID  SCOPES      B\n1   secrets:r…  more");
+        assert_eq!(table.render(Some(14)), "ID  SCOPES\n1   secrets:r…");
+        assert_eq!(table.render(Some(9)), "ID\n1");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Server {
-    /// The server's URL [default: `STRONGROOM_URL`, else the profile's]
+    /// The server's URL [default: `STRONGROOM_URL`, else the profile's, else `http://127.0.0.1:8700`]
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// The profile that a login stored [default: `STRONGROOM_PROFILE`, else `default`]
@@ -65,10 +65,10 @@ pub(crate) fn id(text: &str) -> Result<Uuid, &'static str> {
 }
 
 fn idempotency_key(text: &str) -> Result<String, &'static str> {
-    let visible = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     if visible && (1..=255).contains(&text.len()) {
         Ok(text.to_owned())
     } else {
-        Err("must be 1 to 255 printable ASCII characters")
+        Err("must be 1 to 255 visible ASCII characters, without blanks")
     }
 }

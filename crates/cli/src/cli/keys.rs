@@ -22,6 +22,12 @@ Standard output gets the key and nothing else.")]
     /// Revoke an API key; whoever uses it is refused at once.
     Revoke(Revoke),
     /// Create a link with which somebody makes their own key, once, and print it.
+    #[command(after_help = "\
+Examples:
+  strongroom keys link ID --name laptop
+  strongroom keys link ID --name laptop --valid-seconds 3600 > link
+
+Standard output gets the link and nothing else. Nobody but who uses it sees the key.")]
     Link(Link),
     /// List the links that nobody has used yet.
     Links(Listing),
@@ -53,7 +59,7 @@ pub(crate) struct Grant {
     #[arg(long, value_enum)]
     pub(crate) role: Option<RoleName>,
     /// What it may do, once for each: secrets:read, secrets:write, runs:start, team:read, admin
-    /// [default: what your key may]
+    /// [default: what your key may, but for runs:start]
     #[arg(long)]
     pub(crate) scope: Vec<String>,
     /// Only these agents may be run with it, once for each.

@@ -61,9 +61,9 @@ pub(crate) struct ListMembers {
     /// Only those with this text in their name or address.
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
-    /// At most so many [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: Option<u32>,
+    /// At most so many, up to 200 [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(crate) limit: Option<u8>,
     /// Leave out so many first.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: u32,

@@ -53,13 +53,13 @@ Renaming comes first, then removing, then setting.")]
 /// `secrets list`.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only those with this text in their name.
+    /// Only those with this text in their name, their service or the names of their values.
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
     /// Only those for this service.
     #[arg(long, value_name = "SLUG")]
     pub(crate) service_slug: Option<String>,
-    /// At most so many [default: all]
+    /// At most so many, up to 1000 [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: Option<u16>,
     #[command(flatten)]
@@ -92,7 +92,7 @@ pub(crate) struct Create {
     /// Which service it is for.
     #[arg(long, value_name = "SLUG")]
     pub(crate) service_slug: Option<String>,
-    /// Share it with the team.
+    /// Share it with the team; needs the role manager [default: yours alone]
     #[arg(long)]
     pub(crate) shared: bool,
     #[command(flatten)]
@@ -130,7 +130,7 @@ pub(crate) struct Update {
     #[arg(long, conflicts_with_all = ["remove", "rename"])]
     pub(crate) replace: bool,
     /// Only if nobody has changed it since an answer had this version tag.
-    #[arg(long, value_name = "ETAG")]
+    #[arg(long, value_name = "TAG")]
     pub(crate) if_match: Option<String>,
     #[command(flatten)]
     pub(crate) write: Write,
@@ -154,7 +154,7 @@ pub(crate) struct Service {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct Sharing {
-    /// Share it with the team.
+    /// Share it with the team; needs the role manager.
     #[arg(long)]
     pub(crate) shared: bool,
     /// Make it yours alone.
@@ -169,7 +169,7 @@ pub(crate) struct Delete {
     #[arg(value_parser = id)]
     pub(crate) id: Uuid,
     /// Only if nobody has changed it since an answer had this version tag.
-    #[arg(long, value_name = "ETAG")]
+    #[arg(long, value_name = "TAG")]
     pub(crate) if_match: Option<String>,
     #[command(flatten)]
     pub(crate) confirmed: Confirmed,
@@ -213,7 +213,7 @@ pub(crate) struct Copy {
     /// What the copy is called.
     #[arg(long)]
     pub(crate) name: String,
-    /// Share the copy with the team.
+    /// Share the copy with the team; needs the role manager [default: yours alone]
     #[arg(long)]
     pub(crate) shared: bool,
     #[command(flatten)]

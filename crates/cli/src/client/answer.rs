@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::time::Duration;
 
-use super::Target;
+use super::{Target, retry};
 use crate::failure::{Exit, Failure};
 use crate::printable::printable;
 
@@ -19,6 +19,7 @@ pub(crate) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
+    repeat_as: Option<String>,
 }
 
 /// How the API says no.
@@ -38,7 +39,13 @@ impl Envelope {
 impl Answer {
     /// From what came in.
     pub(super) fn new(status: StatusCode, headers: HeaderMap, text: String) -> Self {
-        Self { status, headers, text }
+        Self { status, headers, text, repeat_as: None }
+    }
+
+    /// The same about a change that may have been made by then: under this
+    /// idempotency key it isn't made twice.
+    pub(super) fn repeat_as(self, key: Option<String>) -> Self {
+        Self { repeat_as: key, ..self }
     }
 
     /// An answer put together of several.
@@ -56,10 +63,10 @@ impl Answer {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// Whether something stands in the way, which may be the same request, sent
-    /// before and still under way.
-    pub(super) fn conflicts(&self) -> bool {
-        self.status == StatusCode::CONFLICT
+    /// Whether the same request was sent before and is still under way.
+    pub(super) fn under_way(&self) -> bool {
+        let says_so = |envelope: Envelope| envelope.error == "in_progress";
+        self.status == StatusCode::CONFLICT && self.envelope().is_some_and(says_so)
     }
 
     /// How long it asks to be left alone.
@@ -106,11 +113,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    fn envelope(&self) -> Option<Envelope> {
+        serde_json::from_str(&self.text).ok()
+    }
+
     /// Why the server refused. For a program the answer goes along.
     pub(super) fn refusal(&self, target: &Target, json: bool) -> Failure {
-        let Ok(envelope) = serde_json::from_str::<Envelope>(&self.text) else {
-            return self.no_envelope(target);
-        };
+        let Some(envelope) = self.envelope() else { return self.no_envelope(target) };
         let failure = match self.remedy(target, &envelope.error) {
             Some(remedy) => Failure::new(envelope.words()).hint(remedy),
             None => Failure::new(envelope.words()),
@@ -128,23 +137,27 @@ impl Answer {
     }
 
     fn remedy(&self, target: &Target, code: &str) -> Option<String> {
+        if let Some(key) = &self.repeat_as {
+            return Some(retry::repeat_as(key));
+        }
         Some(match self.status.as_u16() {
             401 => format!(
-                "{}; if it was revoked or is for another server, log in again: strongroom login --url {}",
-                target.provenance, target.url
+                "{}; if it was revoked or is for another server, log in again: `strongroom login --url {}`",
+                target.provenance,
+                target.shown()
             ),
             403 => {
                 "`strongroom profile` shows who your key acts as; an administrator of the team can give more"
                     .to_owned()
             }
             404 => {
-                "check the id and the team; what isn't yours to see looks as if it weren't there".to_owned()
+                "the `list` commands show what you can see; a deleted secret or team comes back with `undelete`".to_owned()
             }
             409 if code == "already_done" => {
-                "what it made is shown only once, and that answer was lost: revoke it, and run the command again"
+                "if that answer was lost, revoke what it made, and run the command again under another idempotency key"
                     .to_owned()
             }
-            412 => "look at it again, and repeat the command with the new version tag".to_owned(),
+            412 => "`strongroom secrets get` shows it as it is now, with the tag for --if-match".to_owned(),
             422 => "leave --idempotency-key out, or give one that was not used for something else".to_owned(),
             429 | 503 => match self.retry_after() {
                 Some(wait) => format!("try again in {} seconds", wait.as_secs()),
@@ -163,8 +176,10 @@ impl Answer {
     /// Somebody else answered: a proxy, or another kind of server.
     fn no_envelope(&self, target: &Target) -> Failure {
         let status = self.status.as_u16();
-        let failure =
-            Failure::new(format!("{} answered with status {status}, and not as Strongroom does", target.url));
+        let failure = Failure::new(format!(
+            "{} answered with status {status}, and not as Strongroom does",
+            target.shown()
+        ));
         if self.status.is_redirection() {
             return failure.hint("redirects are not followed: give the URL that the server itself has");
         }

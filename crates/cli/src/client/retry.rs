@@ -27,7 +27,8 @@ enum Lost {
     Unreadable,
 }
 
-/// The server's answer, whatever it says.
+/// The server's answer, whatever it says. A refusal that leaves open whether an
+/// attempt before it was acted upon knows under which key to go on.
 ///
 /// # Errors
 /// When the server can't be reached, or its answer is lost too often.
@@ -36,11 +37,18 @@ pub(super) async fn send(
     target: &Target,
     request: &Request,
 ) -> Result<Answer, Failure> {
-    let mut attempt = 1;
+    let (mut attempt, mut perhaps_done) = (1, false);
     loop {
         let outcome = once(http, target, request).await;
+        perhaps_done |= matches!(outcome, Err(Lost::Unanswered(_)));
         let Some(pause) = pause(&outcome, request, attempt).filter(|_| attempt < ATTEMPTS) else {
-            return outcome.map_err(|lost| lost.into_failure(target, request));
+            return match outcome {
+                Ok(answer) if answer.under_way() || perhaps_done && answer.not_now() => {
+                    Ok(answer.repeat_as(request.idempotency_key.clone()))
+                }
+                Ok(answer) => Ok(answer),
+                Err(lost) => Err(lost.into_failure(target, request, perhaps_done)),
+            };
         };
         sleep(pause).await;
         attempt += 1;
@@ -51,11 +59,9 @@ pub(super) async fn send(
 fn pause(outcome: &Result<Answer, Lost>, request: &Request, attempt: u32) -> Option<Duration> {
     let usual = PAUSE * 2_u32.pow(attempt.saturating_sub(1));
     match outcome {
-        Ok(answer) if answer.not_now() && request.repeatable() => {
+        Ok(answer) if (answer.not_now() || answer.under_way()) && request.repeatable() => {
             Some(answer.retry_after().unwrap_or(usual)).filter(|wait| *wait <= PATIENCE)
         }
-        // Perhaps with the attempt whose answer was lost.
-        Ok(answer) if answer.conflicts() && attempt > 1 => Some(usual),
         Ok(_) | Err(Lost::Unreadable) => None,
         // Nobody listens: at first it is better to say so at once. After a
         // connection was lost, the server may just be starting again.
@@ -112,19 +118,36 @@ fn bearer(target: &Target) -> HeaderValue {
 }
 
 impl Lost {
-    fn into_failure(self, target: &Target, request: &Request) -> Failure {
-        match self {
+    fn into_failure(self, target: &Target, request: &Request, perhaps_done: bool) -> Failure {
+        let failure = match self {
             Self::Unreached(error) => unreached(&error, target),
-            Self::Unanswered(error) => unanswered(&error, target, request),
-            Self::Unreadable => Failure::new(format!("{} answered in a way that can't be read", target.url))
-                .hint("check the URL; it may not be a Strongroom server"),
+            Self::Unanswered(error) => {
+                Failure::new(format!("{} gave no answer: {}", target.shown(), innermost(&error)))
+            }
+            Self::Unreadable => {
+                Failure::new(format!("{} answered in a way that can't be read", target.shown()))
+                    .hint("check the URL; it may not be a Strongroom server")
+            }
+        };
+        match &request.idempotency_key {
+            _ if !perhaps_done => failure,
+            Some(key) => failure.hint(repeat_as(key)),
+            None if request.method == reqwest::Method::GET => failure.hint_if_none("try again"),
+            None => failure.hint("it may have been done all the same; look before you repeat it"),
         }
     }
 }
 
+/// How a change is made for certain that may have been made already.
+pub(super) fn repeat_as(key: &str) -> String {
+    format!(
+        "it may have been done all the same; repeat the command with `--idempotency-key {key}`, and it will not be done twice"
+    )
+}
+
 fn unreached(error: &reqwest::Error, target: &Target) -> Failure {
     let cause = innermost(error);
-    let failure = Failure::new(format!("{} can't be reached: {cause}", target.url));
+    let failure = Failure::new(format!("{} can't be reached: {cause}", target.shown()));
     let https = target.url.scheme() == "https";
     failure.hint(match () {
         () if https && cause.contains("certificate") => {
@@ -137,15 +160,4 @@ fn unreached(error: &reqwest::Error, target: &Target) -> Failure {
             "check the URL (--url, STRONGROOM_URL, or the profile's) and that a server runs there; `strongroom dev` starts one on this machine"
         }
     })
-}
-
-fn unanswered(error: &reqwest::Error, target: &Target, request: &Request) -> Failure {
-    let failure = Failure::new(format!("{} gave no answer: {}", target.url, innermost(error)));
-    match &request.idempotency_key {
-        _ if request.method == reqwest::Method::GET => failure.hint("try again"),
-        Some(key) => failure.hint(format!(
-            "it may have been done all the same; repeat the command with --idempotency-key {key}, and it will not be done twice"
-        )),
-        None => failure.hint("it may have been done all the same; look before you repeat it"),
-    }
 }

@@ -18,8 +18,8 @@ const USUAL: &str = "http://127.0.0.1:8700";
 
 /// A server and a token for it.
 pub(crate) struct Target {
-    /// Its URL, without a slash at the end.
-    pub(crate) url: Url,
+    /// Its URL.
+    pub(super) url: Url,
     /// An API key, or a link.
     pub(super) token: Token,
     /// The team of the key, where it is known.
@@ -99,12 +99,22 @@ impl Target {
         Ok(Self { url: own, token: api_key, team: team_id, provenance })
     }
 
+    /// The server's URL as people are shown it.
+    pub(crate) fn shown(&self) -> &str {
+        shown(&self.url)
+    }
+
     /// The URL of a path of the API.
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
         url
     }
+}
+
+/// A URL without the slash that it may end with.
+fn shown(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
 }
 
 /// An API key that somebody gave.
@@ -143,6 +153,7 @@ fn nobody(name: &ProfileName, names: &str) -> Failure {
 }
 
 fn elsewhere(name: &ProfileName, own: &Url) -> Failure {
+    let own = shown(own);
     Failure::new(format!("the key of the profile `{name}` is for {own}, so it isn't sent to another server"))
         .hint("log in there under another name (`strongroom login --url URL --profile NAME`), or set STRONGROOM_API_KEY")
 }
@@ -164,7 +175,8 @@ fn url(text: &str, insecure_http: bool) -> Result<Url, Failure> {
     }
     if url.scheme() == "http" && !insecure_http && !loopback(&url) {
         return Err(Failure::new(format!(
-            "{url} is another machine, and without TLS whoever sees the traffic can use the key"
+            "{} is another machine, and without TLS whoever sees the traffic can use the key",
+            shown(&url)
         ))
         .hint("use an https:// URL; or, on a network that you trust wholly, add --insecure-http"));
     }

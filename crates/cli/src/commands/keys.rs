@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{acknowledge, confirm};
-use crate::cli::client::Server;
+use super::confirm::confirm;
+use super::{acknowledge, change};
+use crate::cli::client::{Server, Write};
 use crate::cli::keys::{CancelLink, Claim, Create, Grant, Keys, Link, Listing, Revoke};
 use crate::client::{Answer, Client, Request, Target};
 use crate::environment::Environment;
@@ -46,8 +47,7 @@ struct ApiKeys {
 
 async fn list(args: &Listing) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/api-keys", client.team().await?);
-    let answer = client.send(Request::get(path)).await?;
+    let answer = client.send(Request::get(client.in_team("api-keys").await?)).await?;
     client.show(&answer, |listed: ApiKeys| keys_table(&listed.api_keys))
 }
 
@@ -55,15 +55,15 @@ fn keys_table(keys: &[ApiKey]) -> String {
     let mut table = Table::new([
         Column::Whole("ID"),
         Column::Cut("NAME"),
-        Column::Whole("ROLE"),
         Column::Whole("ENDS"),
+        Column::Spare("ROLE"),
         Column::Spare("LAST USED"),
-        Column::Spare("SCOPES"),
+        Column::CutOrSpare("SCOPES"),
         Column::Spare("USER"),
     ]);
     for key in keys {
         let used = key.last_used_at.as_deref().map_or("never", day);
-        table.row([&key.id, &key.name, &key.role, key.ends(), used, &key.scopes.join(" "), &key.user_id]);
+        table.row([&key.id, &key.name, key.ends(), &key.role, used, &key.scopes.join(" "), &key.user_id]);
     }
     table.render(output::width())
 }
@@ -125,13 +125,26 @@ struct Shown {
 
 async fn create(args: &Create) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/api-keys", client.team().await?);
     let granted = Granted { service_user_id: args.service_user, ..(&args.grant).into() };
-    let answer = client.send(Request::post(path).body(&granted)?.write(&args.write)).await?;
-    if args.write.dry_run {
-        return acknowledge(&client, &answer, true, "");
+    let request = Request::post(client.in_team("api-keys").await?).body(&granted)?;
+    match make(&client, request, &args.write).await? {
+        Some(answer) => show_key(&client, &answer),
+        None => Ok(()),
     }
-    show_key(&client, &answer)
+}
+
+/// Makes what is shown once. After a dry run there is no such thing, and no
+/// answer: it has been shown.
+pub(super) async fn make(
+    client: &Client,
+    request: Request,
+    write: &Write,
+) -> Result<Option<Answer>, Failure> {
+    let answer = change(client, request, write).await?;
+    if write.dry_run {
+        return acknowledge(client, &answer, write, "").map(|()| None);
+    }
+    Ok(Some(answer))
 }
 
 /// Shows a new key, which nobody can look up again.
@@ -147,13 +160,11 @@ fn show_key(client: &Client, answer: &Answer) -> Result<(), Failure> {
 
 async fn revoke(args: &Revoke) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    confirm::confirm(
-        &args.confirmed,
-        &format!("Revoke the API key {}? Whoever uses it is refused at once.", args.id),
-    )?;
-    let path = format!("/v2/teams/{}/api-keys/{}", client.team().await?, args.id);
-    let answer = client.send(Request::delete(path).write(&args.confirmed.write)).await?;
-    acknowledge(&client, &answer, args.confirmed.write.dry_run, &format!("Revoked the API key {}.", args.id))
+    let question = format!("Revoke the API key {}? Whoever uses it is refused at once.", args.id);
+    confirm(&args.confirmed, &question)?;
+    let path = client.in_team(&format!("api-keys/{}", args.id)).await?;
+    let answer = change(&client, Request::delete(path), &args.confirmed.write).await?;
+    acknowledge(&client, &answer, &args.confirmed.write, &format!("Revoked the API key {}.", args.id))
 }
 
 /// An answer that shows a link, once.
@@ -166,27 +177,34 @@ pub(super) struct ShownLink {
 
 async fn link(args: &Link) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/key-links", client.team().await?);
     let granted =
         Granted { user_id: Some(args.user_id), valid_seconds: args.valid_seconds, ..(&args.grant).into() };
-    let answer = client.send(Request::post(path).body(&granted)?.write(&args.write)).await?;
-    if args.write.dry_run {
-        return acknowledge(&client, &answer, true, "");
+    let request = Request::post(client.in_team("key-links").await?).body(&granted)?;
+    match make(&client, request, &args.write).await? {
+        Some(answer) => {
+            show_link(&client, &answer, &answer.read()?, "Whoever it is for runs:", "--link-stdin")
+        }
+        None => Ok(()),
     }
-    show_link(&client, &answer, &answer.read()?)
 }
 
-/// Shows a new link, and how it is used.
-pub(super) fn show_link(client: &Client, answer: &Answer, shown: &ShownLink) -> Result<(), Failure> {
+/// Shows a new link, and how it is used: `who` runs a login with these options.
+pub(super) fn show_link(
+    client: &Client,
+    answer: &Answer,
+    shown: &ShownLink,
+    who: &str,
+    options: &str,
+) -> Result<(), Failure> {
     let id = printable(&shown.id);
     let link = shown.link.as_ref().ok_or_else(|| {
         Failure::new(format!("the server made the link {id} and did not show it"))
-            .hint(format!("take it back (strongroom keys cancel-link {id}), and make another"))
+            .hint(format!("take it back (`strongroom keys cancel-link {id}`), and make another"))
     })?;
     let words = format!(
-        "The link {id} is shown only now, and works once, until {} UTC. Whoever it is for runs:\n  strongroom login --url {} --link-stdin",
+        "The link {id} is shown only now, and works once, until {} UTC. {who}\n  strongroom login --url {} {options}",
         minute(&printable(&shown.expires_at)),
-        client.target().url,
+        client.url(),
     );
     client.show_once(answer, &printable(link), &words)
 }
@@ -208,8 +226,7 @@ struct OpenLinks {
 
 async fn links(args: &Listing) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/key-links", client.team().await?);
-    let answer = client.send(Request::get(path)).await?;
+    let answer = client.send(Request::get(client.in_team("key-links").await?)).await?;
     client.show(&answer, |open: OpenLinks| links_table(&open.key_links))
 }
 
@@ -217,8 +234,8 @@ fn links_table(links: &[OpenLink]) -> String {
     let mut table = Table::new([
         Column::Whole("ID"),
         Column::Cut("NAME"),
-        Column::Whole("ROLE"),
-        Column::Whole("UNTIL (UTC)"),
+        Column::Spare("ROLE"),
+        Column::Spare("UNTIL (UTC)"),
         Column::Spare("USER"),
     ]);
     for link in links {
@@ -229,9 +246,9 @@ fn links_table(links: &[OpenLink]) -> String {
 
 async fn cancel_link(args: &CancelLink) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/key-links/{}", client.team().await?, args.id);
-    let answer = client.send(Request::delete(path).write(&args.write)).await?;
-    acknowledge(&client, &answer, args.write.dry_run, &format!("Took the link {} back.", args.id))
+    let path = client.in_team(&format!("key-links/{}", args.id)).await?;
+    let answer = change(&client, Request::delete(path), &args.write).await?;
+    acknowledge(&client, &answer, &args.write, &format!("Took the link {} back.", args.id))
 }
 
 async fn claim(args: &Claim) -> Result<(), Failure> {

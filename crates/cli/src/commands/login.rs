@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use strongroom_core::tokens::{Token, TokenKind};
+use uuid::Uuid;
 
 use super::keys;
 use crate::cli::people::Login;
@@ -25,6 +26,7 @@ pub(super) async fn run(args: &Login) -> Result<(), Failure> {
     }
 }
 
+/// Stores a key that the server takes, with the team that it is for.
 async fn by_key(
     args: &Login,
     environment: &Environment,
@@ -33,16 +35,16 @@ async fn by_key(
 ) -> Result<(), Failure> {
     let client = Client::to(Target::with_token(&args.server, environment, key)?, false)?;
     let who = client.whoami().await?;
-    let url = client.target().url.to_string();
-    let profile = Profile {
-        url: url.clone(),
-        api_key: client.into_token(),
-        team_id: Some(who.team_id),
-        insecure_http: args.server.insecure_http,
-    };
+    let url = client.url().to_owned();
+    let profile = profile(args, url.clone(), client.into_token(), Some(who.team_id));
     Editing::begin(environment)?.store(name, profile)?;
-    greet(name, &url, &who.name);
+    let who = printable(&who.name);
+    output::complain(&format!("Logged in to {url} as {who}; stored as the profile `{name}`."));
     Ok(())
+}
+
+fn profile(args: &Login, url: String, api_key: Token, team_id: Option<Uuid>) -> Profile {
+    Profile { url, api_key, team_id, insecure_http: args.server.insecure_http }
 }
 
 /// An answer that shows a key, once.
@@ -55,25 +57,15 @@ async fn by_link(args: &Login, environment: &Environment, name: &ProfileName) ->
     let editing = Editing::begin(environment)?;
     let (client, answer) = keys::use_link(&args.server, environment, false).await?;
     let claimed: Claimed = answer.read()?;
-    let url = client.target().url.to_string();
-    let profile = Profile {
-        url: url.clone(),
-        api_key: token(TokenKind::ApiKey, &claimed.api_key)?,
-        team_id: None,
-        insecure_http: args.server.insecure_http,
-    };
-    if let Err(failure) = editing.store(name, profile) {
-        client.show_once(
-            &answer,
-            &printable(&claimed.api_key),
-            "The link is used up; its API key is shown only now.",
-        )?;
+    let key = || token(TokenKind::ApiKey, &claimed.api_key);
+    if let Err(failure) = editing.store(name, profile(args, client.url().to_owned(), key()?, None)) {
+        let words = "The link is used up; its API key is shown only now.";
+        client.show_once(&answer, &printable(&claimed.api_key), words)?;
         return Err(failure);
     }
-    greet(name, &url, "whoever the link was made for");
+    // The key is safe; who it is for can be asked now, and at any time later.
+    if by_key(args, environment, name, key()?).await.is_err() {
+        output::complain(&format!("Logged in to {}; stored as the profile `{name}`.", client.url()));
+    }
     Ok(())
-}
-
-fn greet(name: &ProfileName, url: &str, who: &str) {
-    output::complain(&format!("Logged in to {url} as {}; stored as the profile `{name}`.", printable(who)));
 }

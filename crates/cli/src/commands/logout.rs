@@ -13,7 +13,7 @@ pub(super) fn run(args: &Logout) -> Result<(), Failure> {
         return Err(Failure::new(format!("there is no profile `{name}`")).exit(Exit::NotFound));
     }
     output::complain(&format!(
-        "Forgot the profile `{name}`. Its API key still works wherever else it is kept; to end it: strongroom keys revoke"
+        "Forgot the profile `{name}`. Its API key was not revoked: it works wherever else it is kept."
     ));
     Ok(())
 }

@@ -5,11 +5,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::confirm;
+use super::confirm::confirm;
+use super::{acknowledge, change};
 use crate::cli::people::{AddMember, ListMembers, Members, RemoveMember, UpdateMember};
 use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
 use crate::output;
+use crate::printable::printable;
 use crate::table::{Column, Table, labelled};
 
 pub(super) async fn run(command: &Members) -> Result<(), Failure> {
@@ -59,7 +61,7 @@ struct Page {
 
 async fn list(args: &ListMembers) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/members", client.team().await?);
+    let path = client.in_team("members").await?;
     let first = page(&client, &path, args, args.offset.into()).await?;
     let answer = if args.limit.is_some() { first } else { all(&client, &path, args, first).await? };
     client.show(&answer, |listed: Listed| table(&listed.members))
@@ -94,10 +96,14 @@ async fn all(client: &Client, path: &str, args: &ListMembers, first: Answer) -> 
 }
 
 fn table(members: &[Member]) -> String {
-    let mut table =
-        Table::new([Column::Whole("ID"), Column::Cut("NAME"), Column::Cut("EMAIL"), Column::Whole("ROLE")]);
+    let mut table = Table::new([
+        Column::Whole("ID"),
+        Column::Cut("NAME"),
+        Column::Spare("ROLE"),
+        Column::CutOrSpare("EMAIL"),
+    ]);
     for member in members {
-        table.row([&member.id, &member.name, member.address(), &member.role]);
+        table.row([&member.id, &member.name, &member.role, member.address()]);
     }
     table.render(output::width())
 }
@@ -118,7 +124,6 @@ struct New<'a> {
 
 async fn add(args: &AddMember) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/members", client.team().await?);
     let new = New {
         name: args.name.as_deref(),
         email: args.who.email.as_deref(),
@@ -126,30 +131,41 @@ async fn add(args: &AddMember) -> Result<(), Failure> {
         role: args.role.as_str(),
         service: args.who.service,
     };
-    let answer = client.send(Request::post(path).body(&new)?.write(&args.write)).await?;
-    show(&client, &answer, args.write.dry_run)?;
+    let request = Request::post(client.in_team("members").await?).body(&new)?;
+    let answer = change(&client, request, &args.write).await?;
+    show(&client, &answer)?;
     if !args.write.dry_run && !client.json() {
-        output::complain("To give them a key: strongroom keys link USER-ID --name NAME");
+        output::complain(&next_step(&answer.read::<One>()?.member));
     }
     Ok(())
 }
 
-async fn update(args: &UpdateMember) -> Result<(), Failure> {
-    let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/members/{}", client.team().await?, args.user_id);
-    let request = Request::patch(path).body(&json!({"role": args.role.as_str()}))?;
-    let answer = client.send(request.write(&args.write)).await?;
-    show(&client, &answer, args.write.dry_run)
+/// A member without a key can do nothing.
+fn next_step(member: &Member) -> String {
+    let id = printable(&member.id);
+    if member.service {
+        format!(
+            "To make a key for it:\n  strongroom keys create --service-user {id} --scope runs:start --name NAME"
+        )
+    } else {
+        format!("To give them a key:\n  strongroom keys link {id} --name NAME")
+    }
 }
 
-fn show(client: &Client, answer: &Answer, dry_run: bool) -> Result<(), Failure> {
-    super::note_dry_run(dry_run);
+async fn update(args: &UpdateMember) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let path = client.in_team(&format!("members/{}", args.user_id)).await?;
+    let request = Request::patch(path).body(&json!({"role": args.role.as_str()}))?;
+    show(&client, &change(&client, request, &args.write).await?)
+}
+
+fn show(client: &Client, answer: &Answer) -> Result<(), Failure> {
     client.show(answer, |One { member }| {
         labelled(&[
             ("id", &member.id),
             ("name", &member.name),
-            ("email", member.address()),
             ("role", &member.role),
+            ("email", member.address()),
         ])
     })
 }
@@ -157,9 +173,9 @@ fn show(client: &Client, answer: &Answer, dry_run: bool) -> Result<(), Failure> 
 async fn remove(args: &RemoveMember) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let question = format!("Remove the member {}? Their keys end at once.", args.user_id);
-    confirm::confirm(&args.confirmed, &question)?;
-    let path = format!("/v2/teams/{}/members/{}", client.team().await?, args.user_id);
-    let answer = client.send(Request::delete(path).write(&args.confirmed.write)).await?;
+    confirm(&args.confirmed, &question)?;
+    let path = client.in_team(&format!("members/{}", args.user_id)).await?;
+    let answer = change(&client, Request::delete(path), &args.confirmed.write).await?;
     let done = format!("Removed the member {}.", args.user_id);
-    super::acknowledge(&client, &answer, args.confirmed.write.dry_run, &done)
+    acknowledge(&client, &answer, &args.confirmed.write, &done)
 }

@@ -11,7 +11,7 @@ pub(super) async fn run(args: &Profile) -> Result<(), Failure> {
     client.show(&answer, |whoami: Whoami| {
         let who = whoami.profile;
         labelled(&[
-            ("server", client.target().url.as_str()),
+            ("server", client.url()),
             ("id", &who.id.to_string()),
             ("name", &who.name),
             ("email", who.email.as_deref().unwrap_or("-")),

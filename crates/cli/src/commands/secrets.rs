@@ -10,12 +10,13 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use strongroom_core::EnvKey;
 
-use super::{acknowledge, confirm, note_dry_run};
+use super::confirm::confirm_about;
+use super::{acknowledge, change};
 use crate::cli::secrets::{Create, Delete, One, Secrets, Update};
 use crate::client::{Client, Request};
 use crate::failure::Failure;
 use crate::values::Values;
-use view::Secret;
+use view::{Secret, show};
 
 pub(super) async fn run(command: &Secrets) -> Result<(), Failure> {
     match command {
@@ -39,8 +40,7 @@ fn path(id: &uuid::Uuid) -> String {
 
 async fn get(args: &One) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let answer = client.send(Request::get(path(&args.id))).await?;
-    client.show(&answer, |secret: Secret| secret.whole(answer.etag()))
+    show(&client, &client.send(Request::get(path(&args.id))).await?)
 }
 
 /// What creates a secret.
@@ -58,10 +58,8 @@ async fn create(args: &Create) -> Result<(), Failure> {
     let values = Values::gather(&args.value, args.from_env_file.as_deref())?;
     let new =
         New { name: &args.name, values, service_slug: args.service_slug.as_deref(), shared: args.shared };
-    let path = format!("/v2/teams/{}/credentials", client.team().await?);
-    let answer = client.send(Request::post(path).body(&new)?.write(&args.write)).await?;
-    note_dry_run(args.write.dry_run);
-    client.show(&answer, |secret: Secret| secret.whole(answer.etag()))
+    let request = Request::post(client.in_team("credentials").await?).body(&new)?;
+    show(&client, &change(&client, request, &args.write).await?)
 }
 
 /// Which service it is for from now on; none is `null`.
@@ -171,24 +169,17 @@ async fn update(args: &Update) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let changed = Changed::new(args)?;
     let request = Request::patch(path(&args.id)).body(&changed)?;
-    let answer = client.send(request.write(&args.write).if_match(args.if_match.as_ref())).await?;
-    note_dry_run(args.write.dry_run);
-    client.show(&answer, |secret: Secret| secret.whole(answer.etag()))
+    let request = request.if_match(args.if_match.as_ref());
+    show(&client, &change(&client, request, &args.write).await?)
 }
 
 async fn delete(args: &Delete) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    if confirm::needed(&args.confirmed) {
-        confirm::possible(&args.confirmed)?;
-        let secret: Secret = client.send(Request::get(path(&args.id))).await?.read()?;
-        confirm::confirm(&args.confirmed, &format!("Delete {}?", secret.title()))?;
-    }
+    let question = |secret: Secret| format!("Delete {}?", secret.title());
+    confirm_about(&client, path(&args.id), &args.confirmed, question).await?;
     let request = Request::delete(path(&args.id)).if_match(args.if_match.as_ref());
-    let answer = client.send(request.write(&args.confirmed.write)).await?;
-    acknowledge(
-        &client,
-        &answer,
-        args.confirmed.write.dry_run,
-        &format!("Deleted {0}. To bring it back: strongroom secrets undelete {0}", args.id),
-    )
+    let answer = change(&client, request, &args.confirmed.write).await?;
+    let done =
+        format!("Deleted the secret {0}. To bring it back:\n  strongroom secrets undelete {0}", args.id);
+    acknowledge(&client, &answer, &args.confirmed.write, &done)
 }

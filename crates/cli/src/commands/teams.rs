@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::keys::{ShownLink, show_link};
-use super::{acknowledge, confirm, note_dry_run};
+use super::confirm::confirm_about;
+use super::keys::{ShownLink, make, show_link};
+use super::{acknowledge, change};
 use crate::cli::people::{CreateTeam, DeleteTeam, ListTeams, RenameTeam, ShowTeam, Teams, UndeleteTeam};
 use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
@@ -82,44 +83,32 @@ struct Made {
 async fn create(args: &CreateTeam) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let request = Request::post("/v2/teams").body(&json!({"name": args.name}))?;
-    let answer = client.send(request.write(&args.write)).await?;
-    if args.write.dry_run {
-        return acknowledge(&client, &answer, true, "");
-    }
+    let Some(answer) = make(&client, request, &args.write).await? else { return Ok(()) };
     let Made { team, key_link } = answer.read()?;
     output::complain(&format!("Created the team \"{}\" ({}).", printable(&team.name), printable(&team.id)));
-    show_link(&client, &answer, &key_link)
+    show_link(&client, &answer, &key_link, "For a key in it, run:", "--link-stdin --profile NAME")
 }
 
 async fn rename(args: &RenameTeam) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let request = Request::patch(path(args.id)).body(&json!({"name": args.name}))?;
-    let answer = client.send(request.write(&args.write)).await?;
-    note_dry_run(args.write.dry_run);
-    show(&client, &answer)
+    show(&client, &change(&client, request, &args.write).await?)
 }
 
 async fn delete(args: &DeleteTeam) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    if confirm::needed(&args.confirmed) {
-        confirm::possible(&args.confirmed)?;
-        let One { team } = client.send(Request::get(path(args.id))).await?.read()?;
-        let question = format!(
-            "Delete the team \"{}\" ({}) with all its secrets, members and keys?",
-            printable(&team.name),
-            args.id
-        );
-        confirm::confirm(&args.confirmed, &question)?;
-    }
-    let answer = client.send(Request::delete(path(args.id)).write(&args.confirmed.write)).await?;
-    let done = format!("Deleted the team {0}. To bring it back: strongroom teams undelete {0}", args.id);
-    acknowledge(&client, &answer, args.confirmed.write.dry_run, &done)
+    let question = |One { team }: One| {
+        let name = printable(&team.name);
+        format!("Delete the team \"{name}\" ({}) with all its secrets, members and keys?", args.id)
+    };
+    confirm_about(&client, path(args.id), &args.confirmed, question).await?;
+    let answer = change(&client, Request::delete(path(args.id)), &args.confirmed.write).await?;
+    let done = format!("Deleted the team {0}. To bring it back:\n  strongroom teams undelete {0}", args.id);
+    acknowledge(&client, &answer, &args.confirmed.write, &done)
 }
 
 async fn undelete(args: &UndeleteTeam) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let request = Request::post(format!("{}/undelete", path(args.id)));
-    let answer = client.send(request.write(&args.write)).await?;
-    note_dry_run(args.write.dry_run);
-    show(&client, &answer)
+    show(&client, &change(&client, request, &args.write).await?)
 }

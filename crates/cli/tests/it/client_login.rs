@@ -62,11 +62,30 @@ fn a_link_becomes_a_stored_key() {
     stub.say(201, json!({"id": USER, "api_key": stub.key}));
     let url = stub.url();
     let args = ["login", "--url", &url, "--link-stdin", "--profile", "work"];
-    let ended = fed(stub.stranger(&args), link.as_bytes());
-    assert!(ended.done().is_empty() && ended.stderr.contains("profile `work`"), "{}", ended.stderr);
-    assert_eq!(stub.one().header("authorization"), Some(format!("Bearer {link}").as_str()));
     stub.say(200, profile());
-    run(&mut stub.stranger(&["profile", "--profile", "work"])).done();
+    let ended = fed(stub.stranger(&args), link.as_bytes());
+    assert!(ended.done().is_empty(), "{}", ended.stdout);
+    assert!(ended.stderr.contains("as Ada; stored as the profile `work`"), "{}", ended.stderr);
+    let tokens =
+        stub.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(tokens, [format!("Bearer {link}"), format!("Bearer {}", stub.key)]);
+    stub.say(200, "[]");
+    run(&mut stub.stranger(&["secrets", "list", "--profile", "work"])).done();
+    assert_eq!(stub.one().line(), format!("GET /v2/teams/{TEAM}/credentials"), "the team is remembered");
+}
+
+#[test]
+fn a_links_key_is_stored_before_anything_else_can_fail() {
+    let stub = Stub::new();
+    stub.say(201, json!({"id": USER, "api_key": stub.key}));
+    stub.say(500, json!({"error": "internal", "message": "broken"}));
+    let url = stub.url();
+    let link = token(TokenKind::Link);
+    let ended = fed(stub.stranger(&["login", "--url", &url, "--link-stdin"]), link.as_bytes());
+    assert!(ended.done().is_empty() && ended.stderr.contains("profile `default`"), "{}", ended.stderr);
+    stub.seen();
+    stub.say(200, profile());
+    run(&mut stub.stranger(&["profile"])).done();
     assert_eq!(stub.one().header("authorization"), Some(format!("Bearer {}", stub.key).as_str()));
 }
 

@@ -87,6 +87,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
         (&["--service-slug", "s", "--clear-service-slug"], 64),
         (&["--idempotency-key", "käse"], 64),
         (&["--idempotency-key", ""], 64),
+        (&["--idempotency-key", "deploy 7"], 64),
     ] {
         let ended = stub.run(&[&["secrets", "update", SECRET], args].concat());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{args:?}: {}", ended.stderr);
@@ -114,11 +115,11 @@ fn conditions_and_names_for_changes_cross_the_wire() {
     let stub = Stub::new();
     for (given, sent) in [("abc", "\"abc\""), ("\"abc\"", "\"abc\""), ("*", "*")] {
         stub.say(200, secret("Mail"));
-        let args = ["--name", "n", "--if-match", given, "--idempotency-key", "deploy 7"];
+        let args = ["--name", "n", "--if-match", given, "--idempotency-key", "deploy-7"];
         stub.run(&[&["secrets", "update", SECRET], &args[..]].concat()).done();
         let seen = stub.one();
         assert_eq!(seen.header("if-match"), Some(sent));
-        assert_eq!(seen.header("idempotency-key"), Some("deploy 7"));
+        assert_eq!(seen.header("idempotency-key"), Some("deploy-7"));
     }
     stub.say(200, json!({"success": true}));
     let dry = stub.run(&["secrets", "delete", SECRET, "--if-match", "abc", "--dry-run"]);

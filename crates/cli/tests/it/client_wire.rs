@@ -2,10 +2,8 @@
 //! refusals, repeating, and where a key never goes.
 
 use serde_json::json;
-use std::io::{Read, Write};
-use std::process::Stdio;
 
-use crate::harness::{BINARY, Ended, clean, run, wait};
+use crate::harness::{Ended, run};
 use crate::stub::{SECRET, Stub, TEAM, Told, secret};
 
 const GET: [&str; 3] = ["secrets", "get", SECRET];
@@ -37,8 +35,8 @@ fn remedies_follow_the_servers_words() {
     for (status, hint) in [
         (401, "the key came from STRONGROOM_API_KEY"),
         (403, "`strongroom profile` shows who your key acts as"),
-        (404, "check the id and the team"),
-        (412, "look at it again"),
+        (404, "the `list` commands show what you can see"),
+        (412, "`strongroom secrets get` shows it as it is now"),
         (422, "leave --idempotency-key out"),
     ] {
         stub.say(status, error("c", "m"));
@@ -51,12 +49,13 @@ fn remedies_follow_the_servers_words() {
 #[test]
 fn a_key_whose_only_showing_was_lost_is_to_be_revoked() {
     let stub = Stub::new();
-    stub.tell(Told::Cut);
-    for _ in 0..3 {
-        stub.say(409, error("already_done", "the API key X was made by this request before"));
-    }
+    stub.tell(Told::Cut).say(409, error("already_done", "the API key X was made by this request before"));
     let ended = stub.run(&["keys", "create", "--name", "n", "--team", TEAM]);
-    assert!(ended.refusal().contains("hint: what it made is shown only once"), "{}", ended.stderr);
+    assert!(
+        ended.refusal().contains("hint: if that answer was lost, revoke what it made"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -135,14 +134,48 @@ fn a_change_whose_answer_was_lost_is_sent_again_under_the_same_name() {
 }
 
 #[test]
-fn a_conflict_with_the_attempt_before_is_waited_for() {
+fn the_same_request_that_is_still_under_way_is_waited_for() {
     let stub = Stub::new();
-    stub.tell(Told::Cut).say(409, error("conflict", "still running")).say(201, secret("n"));
+    stub.tell(Told::Cut).say(409, error("in_progress", "still running")).say(201, secret("n"));
     stub.run(&CREATE).done();
     assert_eq!(stub.seen().len(), 3);
-    stub.say(409, error("conflict", "it is there already"));
-    assert!(stub.run(&CREATE).refusal().contains("there already"));
-    assert_eq!(stub.seen().len(), 1, "another's conflict is no reason to try again");
+    stub.say(409, error("in_progress", "still running")).say(201, secret("n"));
+    stub.run(&[&CREATE[..], &["--idempotency-key", "deploy-7"]].concat()).done();
+    assert_eq!(stub.seen().len(), 2, "somebody repeats a command by hand");
+    for _ in 0..4 {
+        stub.say_with(409, ("retry-after", "0"), error("in_progress", "still running"));
+    }
+    let ended = stub.run(&[&CREATE[..], &["--idempotency-key", "deploy-7"]].concat());
+    assert!(ended.refusal().contains("`--idempotency-key deploy-7`"), "{}", ended.stderr);
+    assert_eq!(stub.seen().len(), 4);
+}
+
+#[test]
+fn no_other_conflict_is_a_reason_to_try_again() {
+    let stub = Stub::new();
+    for code in ["conflict", "already_done"] {
+        stub.say(409, error(code, "it is there already"));
+        assert!(stub.run(&CREATE).refusal().contains("there already"));
+        assert_eq!(stub.seen().len(), 1, "{code}");
+        stub.tell(Told::Cut).say(409, error(code, "it is there already"));
+        assert!(stub.run(&CREATE).refusal().contains("there already"));
+        assert_eq!(stub.seen().len(), 2, "{code}, after a lost connection");
+    }
+}
+
+#[test]
+fn what_may_have_been_done_names_its_key_whatever_the_last_attempt_said() {
+    let stub = Stub::new();
+    for (status, code) in [(503, "unavailable"), (429, "rate_limited")] {
+        stub.tell(Told::Cut).say_with(status, ("retry-after", "3600"), error(code, "not now"));
+        let ended = stub.run(&CREATE);
+        let key = stub.seen()[0].header("idempotency-key").unwrap().to_owned();
+        assert!(ended.refusal().contains(&format!("`--idempotency-key {key}`")), "{}", ended.stderr);
+        stub.say_with(status, ("retry-after", "3600"), error(code, "not now"));
+        let ended = stub.run(&CREATE);
+        assert!(ended.refusal().contains("try again in 3600 seconds"), "{}", ended.stderr);
+        assert_eq!(stub.seen().len(), 1, "nothing was done");
+    }
 }
 
 #[test]
@@ -171,7 +204,7 @@ fn a_server_that_is_not_there_is_named_with_what_to_do() {
     let stub = Stub::new();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ended = run(stub.command(&GET).env("STRONGROOM_URL", format!("http://{closed}")));
-    assert!(ended.refusal().contains(&format!("http://{closed}/ can't be reached")), "{}", ended.stderr);
+    assert!(ended.refusal().contains(&format!("http://{closed} can't be reached")), "{}", ended.stderr);
     assert!(ended.stderr.contains("strongroom dev") && ended.stderr.contains("--url"), "{}", ended.stderr);
 }
 
@@ -221,14 +254,7 @@ fn destructive_verbs_ask_a_person_and_refuse_a_program() {
 
 /// Runs a command on a terminal and types a reply to what it asks.
 fn on_a_terminal(stub: &Stub, args: &str, reply: &str) -> Ended {
-    let mut terminal = clean("script");
-    terminal.args(["-qec", &format!("stty cols 60; exec {BINARY} {args}"), "/dev/null"]);
-    terminal.env("STRONGROOM_URL", stub.url()).env("STRONGROOM_API_KEY", &stub.key);
-    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(reply.as_bytes()).unwrap();
-    let mut stdout = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-    Ended { code: wait(&mut child).code(), stdout, stderr: String::new() }
+    crate::harness::on_a_terminal(&stub.command(&[]), args, reply)
 }
 
 #[test]
@@ -239,7 +265,7 @@ fn a_person_is_asked_with_the_name_of_what_goes() {
     let no = on_a_terminal(&stub, &delete, "\n");
     assert_eq!(no.code, Some(1), "{}", no.stdout);
     assert!(
-        no.stdout.contains("Delete the personal secret \"Mail\" (") && no.stdout.contains("[y/N]"),
+        no.screen().contains("Delete the personal secret \"Mail\" (") && no.screen().contains("[y/N]"),
         "{}",
         no.stdout
     );
@@ -257,7 +283,7 @@ fn nobody_types_a_value_in_sight() {
     for args in ["--value A=-", "--from-env-file -"] {
         let refused = on_a_terminal(&stub, &format!("{} {args}", CREATE.join(" ")), "");
         assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-        assert!(refused.stdout.contains("would show what is typed"), "{}", refused.stdout);
+        assert!(refused.screen().contains("would show what is typed"), "{}", refused.stdout);
     }
     assert_eq!(stub.seen().len(), 0);
 }

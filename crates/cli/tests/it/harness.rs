@@ -41,6 +41,11 @@ impl Ended {
         &self.stderr
     }
 
+    /// What a person read on a terminal, wherever its lines ended.
+    pub(crate) fn screen(&self) -> String {
+        self.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// Standard output, of a command that did its work.
     pub(crate) fn done(&self) -> &str {
         assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
@@ -56,6 +61,19 @@ pub(crate) fn run(command: &mut Command) -> Ended {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Runs the binary in the environment of this command on a terminal of 60
+/// columns, and types a reply to what it asks. The screen is its standard output.
+pub(crate) fn on_a_terminal(like: &Command, args: &str, reply: &str) -> Ended {
+    let mut terminal = clean("script");
+    terminal.args(["-qec", &format!("stty cols 60; exec {BINARY} {args}"), "/dev/null"]);
+    terminal.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(reply.as_bytes()).unwrap();
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    Ended { code: wait(&mut child).code(), stdout, stderr: String::new() }
 }
 
 /// An empty directory of its own for each test.

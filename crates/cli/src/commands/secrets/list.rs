@@ -10,7 +10,7 @@ use crate::output;
 
 pub(super) async fn run(args: &List) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/credentials", client.team().await?);
+    let path = client.in_team("credentials").await?;
     let request = Request::get(path.as_str())
         .query("search", args.search.as_ref())
         .query("service_slug", args.service_slug.as_ref())

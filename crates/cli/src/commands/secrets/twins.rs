@@ -5,10 +5,10 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 use super::path;
-use super::view::Secret;
+use super::view::show;
 use crate::cli::secrets::{Compare, Copy};
 use crate::client::{Client, Request};
-use crate::commands::note_dry_run;
+use crate::commands::change;
 use crate::failure::Failure;
 use crate::output;
 use crate::table::{Column, Table};
@@ -17,9 +17,7 @@ pub(super) async fn copy(args: &Copy) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let request = Request::post(format!("{}/copy", path(&args.id)));
     let body = json!({"name": args.name, "shared": args.shared});
-    let answer = client.send(request.body(&body)?.write(&args.write)).await?;
-    note_dry_run(args.write.dry_run);
-    client.show(&answer, |secret: Secret| secret.whole(answer.etag()))
+    show(&client, &change(&client, request.body(&body)?, &args.write).await?)
 }
 
 /// What the server found, by name.
@@ -30,7 +28,7 @@ struct Compared {
 
 pub(super) async fn compare(args: &Compare) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = format!("/v2/teams/{}/credentials/compare", client.team().await?);
+    let path = client.in_team("credentials/compare").await?;
     // It changes nothing, so asking twice is harmless.
     let answer = client.send(Request::post(path).body(&json!({"a": args.a, "b": args.b}))?).await?;
     client.show(&answer, |compared: Compared| compared.table(output::width()))

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::client::{Answer, Client};
+use crate::failure::Failure;
 use crate::printable::printable;
 use crate::table::{Column, Table, labelled, minute};
 
@@ -30,7 +32,7 @@ impl Secret {
     }
 
     /// All that is known of it. `tag` is its version tag.
-    pub(super) fn whole(&self, tag: Option<&str>) -> String {
+    fn whole(&self, tag: Option<&str>) -> String {
         let keys =
             if self.env_var_keys.is_empty() { "(none)".to_owned() } else { self.env_var_keys.join(", ") };
         let mut lines = vec![
@@ -49,19 +51,27 @@ impl Secret {
     }
 }
 
+/// Shows the secret that a server answered with.
+///
+/// # Errors
+/// When it answered with something else.
+pub(super) fn show(client: &Client, answer: &Answer) -> Result<(), Failure> {
+    client.show(answer, |secret: Secret| secret.whole(answer.etag()))
+}
+
 /// Many secrets, a line each.
 pub(super) fn table(secrets: &[Secret], width: Option<usize>) -> String {
     let mut table = Table::new([
         Column::Whole("ID"),
         Column::Cut("NAME"),
         Column::Whole("ACCESS"),
-        Column::Cut("SERVICE"),
-        Column::Cut("KEYS"),
+        Column::CutOrSpare("KEYS"),
+        Column::CutOrSpare("SERVICE"),
     ]);
     for secret in secrets {
         let keys = secret.env_var_keys.join(", ");
         let service = secret.service_slug.as_deref().unwrap_or("-");
-        table.row([&secret.id, &secret.name, secret.access(), service, &keys]);
+        table.row([&secret.id, &secret.name, secret.access(), &keys, service]);
     }
     table.render(width)
 }

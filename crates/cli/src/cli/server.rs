@@ -1,0 +1,326 @@
+//! `strongroom dev`, `init`, `serve` and `doctor`: what opens an instance. Every
+//! option here is also a variable and a key in `strongroom.toml`, but for those
+//! that say where that file is and how an answer looks.
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use strongroom_core::text::{Email, TeamName};
+use strongroom_net::Limits;
+
+use crate::logs::{self, Format};
+
+/// `strongroom dev`.
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) founding: Founding,
+    #[command(flatten)]
+    pub(crate) keeper: Keeper,
+    #[command(flatten)]
+    pub(crate) listening: Listening,
+    #[command(flatten)]
+    pub(crate) rules: Rules,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+/// `strongroom init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print the ids, the API key and the recovery recipient as one JSON object, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) founding: Founding,
+    #[command(flatten)]
+    pub(crate) keeper: Keeper,
+}
+
+/// `strongroom serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) keeper: Keeper,
+    #[command(flatten)]
+    pub(crate) listening: Listening,
+    #[command(flatten)]
+    pub(crate) rules: Rules,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+/// `strongroom doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print one JSON object instead of a line for each check.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) keeper: Keeper,
+}
+
+/// Where the instance is.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The configuration file [default: strongroom.toml in the data directory, if there is one]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// The directory that holds the instance.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "STRONGROOM_DATA_DIR",
+        hide_env_values = true,
+        default_value = "./strongroom-data"
+    )]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// What a new instance starts with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "A new instance")]
+pub(crate) struct Founding {
+    /// What the first team is called.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "STRONGROOM_TEAM",
+        hide_env_values = true,
+        default_value = "My team",
+        value_parser = |text: &str| TeamName::parse(text)
+    )]
+    pub(crate) team: TeamName,
+    /// The email address of the team's owner.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "STRONGROOM_EMAIL",
+        hide_env_values = true,
+        default_value = "owner@localhost",
+        value_parser = |text: &str| Email::parse(text)
+    )]
+    pub(crate) email: Email,
+    /// Where the root key comes from.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        env = "STRONGROOM_ROOT_KEY",
+        hide_env_values = true,
+        default_value = "file"
+    )]
+    pub(crate) root_key: RootKeyKind,
+    /// Write the recovery key to this new file, outside the data directory [default: show it
+    /// once, on a terminal]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_RECOVERY_KEY_FILE", hide_env_values = true)]
+    pub(crate) recovery_key_file: Option<PathBuf>,
+}
+
+/// Where the root key of a new instance comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RootKeyKind {
+    /// A new file that only its owner can read.
+    File,
+    /// A passphrase that is asked for at each start.
+    Passphrase,
+}
+
+/// Who keeps the root key.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Root key")]
+pub(crate) struct Keeper {
+    /// The file of the root key [default: root.key in the data directory]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_ROOT_KEY_FILE", hide_env_values = true)]
+    pub(crate) root_key_file: Option<PathBuf>,
+    /// A file of mode 0600 whose first line is the passphrase [default: ask on a terminal]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_PASSPHRASE_FILE", hide_env_values = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// How connections are taken.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct Listening {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "STRONGROOM_LISTEN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:8700",
+        value_parser = address
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Listen off this machine's loopback without TLS: whoever sees the traffic sees every value
+    /// and key in it.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "STRONGROOM_INSECURE_HTTP",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub(crate) insecure_http: bool,
+    /// Serve metrics (OpenMetrics, GET /metrics) here, to whoever can connect [default: nowhere]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "STRONGROOM_METRICS_LISTEN",
+        hide_env_values = true,
+        value_parser = address
+    )]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Threads that serve requests [default: one for each processor]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "STRONGROOM_WORKERS",
+        hide_env_values = true,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) workers: Option<u16>,
+    /// Connections at one time; one more is answered with 503.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "STRONGROOM_MAX_CONNECTIONS",
+        hide_env_values = true,
+        default_value_t = Limits::default().max_connections,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
+    pub(crate) max_connections: usize,
+    /// Connections at one time from one address (IPv6: one /64). Behind a reverse proxy all come
+    /// from one: set this to the value of max-connections there.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "STRONGROOM_MAX_CONNECTIONS_PER_ADDRESS",
+        hide_env_values = true,
+        default_value_t = Limits::default().max_connections_per_address,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
+    pub(crate) max_connections_per_address: usize,
+    /// Seconds for a request: from the end of its head until its answer is written.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "STRONGROOM_REQUEST_TIMEOUT",
+        hide_env_values = true,
+        default_value_t = Limits::default().request.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub(crate) request_timeout: u64,
+    /// Seconds that a connection may wait for its next request.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "STRONGROOM_IDLE_TIMEOUT",
+        hide_env_values = true,
+        default_value_t = Limits::default().idle.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub(crate) idle_timeout: u64,
+    /// Seconds that requests in flight get when the server is told to stop.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "STRONGROOM_SHUTDOWN_TIMEOUT",
+        hide_env_values = true,
+        default_value_t = Limits::default().grace.as_secs(),
+        value_parser = clap::value_parser!(u64).range(0..=86_400)
+    )]
+    pub(crate) shutdown_timeout: u64,
+}
+
+/// What the server allows and keeps.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Rules")]
+pub(crate) struct Rules {
+    /// Requests a minute for each API key, counted by each server for itself; 0: as many as come.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "STRONGROOM_RATE_LIMIT",
+        hide_env_values = true,
+        default_value_t = 300
+    )]
+    pub(crate) rate_limit: u32,
+    /// Days for which deleted secrets and teams can be brought back, before they are destroyed.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "STRONGROOM_RETENTION_DAYS",
+        hide_env_values = true,
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=36_500)
+    )]
+    pub(crate) retention_days: u32,
+}
+
+/// What is logged.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub(crate) struct Logging {
+    /// What to log: error, warn, info, debug, trace, or a list such as
+    /// `info,strongroom_store=debug`.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "STRONGROOM_LOG",
+        hide_env_values = true,
+        default_value = "info",
+        value_parser = logs::directive
+    )]
+    pub(crate) log: String,
+    /// How log lines look.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        env = "STRONGROOM_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    pub(crate) log_format: Format,
+}
+
+impl Logging {
+    /// Starts logging; what was logged before is lost.
+    pub(crate) fn start(&self) {
+        logs::start(&self.log, self.log_format);
+    }
+}
+
+impl Listening {
+    /// What clients may ask of the server.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            request: Duration::from_secs(self.request_timeout),
+            idle: Duration::from_secs(self.idle_timeout),
+            grace: Duration::from_secs(self.shutdown_timeout),
+            ..Limits::default()
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:8700 or [::1]:8700")
+}
