@@ -65,7 +65,8 @@ pub(crate) struct Grant {
     /// Only these agents may be run with it, once for each.
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) agent: Vec<Uuid>,
-    /// It may be used only from these networks, once for each, such as 10.0.0.0/8.
+    /// It may be used only from these networks, once for each, such as 10.0.0.0/8. Behind a
+    /// reverse proxy the server sees the proxy's address only.
     #[arg(long, value_name = "NETWORK")]
     pub(crate) cidr: Vec<String>,
     /// When the key ends, such as 2027-01-31T00:00:00Z [default: never, unless yours does]

@@ -93,7 +93,7 @@ pub(crate) struct AddMember {
 #[group(required = true, multiple = false)]
 pub(crate) struct Who {
     /// A person with this address.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", requires = "name")]
     pub(crate) email: Option<String>,
     /// A service user, such as an agent host.
     #[arg(long, requires = "name")]

@@ -58,7 +58,7 @@ impl Answer {
         self.status.is_success()
     }
 
-    /// Whether it says: not now, and nothing was done.
+    /// Whether it says: not now. A repeat is as safe as the request is.
     pub(super) fn not_now(&self) -> bool {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
     }

@@ -3,6 +3,7 @@
 
 mod history;
 mod list;
+mod pages;
 mod twins;
 mod view;
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::pages;
 use super::path;
 use super::view::{self, Secret, Version, show};
 use crate::cli::secrets::{Change, One, Rollback};
@@ -13,7 +14,12 @@ use crate::output;
 
 pub(super) async fn versions(args: &One) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let answer = client.send(Request::get(format!("{}/versions", path(&args.id)))).await?;
+    let path = format!("{}/versions", path(&args.id));
+    let first = client.send(Request::get(path.as_str())).await?;
+    let answer = match first.next() {
+        None => first,
+        Some(next) => pages::all(&client, &path, first, next).await?,
+    };
     client.show(&answer, |versions: Vec<Version>| {
         format!("{}\n\n* the present one", view::versions(&versions, output::width()))
     })

@@ -1,7 +1,6 @@
 //! `strongroom secrets list`: all pages, or the first so many.
 
-use serde_json::value::RawValue;
-
+use super::pages;
 use super::view::{self, Secret};
 use crate::cli::secrets::List;
 use crate::client::{Answer, Client, Request};
@@ -22,7 +21,7 @@ pub(super) async fn run(args: &List) -> Result<(), Failure> {
             output::complain("note: there are more; without --limit all are listed");
             first
         }
-        Some(next) => all(&client, &path, first, next).await?,
+        Some(next) => pages::all(&client, &path, first, next).await?,
     };
     show(&client, &answer)
 }
@@ -37,28 +36,4 @@ fn show(client: &Client, answer: &Answer) -> Result<(), Failure> {
         return Ok(());
     }
     Ok(output::whole(&view::table(&secrets, output::width()))?)
-}
-
-/// Follows the pages to their end; together they are one array, each element as
-/// the server wrote it.
-async fn all(
-    client: &Client,
-    path: &str,
-    first: Answer,
-    mut next: Vec<(String, String)>,
-) -> Result<Answer, Failure> {
-    let mut elements: Vec<Box<RawValue>> = first.read()?;
-    loop {
-        let page = client.send(Request::get(path).queries(next.clone())).await?;
-        elements.extend(page.read::<Vec<Box<RawValue>>>()?);
-        match page.next() {
-            None => break,
-            Some(same) if same == next => {
-                return Err(Failure::new("the server's list has no end: a page names itself as the next"));
-            }
-            Some(further) => next = further,
-        }
-    }
-    let texts: Vec<_> = elements.iter().map(|element| element.get()).collect();
-    Ok(first.joined(format!("[{}]", texts.join(","))))
 }
