@@ -42,10 +42,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
 }
 
 impl Act {
-    /// The same, done even when it was only to be tried: for what tells more
-    /// than whether it could be done, and must leave its trace.
+    /// The same, done each time, and also when it was only to be tried: for
+    /// what tells more than whether it could be done, and must leave its trace.
     pub(crate) fn in_earnest(self) -> Self {
-        Self { dry_run: false, ..self }
+        Self { dry_run: false, once: None, ..self }
     }
 
     /// Does what was planned, unless it is a dry run, and answers.
@@ -78,7 +78,10 @@ impl Act {
         let mut attempts = 1;
         loop {
             match self.attempt(app, plan().await?, &render).await {
-                Err(app::Error::Store(StoreError::Changed)) if attempts < ATTEMPTS => attempts += 1,
+                // What exists by now is found by the next plan.
+                Err(app::Error::Store(StoreError::Changed | StoreError::Exists)) if attempts < ATTEMPTS => {
+                    attempts += 1;
+                }
                 done => return Ok(done?),
             }
         }
@@ -91,7 +94,9 @@ impl Act {
         render: impl FnOnce(&T) -> Answer,
     ) -> Result<Response, app::Error> {
         let answer = render(&planned.outcome);
-        if !self.dry_run {
+        if self.dry_run {
+            app.rehearse(&self.ask, planned).await?;
+        } else {
             let kept = self.once.as_ref().map(|once| app.keepable(once, answer.kept()));
             app.carry_out(&self.ask, planned, kept).await?;
         }
@@ -139,7 +144,10 @@ impl Answer {
     /// What is kept of it: never a token.
     pub(crate) fn kept(&self) -> Vec<u8> {
         let kept = match self.shows {
-            Some(id) => serde_json::to_vec(&error::already_done(id)),
+            Some(id) => {
+                let (status, refused) = error::already_done(id);
+                serde_json::to_vec(&Self::new(status, &refused))
+            }
             None => serde_json::to_vec(self),
         };
         kept.unwrap_or_default()

@@ -15,8 +15,6 @@ use strongroom_core::values::BundleError;
 use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
-use crate::act::Answer;
-
 /// What every error looks like.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Error {
@@ -47,7 +45,7 @@ pub(crate) enum Refused {
     /// Something is wrong here; the operator finds it by the answer's `x-request-id`
     #[response(status = 500)]
     Broken(Error),
-    /// It can't be done now; nothing was done
+    /// It can't be done now; the message says whether something may have been done
     #[response(status = 503)]
     Unavailable(Error),
 }
@@ -65,7 +63,8 @@ pub(crate) enum Absent {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers; ApiError makes them")]
 pub(crate) enum ChangeRefused {
-    /// The present state is in the way, or the same request is still under way
+    /// `conflict`: the present state is in the way. `in_progress`: the same request is still under way. `already_done`:
+    /// it was done, and its token shown once
     #[response(status = 409)]
     Conflict(Error),
     /// Another request had the same `Idempotency-Key`
@@ -113,6 +112,10 @@ impl ApiError {
 
     fn conflict(message: &'static str) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    fn unavailable(message: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
     /// The same, but trying again may help.
@@ -186,12 +189,15 @@ impl From<app::Error> for ApiError {
             }
             app::Error::Store(StoreError::Answered) => under_way(),
             app::Error::Store(StoreError::Exists) => Self::conflict("there is such an object already"),
-            app::Error::Store(_) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "the database can't do this now; nothing was done, try again in a moment",
+            app::Error::Store(StoreError::Stopped) => Self::unavailable(
+                "the database has stopped, and nobody knows whether this was done; when it serves again, \
+                 look before you repeat it",
             )
             .caused(error),
+            app::Error::Store(_) => {
+                Self::unavailable("the database can't do this now; nothing was done, try again in a moment")
+                    .caused(error)
+            }
         }
     }
 }
@@ -254,17 +260,21 @@ pub(crate) fn idempotency_mismatch() -> ApiError {
 
 /// The same request is being done.
 pub(crate) fn under_way() -> ApiError {
-    ApiError::conflict("the same request is still under way; send it again in a moment to get its answer")
-        .passing()
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "in_progress",
+        "the same request is still under way; send it again in a moment to get its answer",
+    )
+    .passing()
 }
 
 /// A request that showed a token once comes again. The token is gone.
-pub(crate) fn already_done(id: Uuid) -> Answer {
+pub(crate) fn already_done(id: Uuid) -> (StatusCode, Error) {
     let message = format!(
         "this was done, and its token shown once; the object's id is {id}, make another if you lost it"
     );
     let error = Error { error: "already_done", message: message.into() };
-    Answer::new(StatusCode::CONFLICT, &error)
+    (StatusCode::CONFLICT, error)
 }
 
 /// A kept answer can't be read.
@@ -297,4 +307,19 @@ pub(crate) async fn no_such_method(_: Method) -> ApiError {
         "method_not_allowed",
         "this path has no such method; the `allow` header lists those that it has",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_has_stopped_does_not_say_that_nothing_was_done() {
+        let stopped = ApiError::from(app::Error::Store(StoreError::Stopped));
+        assert_eq!((stopped.status, stopped.code), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert!(!stopped.message.contains("nothing was done"), "{}", stopped.message);
+        let busy = ApiError::from(app::Error::Store(StoreError::Unavailable("busy".into())));
+        assert_eq!((busy.status, busy.code), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert!(busy.message.contains("nothing was done"), "{}", busy.message);
+    }
 }

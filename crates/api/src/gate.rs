@@ -1,10 +1,11 @@
 //! The gate before every operation that asks for a key, in this order: who is
-//! asking, how often, whether the access table allows such an act at all, and
-//! whether the same request was answered before. A body is read after that.
+//! asking, how often, whether the access table allows such an act at all, on
+//! which conditions, and whether the same request was answered before. Until a
+//! request is counted, nothing but its token is looked at; a body is read last.
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::header::{HeaderValue, IF_MATCH};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -27,6 +28,18 @@ use crate::{body, conditions};
 
 /// Refusals are a few hundred bytes.
 const REFUSAL: usize = 64 * 1024;
+
+/// Refusals that the same change may not get when it comes again: the caller's
+/// rights have changed, or it was sent in another form.
+const PASSING: [StatusCode; 4] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+];
+/// The headers that make a request another one, beside those that name it.
+const TELLING: [HeaderName; 4] =
+    [IF_MATCH, HeaderName::from_static("prefer"), CONTENT_TYPE, CONTENT_ENCODING];
 
 /// What the gate knows.
 pub(crate) struct Gate {
@@ -54,7 +67,7 @@ impl Gate {
     ) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
         let action = self.action(&parts).ok_or_else(error::ungated)?;
-        let ask = self.ask(&parts, action).await?;
+        let mut ask = self.ask(&parts, action).await?;
         if let Credential::Key(key) = ask.caller.credential {
             *standing = self.limiter.count(key, self.app.clock());
         }
@@ -63,9 +76,13 @@ impl Gate {
         }
         in_team(&mut parts, &ask).await?;
         ask.caller.screen(action)?;
-        let act = Act { dry_run: changes(&parts) && conditions::dry_run(&parts)?, once: None, ask };
-        let key = if changes(&parts) { conditions::idempotency_key(&parts.headers)? } else { None };
-        match key {
+        if parts.method.is_safe() {
+            let act = Act { ask, dry_run: false, once: None };
+            return Ok(run(act, Request::from_parts(parts, body), next).await);
+        }
+        ask.condition = conditions::if_match(&parts.headers)?;
+        let act = Act { dry_run: conditions::dry_run(&parts)?, once: None, ask };
+        match conditions::idempotency_key(&parts.headers)? {
             Some(key) if !act.dry_run && !action.by_link() => self.once(act, &key, (parts, body), next).await,
             _ => Ok(run(act, Request::from_parts(parts, body), next).await),
         }
@@ -77,7 +94,7 @@ impl Gate {
         of_path.iter().find(|(found, _)| found == method).map(|(_, action)| *action)
     }
 
-    /// Proves the caller.
+    /// Proves the caller, and looks at nothing else.
     async fn ask(&self, parts: &Parts, action: Action) -> Result<Ask, ApiError> {
         let cause = Cause { request_id: parts.extensions.get().copied().map(RequestId::uuid) };
         let token = bearer(parts)?;
@@ -87,8 +104,7 @@ impl Gate {
             let from = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
             self.app.authenticate(token, from, &cause).await?
         };
-        let condition = if changes(parts) { conditions::if_match(&parts.headers)? } else { None };
-        Ok(Ask { caller, cause, condition })
+        Ok(Ask { caller, cause, condition: None })
     }
 
     /// Does a request that may come again once, and keeps its answer.
@@ -100,13 +116,13 @@ impl Gate {
         next: Next,
     ) -> Result<Response, ApiError> {
         let bytes = body::read(body).await?;
-        let condition = parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default();
         let query = parts.uri.query().unwrap_or_default();
+        let [condition, preference, kind, encoding] = &TELLING.map(|name| lines(&parts.headers, &name));
         let request = Repeatable {
             method: parts.method.as_str(),
             path: parts.uri.path(),
             key,
-            rest: [query.as_bytes(), condition, &bytes],
+            rest: &[query.as_bytes(), condition, preference, kind, encoding, &bytes],
         };
         let once = match self.app.begin(&act.ask.caller, &request, &act.ask.cause).await? {
             Begun::First(once) => Arc::new(once),
@@ -124,8 +140,7 @@ impl Gate {
     async fn keep_refusal(&self, once: &Once, response: Response) -> Result<Response, ApiError> {
         let status = response.status();
         let lasting = status.is_client_error()
-            && ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS]
-                .contains(&status)
+            && !PASSING.contains(&status)
             && response.extensions().get::<Passing>().is_none();
         if !lasting {
             return Ok(response);
@@ -154,9 +169,14 @@ async fn run(act: Act, mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Whether a request's method is one that changes something.
-fn changes(parts: &Parts) -> bool {
-    !parts.method.is_safe()
+/// All values of a header, each with a line feed behind it, which none can hold.
+fn lines(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for value in headers.get_all(name) {
+        lines.extend_from_slice(value.as_bytes());
+        lines.push(b'\n');
+    }
+    lines
 }
 
 /// Refuses a path that names another team than the caller's.

@@ -20,16 +20,18 @@ impl Lists {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 
-    /// An empty list, when its turn has come.
+    /// An empty list of any length, when its turn has come.
     pub(crate) async fn begin(&self) -> List {
         // The semaphore is never closed; without a permit a list goes ahead all the same.
-        List { json: vec![b'['], _turn: Arc::clone(&self.0).acquire_owned().await.ok() }
+        List { items: Vec::new(), _turn: Arc::clone(&self.0).acquire_owned().await.ok() }
     }
 }
 
-/// A list that is being put together.
+/// A list that is being put together. One whose length is bounded needs no turn.
+#[derive(Default)]
 pub(crate) struct List {
-    json: Vec<u8>,
+    /// JSON, with commas in between.
+    items: Vec<u8>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -37,11 +39,11 @@ impl List {
     /// Adds a page, then lets others have the thread.
     pub(crate) async fn extend<T: Serialize>(&mut self, page: impl Iterator<Item = T>) {
         for item in page {
-            if self.json.len() > 1 {
-                self.json.push(b',');
+            if !self.items.is_empty() {
+                self.items.push(b',');
             }
             // Writing plain structs to memory doesn't fail.
-            let _ = serde_json::to_writer(&mut self.json, &item);
+            let _ = serde_json::to_writer(&mut self.items, &item);
         }
         tokio::task::yield_now().await;
     }
@@ -49,7 +51,8 @@ impl List {
 
 impl IntoResponse for List {
     fn into_response(mut self) -> Response {
-        self.json.push(b']');
-        ([(CONTENT_TYPE, "application/json")], self.json).into_response()
+        self.items.insert(0, b'[');
+        self.items.push(b']');
+        ([(CONTENT_TYPE, "application/json")], self.items).into_response()
     }
 }

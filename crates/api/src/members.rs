@@ -13,6 +13,7 @@ use strongroom_core::{App, UserId};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::act::{Act, Answer, Success};
 use crate::body::Json;
@@ -138,8 +139,7 @@ async fn list_members(
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"email": "ada@example.com", "name": "Ada Lovelace", "role": "builder"}))]
 struct AddMember {
-    /// What to call them. Needed for a service user, and for an address that isn't known yet; somebody who is known keeps
-    /// their name.
+    /// What to call them, with `email` or `service`. Somebody who is known keeps the name that they have.
     #[serde(default, deserialize_with = "user_name")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 128, pattern = "^[^\\u0000]*$")]
     name: Option<UserName>,
@@ -179,7 +179,12 @@ impl AddMember {
                 ));
             }
             (false, None, None, Some(Parsed(user))) => Newcomer::Former(user),
-            (false, name, Some(email), None) => Newcomer::Person(email, name),
+            (false, Some(name), Some(email), None) => Newcomer::Person(email, name),
+            (false, None, Some(_), None) => {
+                return Err(ApiError::invalid(
+                    "`name` is required with `email`; somebody who is known keeps theirs",
+                ));
+            }
             (false, _, _, Some(_)) => {
                 return Err(ApiError::invalid(
                     "`user_id` names somebody who is known; leave out `name` and `email`",
@@ -198,7 +203,8 @@ impl AddMember {
 /// Add a member to your team
 ///
 /// They have no API key yet: send a person a key link, or make a key for a service user. Needs the role administrator,
-/// and gives no role above your own.
+/// and gives no role above your own; nor does it bring back somebody whose role was. A dry run with an `email` answers as
+/// for somebody new, with a nil `id`.
 #[utoipa::path(post, path = "/v2/teams/{teamId}/members", operation_id = "addMember", tag = "Members",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
     request_body = AddMember,
@@ -211,7 +217,19 @@ async fn add_member(
 ) -> Result<Response, ApiError> {
     let new = new.into_new()?;
     let plan = || app.add_member(&act.ask, &new);
-    act.retrying(&app, plan, |member| answer(StatusCode::CREATED, member)).await
+    act.retrying(&app, plan, |member| match &new.who {
+        Newcomer::Person(email, name) if act.dry_run => stranger(email, name, member),
+        _ => answer(StatusCode::CREATED, member),
+    })
+    .await
+}
+
+/// What is answered of a person who is not added: as if nobody knew them.
+/// Otherwise anybody's administrator could try, without a trace, who has which address.
+fn stranger(email: &Email, name: &UserName, member: &ProvenMember) -> Answer {
+    let (id, name, email) = (Uuid::nil().to_string(), name.to_string(), Some(email.as_str().into()));
+    let member = Member { id, name, email, ..Member::from(member) };
+    Answer::new(StatusCode::CREATED, &MemberAnswer { member })
 }
 
 /// What is to become of a member.

@@ -51,20 +51,15 @@ pub(crate) fn frame() -> OpenApi {
 /// the headers of every answer.
 pub(crate) fn complete(mut description: OpenApi) -> OpenApi {
     for item in description.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete] {
-            if let Some(operation) = operation {
-                operation.responses.responses.values_mut().for_each(headed);
-            }
+        let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in all.into_iter().flatten() {
+            operation.responses.responses.values_mut().for_each(headed);
         }
-        for operation in [&mut item.post, &mut item.patch, &mut item.delete] {
-            if let Some(operation) = operation {
-                changing(operation);
-            }
+        for operation in [&mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+            changing(operation);
         }
-        for operation in [&mut item.patch, &mut item.delete] {
-            if let Some(operation) = operation {
-                operation.parameters.get_or_insert_default().push(if_match());
-            }
+        for operation in [&mut item.patch, &mut item.delete].into_iter().flatten() {
+            operation.parameters.get_or_insert_default().push(if_match());
         }
     }
     description

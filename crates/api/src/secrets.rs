@@ -74,7 +74,7 @@ pub(crate) struct UpdateSecret {
     #[schema(value_type = Option<String>, required = false, min_length = 1, max_length = 64, pattern = "^[^\\u0000]*$")]
     #[expect(clippy::option_option, reason = "absent, null and a text are three wishes")]
     service_slug: Option<Option<ServiceSlug>>,
-    /// Shared with the team, or your own; changing it needs the role manager.
+    /// Shared with the team, or your own; changing it needs the role manager. Sharing a secret shares its history.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = bool, required = false)]
     shared: Option<bool>,

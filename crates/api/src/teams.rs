@@ -190,8 +190,8 @@ async fn update_team(
 /// Delete your team
 ///
 /// From then on every key of the team is refused with 403, for everything but `undeleteTeam` by an owner. After the
-/// retention time the team's keys are destroyed, and with them everything that they sealed, in old backups too. Needs the
-/// role owner.
+/// retention time the team's keys are destroyed, and with them everything that they sealed here; a backup from before
+/// still has both. Needs the role owner.
 #[utoipa::path(delete, path = "/v2/teams/{teamId}", operation_id = "deleteTeam", tag = "Teams",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
     responses((status = 200, description = "Deleted", body = Success), Refused, ChangeRefused))]

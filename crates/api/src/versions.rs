@@ -1,9 +1,8 @@
 //! What goes beyond the original API of secrets: their history, going back,
 //! undeleting, copying and comparing. No answer holds a value.
 
-use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri, header::LINK};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,11 +16,11 @@ use utoipa_axum::routes;
 use crate::act::{Act, Answer};
 use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
-use crate::lists::Lists;
+use crate::lists::List;
 use crate::path::OnPath;
 use crate::secrets::{Secret, answer};
-use crate::timestamps;
 use crate::values::{parsed, secret_name};
+use crate::{query, timestamps};
 
 /// The operations of this file.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -66,24 +65,62 @@ impl From<VersionInfo> for Version {
 
 /// See a secret's history
 ///
-/// Its versions, by number: the names that they hold, when they were made and by whom. Never values.
+/// Its versions, by number: the names that they hold, when they were made and by whom. Never values. Whoever sees a
+/// secret sees all of them, also those from before it was shared. Where the list goes on, the header `Link` with
+/// `rel="next"` says.
 #[utoipa::path(get, path = "/v2/credentials/{id}/versions", operation_id = "listSecretVersions", tag = "Secrets",
-    params(("id" = String, Path, description = "The secret", format = Uuid)),
-    responses((status = 200, description = "The versions", body = Vec<Version>), Refused, Absent))]
+    params(("id" = String, Path, description = "The secret", format = Uuid), Listing),
+    responses((status = 200, description = "The versions", body = Vec<Version>,
+        headers(("link" = String, description = "Where the list goes on, if it does"))), Refused, Absent))]
 async fn list_versions(
     State(app): State<Arc<App>>,
-    Extension(lists): Extension<Lists>,
     act: Act,
     OnPath(id): OnPath<SecretId>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut list = lists.begin().await;
-    let mut after = 0;
+    let Listing { limit, cursor } = Listing::parse(&uri)?;
+    let mut list = List::default();
+    let (mut after, mut left) = (cursor, limit);
     loop {
-        let page = app.versions_after(&act.ask, id, after).await?;
-        let Some(newest) = page.last() else { return Ok(list.into_response()) };
-        after = newest.number;
+        let page = app.versions_after(&act.ask, id, after, left).await?;
+        let goes_on = page.last().filter(|newest| !newest.current).map(|newest| newest.number);
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(left));
         list.extend(page.into_iter().map(Version::from)).await;
+        match goes_on {
+            Some(number) if left == 0 => {
+                return Ok(([(LINK, next(&uri, limit, number))], list).into_response());
+            }
+            Some(number) => after = number,
+            None => return Ok(list.into_response()),
+        }
     }
+}
+
+/// Which part of a history is wanted.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Listing {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 100, default = 100, required = false)]
+    limit: u32,
+    /// Only those after the one of this number: from the `Link` of the answer before.
+    #[param(minimum = 0, required = false)]
+    cursor: u32,
+}
+
+impl Listing {
+    fn parse(uri: &Uri) -> Result<Self, ApiError> {
+        let cursor = "taken from the `Link` of the answer before";
+        Ok(Self {
+            limit: query::number(uri, "limit", "a number from 1 to 100", 1..=100)?.unwrap_or(100),
+            cursor: query::number(uri, "cursor", cursor, 0..=u32::MAX)?.unwrap_or(0),
+        })
+    }
+}
+
+/// Where a history goes on (RFC 8288), as seen from here.
+fn next(uri: &Uri, limit: u32, after: u32) -> String {
+    format!("<{}?limit={limit}&cursor={after}>; rel=\"next\"", uri.path())
 }
 
 /// To which version to go back.

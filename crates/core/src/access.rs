@@ -2,54 +2,12 @@
 //! this file decides. An [`Action`] without a row doesn't compile; a write of
 //! the store asks for the [`Permit`] that only this file hands out.
 
-use std::fmt;
 use std::sync::Arc;
 
-use crate::grants::{Grant, Scope};
+use crate::grants::{Grant, Scope, Wider};
 use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
+use crate::roles::Role;
 use crate::rows::RowMac;
-
-/// What a member is in a team, from low to high.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Has personal secrets, sees shared ones.
-    Member,
-    /// Builds agents and attaches secrets to them.
-    Builder,
-    /// Creates and changes shared secrets.
-    Manager,
-    /// Manages members and keys.
-    Administrator,
-    /// Everything, and can't be removed as the last of their kind.
-    Owner,
-}
-
-impl Role {
-    /// Every role, from low to high.
-    pub const ALL: [Self; 5] = [Self::Member, Self::Builder, Self::Manager, Self::Administrator, Self::Owner];
-
-    /// The name on the wire and in the store.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-            Self::Builder => "builder",
-            Self::Manager => "manager",
-            Self::Administrator => "administrator",
-            Self::Owner => "owner",
-        }
-    }
-
-    /// The role of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// By what a caller proved themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -287,6 +245,12 @@ pub enum Denied {
     /// Somebody above the caller is concerned, or would be made.
     #[error("this would reach above you: {0}")]
     Above(&'static str),
+}
+
+impl From<Wider> for Denied {
+    fn from(wider: Wider) -> Self {
+        Self::Above(wider.0)
+    }
 }
 
 /// Proof that the table allows one act of one caller. Only [`Caller::permit`]

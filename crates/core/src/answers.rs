@@ -17,8 +17,9 @@ pub struct Repeatable<'a> {
     pub path: &'a str,
     /// The idempotency key.
     pub key: &'a str,
-    /// Whatever else makes it another request: query, conditions, body.
-    pub rest: [&'a [u8]; 3],
+    /// Whatever else makes it another request, always as many pieces in the
+    /// same order: the query, each header that counts, the body.
+    pub rest: &'a [&'a [u8]],
 }
 
 /// Names a kept answer: a keyed digest of API key, method, path and
@@ -45,7 +46,8 @@ impl AnswerId {
     }
 }
 
-/// Stands for the whole of a request, its body too.
+/// Stands for the whole of a request, its body and its [`AnswerId`] too: equal
+/// bodies under two keys can't be told from others.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestDigest(KeyedHash);
 

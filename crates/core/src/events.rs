@@ -39,6 +39,8 @@ pub enum EventKind {
     TeamUndeleted,
     /// A team's keys were destroyed, and with them its values.
     TeamShredded,
+    /// A user was created.
+    UserCreated,
     /// Somebody became a member.
     MemberAdded,
     /// A member's role changed.
@@ -77,6 +79,7 @@ impl EventKind {
             Self::TeamDeleted => "team.deleted",
             Self::TeamUndeleted => "team.undeleted",
             Self::TeamShredded => "team.shredded",
+            Self::UserCreated => "user.created",
             Self::MemberAdded => "member.added",
             Self::MemberUpdated => "member.updated",
             Self::MemberRemoved => "member.removed",

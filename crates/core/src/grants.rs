@@ -5,9 +5,9 @@ use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::access::{Denied, Role};
 use crate::clock::Timestamp;
 use crate::ids::AgentId;
+use crate::roles::Role;
 use crate::text::Invalid;
 
 /// A kind of act that a key is for.
@@ -124,14 +124,18 @@ impl Networks {
     /// a plain address is a network of one.
     ///
     /// # Errors
-    /// When there are none, too many, or one isn't a network.
+    /// When there are none, too many, or one isn't a network, or could be read
+    /// in two ways.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
-        const REFUSED: Invalid = Invalid::new("must be 1 to 64 networks such as 10.0.0.0/8 or 2001:db8::/32");
-        let network = |text: &str| {
-            let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
-            text.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(address)
-        };
-        let networks: Vec<_> = networks.into_iter().map(network).collect::<Option<_>>().ok_or(REFUSED)?;
+        Self::collect(networks.into_iter().map(network))
+    }
+
+    fn collect(networks: impl Iterator<Item = Option<IpNet>>) -> Result<Self, Invalid> {
+        const REFUSED: Invalid = Invalid::new(
+            "must be 1 to 64 networks such as 10.0.0.0/8 or 2001:db8::/32, without leading zeros, \
+             and none of IPv4 written as IPv6",
+        );
+        let networks: Vec<_> = networks.collect::<Option<_>>().ok_or(REFUSED)?;
         if networks.is_empty() || networks.len() > Self::MAX { Err(REFUSED) } else { Ok(Self(networks)) }
     }
 
@@ -140,7 +144,7 @@ impl Networks {
     /// # Errors
     /// When it is none.
     pub fn from_stored(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text.split(' '))
+        Self::collect(text.split(' ').map(|text| text.parse().ok()))
     }
 
     /// The networks, as they were given.
@@ -158,6 +162,18 @@ impl Networks {
     fn within(&self, others: &Self) -> bool {
         self.0.iter().all(|network| others.0.iter().any(|other| other.contains(network)))
     }
+}
+
+/// A network from its text. Leading zeros are octal to others, and a network
+/// of IPv4 written as IPv6 would match nothing, because addresses are looked at
+/// as what they are.
+fn network(text: &str) -> Option<IpNet> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    };
+    let (address, length) = (address.parse::<IpAddr>().ok()?, prefix.parse::<u8>().ok()?);
+    let plain = address.to_canonical() == address && length.to_string() == prefix;
+    plain.then(|| IpNet::new(address, length).ok()).flatten().map(|network| network.trunc())
 }
 
 /// With one space between them.
@@ -206,6 +222,10 @@ impl Agents {
     }
 }
 
+/// In which respect a grant is wider than the one that it would come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wider(pub &'static str);
+
 /// What a credential is good for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -215,7 +235,8 @@ pub struct Grant {
     pub scopes: Scopes,
     /// Whose runs it may start; `None`: any agent's.
     pub agents: Option<Agents>,
-    /// From where it may be used; `None`: from anywhere.
+    /// From where it may be used, by the address that the server sees: behind a
+    /// reverse proxy, the proxy's. `None`: from anywhere.
     pub networks: Option<Networks>,
     /// From when on it is refused, if ever.
     pub expires_at: Option<Timestamp>,
@@ -226,7 +247,7 @@ impl Grant {
     ///
     /// # Errors
     /// Which respect it is.
-    pub fn within(&self, giver: &Self) -> Result<(), Denied> {
+    pub fn within(&self, giver: &Self) -> Result<(), Wider> {
         let wider = if self.role > giver.role {
             "the role is higher than yours"
         } else if !self.scopes.within(giver.scopes) {
@@ -240,7 +261,7 @@ impl Grant {
         } else {
             return Ok(());
         };
-        Err(Denied::Above(wider))
+        Err(Wider(wider))
     }
 }
 
@@ -455,7 +476,7 @@ mod tests {
             (Grant { expires_at: None, ..narrow.clone() }, "your key ends earlier"),
         ];
         for (wider, respect) in cases {
-            assert_eq!(wider.within(&narrow), Err(Denied::Above(respect)));
+            assert_eq!(wider.within(&narrow), Err(Wider(respect)));
         }
     }
 
@@ -494,12 +515,34 @@ mod tests {
         {
             assert_eq!(networks.contain(address.parse().unwrap()), inside, "{address}");
         }
-        for bad in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0 /8", "localhost", "10.0.0.0/-1"] {
+        for bad in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0 /8", "localhost", "10.0.0.0/-1", "10.0.0.0/"] {
             assert!(Networks::parse([bad]).is_err(), "{bad:?}");
         }
         assert!(Networks::parse([]).is_err());
         assert!(Networks::parse(["10.0.0.1"; Networks::MAX]).is_ok());
         assert!(Networks::parse(["10.0.0.1"; Networks::MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn a_network_that_others_read_otherwise_or_that_matches_nothing_is_refused() {
+        for bad in [
+            "010.0.0.0/8",
+            "10.0.0.01/32",
+            "010.0.0.1",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "0x0a.0.0.0/8",
+            "::ffff:10.0.0.0/104",
+            "::ffff:10.0.0.0/8",
+            "::ffff:0:0/96",
+            "::ffff:a00:1/128",
+        ] {
+            assert!(Networks::parse([bad]).is_err(), "{bad:?}");
+            assert!(Networks::parse(["10.0.0.0/8", bad]).is_err(), "{bad:?}");
+        }
+        for good in ["10.0.0.0/8", "0.0.0.0/0", "10.0.0.0/32", "::/0", "64:ff9b::/96", "::1/128"] {
+            assert_eq!(Networks::parse([good]).unwrap().to_string(), good);
+        }
     }
 
     #[test]

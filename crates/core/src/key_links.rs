@@ -1,10 +1,10 @@
 //! Links by which a user makes an API key of their own, once. Whoever makes
 //! the link decides what the key is good for, and never sees the key.
 
-use crate::access::Role;
 use crate::clock::Timestamp;
 use crate::grants::{Agents, Grant, Scopes};
-use crate::ids::{KeyLinkId, TeamId, UserId};
+use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
+use crate::roles::Role;
 use crate::rows::{Fields, Row};
 use crate::text::KeyName;
 use crate::tokens::TokenHash;
@@ -26,6 +26,8 @@ pub struct KeyLink {
     pub token_hash: TokenHash,
     /// Who made it.
     pub created_by: UserId,
+    /// With which key: when that is revoked, so is the link.
+    pub made_with: ApiKeyId,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is refused.
@@ -49,6 +51,7 @@ impl Row for KeyLink {
         fields.optional_number("key_expires_at", self.grant.expires_at.map(Timestamp::as_millis));
         fields.bytes("token_hash", self.token_hash.as_bytes());
         fields.bytes("created_by", self.created_by.as_bytes());
+        fields.bytes("made_with", self.made_with.as_bytes());
         fields.number("created_at", self.created_at.as_millis());
         fields.number("expires_at", self.expires_at.as_millis());
         fields.optional_number("closed_at", self.closed_at.map(Timestamp::as_millis));

@@ -50,6 +50,9 @@ pub enum StoreError {
     /// The request was answered before.
     #[error("it was answered before")]
     Answered,
+    /// It could have been done, and was undone: nothing else was asked for.
+    #[error("it was only rehearsed")]
+    Rehearsed,
 }
 
 /// A row to be stored.
@@ -111,6 +114,8 @@ pub struct Write {
     /// [`crate::answers::KEPT_FOR`] with the same id makes it
     /// [`StoreError::Answered`]; an older one gives way.
     pub answer: Option<Stored<KeptAnswer>>,
+    /// Do all of it, then undo it and say [`StoreError::Rehearsed`].
+    pub rehearsal: bool,
 }
 
 /// What a purge takes away.
@@ -250,11 +255,19 @@ pub trait Store: Send + Sync {
     async fn note_uses(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> Result<(), StoreError>;
 
     /// Secrets that are due: deleted by `before`, the personal ones of members
-    /// removed by then who aren't back, and those of shredded teams. At most `limit`.
-    async fn secrets_due(&self, before: Timestamp, limit: u32) -> Result<Vec<Stored<Secret>>, StoreError>;
+    /// removed by then who aren't back, and those of shredded teams. At most
+    /// `limit` of those behind the first `skip`, always in the same order;
+    /// `None` for a row that can't be read.
+    async fn secrets_due(
+        &self,
+        before: Timestamp,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Option<Stored<Secret>>>, StoreError>;
 
-    /// Teams that were deleted by `before` and aren't shredded.
-    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Stored<Team>>, StoreError>;
+    /// Teams that were deleted by `before` and aren't shredded; `None` for a
+    /// row that can't be read.
+    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Option<Stored<Team>>>, StoreError>;
 
     /// Takes away what is due, each with its event, all or nothing.
     ///

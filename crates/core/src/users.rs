@@ -1,8 +1,8 @@
 //! Users and their memberships.
 
-use crate::access::Role;
 use crate::clock::Timestamp;
 use crate::ids::{TeamId, UserId};
+use crate::roles::Role;
 use crate::rows::{Fields, Proven, Row, Stored};
 use crate::text::{Email, UserName};
 

@@ -190,10 +190,49 @@ async fn a_long_history_is_listed_whole() {
     for number in 2..=40 {
         patched(&owner, &id, &json!({"add_values": {format!("K{number}"): "v"}})).await;
     }
-    let versions = owner.get(&format!("/v2/credentials/{id}/versions")).await.json();
-    let numbers: Vec<_> =
-        versions.as_array().unwrap().iter().map(|v| v["number"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
+    let path = format!("/v2/credentials/{id}/versions");
+    for (query, pages) in
+        [("", 1), ("?limit=100", 1), ("?limit=40", 1), ("?limit=39", 2), ("?limit=7", 6), ("?limit=1", 40)]
+    {
+        let found = walk(&owner, &format!("{path}{query}")).await;
+        assert_eq!(found, ((1..=40).collect(), pages), "{query}");
+    }
+    assert_eq!(walk(&owner, &format!("{path}?limit=2&cursor=37")).await, (vec![38, 39, 40], 2));
+    assert_eq!(walk(&owner, &format!("{path}?cursor=40")).await, (vec![], 1));
+    for query in ["limit=0", "limit=101", "limit=x", "limit=1&limit=1", "cursor=-1", "cursor=4294967296"] {
+        let refused = owner.get(&format!("{path}?{query}")).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "invalid_request"), "{query}");
+    }
+}
+
+/// The numbers of all versions, and on how many pages they were.
+async fn walk(caller: &Caller, path: &str) -> (Vec<u64>, usize) {
+    let (mut path, mut numbers, mut pages) = (path.to_owned(), Vec::new(), 0);
+    loop {
+        let answer = caller.get(&path).await;
+        let versions = answer.json();
+        numbers
+            .extend(versions.as_array().unwrap().iter().map(|version| version["number"].as_u64().unwrap()));
+        pages += 1;
+        match answer.header("link") {
+            Some(link) => {
+                path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+            }
+            None => return (numbers, pages),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_history_of_more_than_a_hundred_takes_two_pages() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let id = create(&owner, json!({})).await;
+    for number in 2..=101 {
+        patched(&owner, &id, &json!({"values": {"A": number.to_string()}})).await;
+    }
+    let found = walk(&owner, &format!("/v2/credentials/{id}/versions")).await;
+    assert_eq!(found, ((1..=101).collect(), 2));
 }
 
 #[tokio::test]

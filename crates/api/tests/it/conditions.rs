@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use strongroom_core::{Role, Scopes};
+use strongroom_core::{Role, Scope, Scopes};
 
 use crate::support::{Answer, Caller, TestApp, canary};
 
@@ -93,6 +93,23 @@ async fn of_64_at_once_one_wins() {
 }
 
 #[tokio::test]
+async fn whatever_its_state_all_24_get_their_turn() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let id = owner.create("s", false).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/v2/credentials/{id}");
+    let mut calls = Vec::new();
+    for number in 0..24 {
+        let (owner, path) = (owner.clone(), path.clone());
+        let body = json!({"add_values": {format!("K{number}"): "v"}}).to_string();
+        calls.push(tokio::spawn(async move { patch_if(&owner, &path, "*", &body).await.status }));
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 200, "it existed all the time");
+    }
+}
+
+#[tokio::test]
 async fn without_a_condition_all_64_get_their_turn() {
     let app = TestApp::new().await;
     let owner = app.owner();
@@ -175,4 +192,24 @@ async fn a_key_asks_so_often_and_is_told_how_it_stands() {
         None,
         "0 is off"
     );
+}
+
+#[tokio::test]
+async fn who_may_not_learns_that_first_and_every_request_is_counted() {
+    let app = TestApp::limited(3).await;
+    let readers = app.user(app.team_id, Role::Member, [Scope::SecretsRead].into_iter().collect());
+    let path = "/v2/credentials/019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d";
+    let broken = async |caller: &Caller| {
+        let request = caller.request(Method::DELETE, &format!("{path}?dry_run=perhaps"));
+        caller.send(request.header("if-match", "x").header("idempotency-key", "")).await
+    };
+    for (caller, status) in [(&app.owner(), 400), (&readers, 403)] {
+        for remaining in ["2", "1", "0"] {
+            let answer = broken(caller).await;
+            assert_eq!(answer.status, status, "{}", answer.body);
+            assert_eq!(answer.header("x-ratelimit-remaining"), Some(remaining));
+        }
+        let answer = broken(caller).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("60")));
+    }
 }

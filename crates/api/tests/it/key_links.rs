@@ -6,8 +6,8 @@ use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{OsRandom, Role, Scopes, UserId};
 
 use crate::people::{
-    add, at_once, claim, contents, in_millis, join, key, link, link_token, made, refusal, service, settled,
-    team, text,
+    add, at_once, claim, contents, in_millis, join, key, link, link_token, made, mint, refusal, service,
+    settled, team, text,
 };
 use crate::support::{Caller, TestApp};
 
@@ -337,4 +337,53 @@ async fn an_idempotency_key_makes_no_second_key_of_a_link() {
     let send = || link.request(Method::POST, "/v2/key-links/claim").header("idempotency-key", "k");
     assert_eq!(link.send(send()).await.status, 201);
     assert_eq!(refusal(&link.send(send()).await), (401, "invalid_token".into()));
+}
+
+#[tokio::test]
+async fn a_link_does_not_outlast_its_members_rise_above_its_maker() {
+    let app = settled().await;
+    let administrator = join(&app, "mary@example.com", Role::Administrator).await.caller;
+    let builder = newcomer(&app, Role::Builder).await;
+    let token = link_token(&app, &administrator, json!({"user_id": builder, "name": "n"})).await;
+    let place = team(&app, &format!("/members/{builder}"));
+    assert_eq!(app.owner().patch(&place, r#"{"role": "owner"}"#).await.status, 200);
+    refused_as_no_token(&app, &token, "its member is above its maker now").await;
+    let again = link(&app, &administrator, json!({"user_id": builder, "name": "n"})).await;
+    assert_eq!(refusal(&again), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn links_go_with_the_key_that_made_them() {
+    let app = settled().await;
+    let made_key = made(&mint(&app, &app.owner(), json!({"name": "stolen"})).await);
+    let stolen = app.bearer(text(&made_key, "api_key"));
+    let body = json!({"user_id": app.owner_id.to_string(), "name": "n"});
+    let (theirs, ours) =
+        (link_token(&app, &stolen, body.clone()).await, link_token(&app, &app.owner(), body).await);
+    let path = team(&app, &format!("/api-keys/{}", text(&made_key, "id")));
+    assert_eq!(app.owner().delete(&path).await.status, 200);
+    refused_as_no_token(&app, &theirs, "the key that made it is revoked").await;
+    assert_eq!(claim(&app, &ours).await.status, 201, "the control");
+}
+
+#[tokio::test]
+async fn a_link_can_not_be_used_when_its_key_would_have_ended() {
+    let app = settled().await;
+    let end = in_millis(&app, 100_000);
+    let body = json!({"user_id": app.owner_id.to_string(), "name": "n", "expires_at": end});
+    let made = made(&link(&app, &app.owner(), body).await);
+    assert_eq!(made["expires_at"], json!(end));
+    app.clock.advance(100_000);
+    refused_as_no_token(&app, text(&made, "link"), "its key would have ended").await;
+}
+
+#[tokio::test]
+async fn nobody_withdraws_the_links_of_those_above_them() {
+    let app = settled().await;
+    let administrator = join(&app, "grace@example.com", Role::Administrator).await.caller;
+    let body = json!({"user_id": app.owner_id.to_string(), "name": "n"});
+    let id = text(&made(&link(&app, &app.owner(), body).await), "id").to_owned();
+    let path = team(&app, &format!("/key-links/{id}"));
+    assert_eq!(refusal(&administrator.delete(&path).await), (403, "forbidden".into()));
+    assert_eq!(app.owner().delete(&path).await.status, 200, "the control");
 }

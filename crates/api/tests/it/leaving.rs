@@ -111,3 +111,74 @@ async fn of_many_owners_who_leave_at_once_one_stays() {
     let left: u32 = app.database().query_row(select, [], |row| row.get(0)).unwrap();
     assert_eq!(left, 1);
 }
+
+#[tokio::test]
+async fn nobody_brings_back_who_was_above_them() {
+    let app = settled().await;
+    let administrator = join(&app, "grace@example.com", Role::Administrator).await.caller;
+    let owner = join(&app, "mary@example.com", Role::Owner).await;
+    let secret = text(&owner.caller.create("hers", false).await, "id").to_owned();
+    assert_eq!(owner.caller.delete(&team(&app, &format!("/members/{}", owner.id))).await.status, 200);
+    for who in [json!({"user_id": owner.id}), json!({"email": "mary@example.com", "name": "Mary"})] {
+        let mut body = who;
+        body["role"] = json!("administrator");
+        let refused = administrator.post(&team(&app, "/members"), body.to_string()).await;
+        assert_eq!(refusal(&refused), (403, "forbidden".into()));
+    }
+    let back = add(&app, &app.owner(), json!({"user_id": owner.id, "role": "member"})).await;
+    assert_eq!(back.status, 201, "the control: an owner may");
+    let link = link_token(&app, &app.owner(), json!({"user_id": owner.id, "name": "n"})).await;
+    let again = app.bearer(text(&made(&claim(&app, &link).await), "api_key"));
+    assert_eq!(again.get(&format!("/v2/credentials/{secret}")).await.status, 200, "and finds what is hers");
+}
+
+#[tokio::test]
+async fn what_changes_with_a_member_leaves_an_event_each() {
+    let app = settled().await;
+    let grace = join(&app, "grace@example.com", Role::Administrator).await;
+    for _ in 0..2 {
+        link_token(&app, &grace.caller, json!({"user_id": grace.id, "name": "n"})).await;
+    }
+    assert_eq!(app.owner().delete(&team(&app, &format!("/members/{}", grace.id))).await.status, 200);
+    let database = app.database();
+    let mut select = database.prepare("SELECT kind FROM events ORDER BY sequence DESC LIMIT 4").unwrap();
+    let kinds: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(kinds, ["key_link.cancelled", "key_link.cancelled", "api_key.revoked", "member.removed"]);
+    let without = "SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL AND row_mac NOT IN \
+                   (SELECT object_mac FROM events WHERE object_mac IS NOT NULL)";
+    let lost: u32 = database.query_row(without, [], |row| row.get(0)).unwrap();
+    assert_eq!(lost, 0, "each row's state is told by an event");
+}
+
+#[tokio::test]
+async fn a_dry_run_does_not_tell_whose_address_is_known() {
+    let app = settled().await;
+    join(&app, "grace@example.com", Role::Member).await;
+    let created = made(&app.owner().post("/v2/teams", r#"{"name": "Boats"}"#).await);
+    let founder = app.bearer(text(&made(&claim(&app, text(&created["key_link"], "link")).await), "api_key"));
+    let path = format!("/v2/teams/{}/members?dry_run=true", text(&created["team"], "id"));
+    let tried = async |email: &str| {
+        let body = json!({"email": email, "name": "Somebody", "role": "member"}).to_string();
+        let answer = founder.post(&path, body).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        (answer.headers.len(), answer.body.replace(email, ""))
+    };
+    assert_eq!(tried("GRACE@example.com").await, tried("nobody@example.com").await);
+    let nameless = founder.post(&path, r#"{"email": "grace@example.com", "role": "member"}"#).await;
+    assert_eq!(refusal(&nameless), (400, "invalid_request".into()));
+}
+
+#[tokio::test]
+async fn a_dry_run_refuses_what_would_be_refused() {
+    let app = settled().await;
+    let (owner, path) = (app.owner(), team(&app, &format!("/members/{}", app.owner_id)));
+    let dry = format!("{path}?dry_run=true");
+    for answer in [
+        owner.delete(&dry).await,
+        owner.delete(&path).await,
+        owner.patch(&dry, r#"{"role": "member"}"#).await,
+        owner.patch(&path, r#"{"role": "member"}"#).await,
+    ] {
+        assert_eq!(refusal(&answer), (409, "conflict".into()));
+    }
+}

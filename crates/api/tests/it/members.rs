@@ -127,12 +127,14 @@ async fn an_address_in_another_case_is_the_same_user_in_every_team() {
     let created = made(&app.owner().post("/v2/teams", r#"{"name": "Boats"}"#).await);
     let founder = app.bearer(text(&made(&claim(&app, text(&created["key_link"], "link")).await), "api_key"));
     let path = format!("/v2/teams/{}/members", text(&created["team"], "id"));
-    let added = made(&founder.post(&path, r#"{"email": "GRACE@Example.Com", "role": "owner"}"#).await);
+    let added = made(
+        &founder.post(&path, r#"{"email": "GRACE@Example.Com", "name": "Other", "role": "owner"}"#).await,
+    );
     let expected = json!({
         "id": grace.id, "name": "Grace", "email": "grace@example.com", "role": "owner",
         "inheritedFromOrg": false, "service": false,
     });
-    assert_eq!(added["member"], expected, "no name was needed");
+    assert_eq!(added["member"], expected, "who is known keeps their name");
     assert_eq!(
         list(&app, "?search=grace").await["members"][0]["role"],
         json!("builder"),

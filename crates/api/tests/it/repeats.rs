@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use strongroom_core::answers::Repeatable;
+use strongroom_core::app::Begun;
 use strongroom_core::{Role, Scopes};
 
 use crate::support::{Answer, Caller, TestApp, canary};
@@ -168,4 +170,72 @@ async fn a_dry_run_is_neither_kept_nor_a_repeat() {
     assert_eq!((answer.status.as_u16(), count(&owner).await), (201, 0));
     assert_eq!(create(&owner, "k", &body("b")).await.status, 201);
     assert_eq!(send(&owner, dry, "k", &body("a").to_string()).await.header("idempotency-replayed"), None);
+}
+
+#[tokio::test]
+async fn each_header_that_counts_makes_another_request() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let path = format!("/v1/credentials/{}", owner.create("s", false).await["id"].as_str().unwrap());
+    let with = |headers: &[(&'static str, &'static str)]| {
+        let request = owner.request(Method::PATCH, &path).header("idempotency-key", "k");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        owner.send(request.body(r#"{"name": "b"}"#))
+    };
+    let (kind, any) = (("content-type", "application/json"), ("if-match", "*"));
+    let base = [kind, any, ("prefer", "a")];
+    assert_eq!(with(&base).await.status, 200);
+    for others in [
+        &[kind, any][..],
+        &[kind, any, ("prefer", "")],
+        &[kind, any, ("prefer", "handling=strict")],
+        &[kind, any, ("prefer", "a"), ("prefer", "handling=strict")],
+        &[kind, ("prefer", "a")],
+        &[kind, any, any, ("prefer", "a")],
+        &[kind, any, ("prefer", "a"), ("if-match", "\"x\"")],
+        &[("content-type", "application/json; charset=utf-8"), any, ("prefer", "a")],
+        &[("content-type", "text/plain"), any, ("prefer", "a")],
+        &[any, ("prefer", "a")],
+        &[kind, any, ("prefer", "a"), ("content-encoding", "identity")],
+        &[kind, any, ("prefer", "a"), ("content-encoding", "gzip")],
+    ] {
+        assert_eq!(with(others).await.status, 422, "{others:?}");
+    }
+    let again = with(&[("x-else", "1"), ("prefer", "a"), any, kind]).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"), "the control");
+}
+
+#[tokio::test]
+async fn equal_requests_under_two_keys_do_not_look_equal() {
+    let app = TestApp::new().await;
+    for key in ["k1", "k2"] {
+        assert_eq!(create(&app.owner(), key, &body("a")).await.status, 201);
+    }
+    let select = "SELECT count(*), count(DISTINCT request) FROM answers";
+    let counts = app.database().query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(counts, Ok((2, 2)));
+}
+
+#[tokio::test]
+async fn a_body_of_another_kind_is_refused_only_until_it_is_sent_right() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let request = owner.request(Method::POST, "/v1/credentials").header("content-type", "text/plain");
+    let wrong = owner.send(request.header("idempotency-key", "k").body(body("a").to_string())).await;
+    assert_eq!(wrong.status, 415);
+    assert_eq!(create(&owner, "k", &body("a")).await.status, 201);
+}
+
+#[tokio::test]
+async fn while_it_is_under_way_it_is_told_so() {
+    let app = TestApp::new().await;
+    let ask = app.ask(&app.owner()).await;
+    let request = Repeatable { method: "POST", path: "/v1/credentials", key: "k", rest: &[] };
+    let Begun::First(once) = app.app.begin(&ask.caller, &request, &ask.cause).await.unwrap() else {
+        panic!("it never came before")
+    };
+    let answer = create(&app.owner(), "k", &body("a")).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "in_progress"));
+    drop(once);
+    assert_eq!(create(&app.owner(), "k", &body("a")).await.status, 201, "the control");
 }

@@ -129,7 +129,9 @@ async fn only_an_owner_who_is_a_person_creates_a_team() {
     let low = key(&app, &app.owner(), json!({"name": "low", "role": "administrator"})).await;
     assert_eq!(refusal(&low.post("/v2/teams", body).await), (403, "forbidden".into()));
     let bot = service(&app, Role::Owner).await;
-    let bot = key(&app, &app.owner(), json!({"name": "bot", "service_user_id": bot})).await;
+    let bot =
+        key(&app, &app.owner(), json!({"name": "bot", "service_user_id": bot, "scopes": scopes_of_all()}))
+            .await;
     let before = contents(&app);
     assert_eq!(
         refusal(&bot.post("/v2/teams", body).await),
@@ -139,16 +141,30 @@ async fn only_an_owner_who_is_a_person_creates_a_team() {
     assert_eq!(contents(&app), before);
 }
 
+/// The names of all scopes.
+fn scopes_of_all() -> Vec<&'static str> {
+    Scopes::all().iter().map(Scope::name).collect()
+}
+
 #[tokio::test]
-async fn the_key_to_a_created_team_has_no_more_than_the_key_that_created_it() {
+async fn a_key_with_limits_founds_no_team() {
     let app = settled().await;
-    let end = in_millis(&app, 1_000_000);
-    let body = json!({"name": "n", "scopes": ["admin"], "cidrs": ["127.0.0.0/8"], "expires_at": end, "agents": [ABSENT]});
-    let narrow = key(&app, &app.owner(), body).await;
-    let created = made(&narrow.post("/v2/teams", r#"{"name": "n"}"#).await);
-    let key = made(&claim(&app, text(&created["key_link"], "link")).await);
-    let rights = json!([key["scopes"], key["cidrs"], key["expires_at"], key["agents"]]);
-    assert_eq!(rights, json!([["admin"], ["127.0.0.0/8"], end, [ABSENT]]));
+    let before = contents(&app);
+    for limit in [
+        json!({"scopes": ["admin"]}),
+        json!({"cidrs": ["127.0.0.0/8"]}),
+        json!({"expires_at": in_millis(&app, 1_000_000)}),
+        json!({"agents": [ABSENT]}),
+    ] {
+        let mut body = json!({"name": "n", "scopes": scopes_of_all()});
+        body.as_object_mut().unwrap().extend(limit.as_object().unwrap().clone());
+        let narrow = key(&app, &app.owner(), body).await;
+        let refused = narrow.post("/v2/teams", r#"{"name": "n"}"#).await;
+        assert_eq!(refusal(&refused), (403, "forbidden".into()), "{limit}");
+    }
+    let wide = key(&app, &app.owner(), json!({"name": "n", "scopes": scopes_of_all()})).await;
+    assert_eq!(wide.post("/v2/teams", r#"{"name": "n"}"#).await.status, 201, "the control");
+    assert_ne!(contents(&app), before);
 }
 
 /// Every operation on a team, with what it answers when all is well.
@@ -249,9 +265,12 @@ async fn every_change_to_a_team_leaves_its_event() {
     let expected = [
         "instance.created",
         "team.created",
+        "member.added",
+        "key_link.created",
         "team.updated",
         "team.deleted",
         "team.undeleted",
+        "user.created",
         "member.added",
     ];
     assert_eq!(kinds, expected);

@@ -1,13 +1,15 @@
 //! API keys: make, see, revoke. A key's token is shown once, to whoever made it.
 
+use super::ask::Steps;
 use super::{App, Ask, Error, Planned, Suspect};
-use crate::access::{Action, Denied, Ownership, Role};
+use crate::access::{Action, Denied, Ownership};
 use crate::api_keys::{ApiKey, UsedKey};
 use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
 use crate::grants::{Agents, Grant, Networks, Scope, Scopes};
 use crate::ids::{ApiKeyId, UserId};
-use crate::rows::{Proven, Row, RowMac, Stored};
+use crate::roles::Role;
+use crate::rows::{Proven, Row, Stored};
 use crate::store::{Change, Put};
 use crate::text::KeyName;
 use crate::tokens::{Token, TokenKind};
@@ -59,11 +61,10 @@ impl App {
         let (at, id) = (stored.row().created_at, stored.row().id.uuid());
         let event = ask.event(EventKind::ApiKeyCreated, id, at, &stored);
         let outcome = (stored.proven(), token);
-        let changes = vec![
-            Change::MembershipIs(ask.caller.team_id, user, member.membership.mac()),
-            Change::ApiKey(Put::new(stored)),
-        ];
-        Ok(Planned::new(outcome, permit, changes, vec![event]))
+        let steps = Steps::default()
+            .with(Change::MembershipIs(ask.caller.team_id, user, member.membership.mac()))
+            .and(Change::ApiKey(Put::new(stored)), event);
+        Ok(Planned::new(outcome, permit, steps))
     }
 
     /// What is granted of a wish: never more than `widest`.
@@ -76,7 +77,7 @@ impl App {
             networks: wish.networks.or_else(|| widest.networks.clone()),
             expires_at: wish.expires_at.or(widest.expires_at),
         };
-        grant.within(widest)?;
+        grant.within(widest).map_err(Denied::from)?;
         match grant.expires_at {
             Some(end) if end <= self.world.clock.now() => {
                 Err(Error::Invalid("`expires_at` must lie in the future".into()))
@@ -127,15 +128,14 @@ impl App {
         if before.revoked_at.is_some() {
             return Ok(Planned::nothing(()));
         }
-        let (change, stored_mac) = self.revoked(&before);
-        let object =
-            Object { table: ApiKey::TABLE, id: Some(id.uuid()), mac: Some(stored_mac), version: None };
-        let event = ask.event_of(EventKind::ApiKeyRevoked, self.world.clock.now(), object);
-        Ok(Planned::new((), permit, vec![change], vec![event]))
+        let mut steps = self.revoked(ask, &before);
+        // What a stolen key promised is taken back with it.
+        steps.extend(self.closed_links(ask, |link| link.made_with == id).await?);
+        Ok(Planned::new((), permit, steps))
     }
 
     /// The role that a key's user has now; the lowest when they are no member.
-    async fn present_role(&self, ask: &Ask, user: UserId) -> Result<Role, Error> {
+    pub(super) async fn present_role(&self, ask: &Ask, user: UserId) -> Result<Role, Error> {
         match self.member(ask, user).await {
             Ok(member) => Ok(member.membership.role),
             Err(Error::Denied(Denied::Invisible)) => Ok(Role::Member),
@@ -143,18 +143,22 @@ impl App {
         }
     }
 
-    fn revoked(&self, before: &Proven<ApiKey>) -> (Change, RowMac) {
-        let after = ApiKey { revoked_at: Some(self.world.clock.now()), ..ApiKey::clone(before) };
+    fn revoked(&self, ask: &Ask, before: &Proven<ApiKey>) -> Steps {
+        let now = self.world.clock.now();
+        let after = ApiKey { revoked_at: Some(now), ..ApiKey::clone(before) };
         let stored = self.keys.authenticate(after);
-        let mac = stored.mac();
-        (Change::ApiKey(Put::over(before.mac(), stored)), mac)
+        let event = ask.event(EventKind::ApiKeyRevoked, before.id.uuid(), now, &stored);
+        Steps::default().and(Change::ApiKey(Put::over(before.mac(), stored)), event)
     }
 
     /// Revokes every key of a user in the caller's team.
-    pub(super) async fn revoked_keys(&self, ask: &Ask, user: UserId) -> Result<Vec<Change>, Error> {
+    pub(super) async fn revoked_keys(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
+        let mut steps = Steps::default();
         let keys = self.keys_of(ask, Some(user)).await?;
-        let valid = keys.iter().map(|used| &used.key).filter(|key| key.revoked_at.is_none());
-        Ok(valid.map(|key| self.revoked(key).0).collect())
+        for used in keys.iter().filter(|used| used.key.revoked_at.is_none()) {
+            steps.extend(self.revoked(ask, &used.key));
+        }
+        Ok(steps)
     }
 
     /// The team's keys, when the caller may see them, else the caller's own.

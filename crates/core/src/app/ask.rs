@@ -9,6 +9,7 @@ use crate::access::{Action, Caller, Credential, Denied, Ownership, Permit};
 use crate::answers::KeptAnswer;
 use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object};
+use crate::ids::ApiKeyId;
 use crate::rows::{Row, RowMac, Stored};
 use crate::store::{Change, StoreError, Write};
 use crate::tags::Condition;
@@ -37,6 +38,14 @@ impl Ask {
         self.caller.permit(action, ownership)
     }
 
+    /// The key that the caller came with.
+    pub(super) fn key(&self) -> Result<ApiKeyId, Denied> {
+        match self.caller.credential {
+            Credential::Key(key) => Ok(key),
+            Credential::Link(_) => Err(Denied::Invisible),
+        }
+    }
+
     /// Holds the condition against the row that is to be changed.
     pub(super) fn demands(&self, mac: RowMac) -> Result<(), Error> {
         let holds = self.condition.as_ref().is_none_or(|condition| condition.holds(mac));
@@ -62,6 +71,46 @@ impl Ask {
     }
 }
 
+/// What a plan does, step by step, and what is told of it. A row that is stored
+/// has its event: a row put back as it was before is found by that.
+#[derive(Default)]
+pub(super) struct Steps {
+    changes: Vec<Change>,
+    events: Vec<Event>,
+}
+
+impl Steps {
+    /// Adds a step with its event.
+    pub(super) fn and(mut self, change: Change, event: Event) -> Self {
+        self.add(change, event);
+        self
+    }
+
+    /// Adds a step with its event.
+    pub(super) fn add(&mut self, change: Change, event: Event) {
+        self.changes.push(change);
+        self.events.push(event);
+    }
+
+    /// Adds a step that stores no row with a MAC: a demand, a version, a key.
+    pub(super) fn with(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    /// Adds an event of something that no row tells.
+    pub(super) fn telling(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// Adds other steps.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.changes.extend(more.changes);
+        self.events.extend(more.events);
+    }
+}
+
 /// What a verb is going to do, and what it will have come to.
 pub struct Planned<T> {
     /// What is answered.
@@ -71,9 +120,10 @@ pub struct Planned<T> {
 }
 
 impl<T> Planned<T> {
-    /// These steps, told by these events.
-    pub(super) fn new(outcome: T, permit: Permit, changes: Vec<Change>, events: Vec<Event>) -> Self {
-        Self { outcome, write: Some(Write { permit, changes, events, answer: None }) }
+    /// These steps.
+    pub(super) fn new(outcome: T, permit: Permit, steps: Steps) -> Self {
+        let Steps { changes, events } = steps;
+        Self { outcome, write: Some(Write { permit, changes, events, answer: None, rehearsal: false }) }
     }
 
     /// The same, with something else for an answer.
@@ -118,6 +168,20 @@ impl App {
         }
     }
 
+    /// Carries out a plan and undoes it: whether it could be done is known then
+    /// as surely as if it had been.
+    ///
+    /// # Errors
+    /// Those of [`Self::carry_out`].
+    pub async fn rehearse<T>(&self, ask: &Ask, planned: Planned<T>) -> Result<T, Error> {
+        let Planned { outcome, write } = planned;
+        let Some(write) = write else { return Ok(outcome) };
+        match self.store.write(Write { rehearsal: true, ..write }).await {
+            Ok(()) | Err(StoreError::Rehearsed) => Ok(outcome),
+            Err(error) => Err(self.refusal(ask, error).await),
+        }
+    }
+
     /// What the store's refusal means to the one who asked.
     async fn refusal(&self, ask: &Ask, error: StoreError) -> Error {
         match error {
@@ -125,7 +189,6 @@ impl App {
                 Credential::Key(key) => self.stale(key, &ask.cause).await,
                 Credential::Link(_) => Error::NotProven,
             },
-            StoreError::Changed if ask.condition.is_some() => Error::Precondition,
             StoreError::LastOwner => Error::Conflict(
                 "a team needs an owner who is a person and not disabled; make somebody else an owner first",
             ),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::callers::Known;
 use super::{App, Cause, Error, Suspect};
-use crate::access::{Caller, Credential, Denied, Proof, Role};
+use crate::access::{Caller, Credential, Denied, Proof};
 use crate::api_keys::{ApiKey, CredentialRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
@@ -16,6 +16,7 @@ use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
 use crate::key_links::KeyLink;
 use crate::keyring::Keyring;
 use crate::random::Random;
+use crate::roles::Role;
 use crate::rows::{Row, RowMac};
 use crate::sealing::IntegrityViolation;
 use crate::store::StoreError;
@@ -112,8 +113,9 @@ impl App {
         let known = known.ok_or(Error::NotProven)?;
         let caller = known.caller.clone();
         self.callers.keep(known);
+        let caller = self.admitted(caller, from)?;
         self.uses.note(key, self.world.clock.now());
-        self.admitted(caller, from)
+        Ok(caller)
     }
 
     /// The caller whom this link's token proves. It can do nothing but make

@@ -1,6 +1,7 @@
 //! Which values of two secrets are the same: opened and compared here, and
 //! nothing of them told but that.
 
+use super::ask::Steps;
 use super::versions::version_object;
 use super::{App, Ask, Error, Planned};
 use crate::access::Action;
@@ -33,9 +34,13 @@ impl App {
         let event = |secret| {
             ask.event_of(EventKind::SecretCompared, at, version_object(secret, Some(secret.version)))
         };
-        // Whoever lost the right to either in the meantime learns nothing.
-        let changes = both.map(|secret| Change::SecretIs(secret.team_id, secret.id, secret.mac()));
-        Ok(Planned::new(outcome, permit, changes.into(), both.map(|secret| event(secret)).into()))
+        let mut steps = Steps::default();
+        for secret in both {
+            // Whoever lost the right to either in the meantime learns nothing.
+            let unchanged = Change::SecretIs(secret.team_id, secret.id, secret.mac());
+            steps = steps.with(unchanged).telling(event(secret));
+        }
+        Ok(Planned::new(outcome, permit, steps))
     }
 }
 

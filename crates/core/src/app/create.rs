@@ -5,7 +5,6 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::World;
-use crate::access::Role;
 use crate::api_keys::ApiKey;
 use crate::events::{Actor, Event, EventKind, Object};
 use crate::grants::{Grant, Scopes};
@@ -14,6 +13,7 @@ use crate::instance::{Instance, NewInstance};
 use crate::keyring::{KeyOwner, Keyring, MasterKey, Purpose, WrappedKey};
 use crate::mint::Mint;
 use crate::random;
+use crate::roles::Role;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::rows::Row;
 use crate::sealing::IntegrityViolation;

@@ -2,6 +2,7 @@
 //! administrators, used once by whoever holds them.
 
 use super::api_keys::{GrantWish, widest_for};
+use super::ask::Steps;
 use super::{App, Ask, Error, NewKey, Planned, Suspect};
 use crate::access::{Action, Credential, Denied, Ownership};
 use crate::api_keys::ApiKey;
@@ -44,42 +45,44 @@ impl App {
         let widest = widest_for(ask, &member)?;
         let NewKey { name, role, scopes, agents, networks, expires_at, .. } = new.key;
         let grant = self.granted(&widest, GrantWish { role, scopes, agents, networks, expires_at })?;
-        let maker = (ask.caller.user_id, new.valid_for);
-        let (stored, token) = self.mint_link(ask.caller.team_id, new.user, (name, grant), maker);
+        let whose = (ask.caller.team_id, new.user);
+        let (stored, token) = self.mint_link(ask, whose, (name, grant), new.valid_for)?;
         let (at, id) = (stored.row().created_at, stored.row().id.uuid());
         let event = ask.event(EventKind::KeyLinkCreated, id, at, &stored);
         let outcome = (stored.proven(), token);
-        let changes = vec![
-            Change::MembershipIs(ask.caller.team_id, new.user, member.membership.mac()),
-            Change::KeyLink(Put::new(stored)),
-        ];
-        Ok(Planned::new(outcome, permit, changes, vec![event]))
+        let steps = Steps::default()
+            .with(Change::MembershipIs(ask.caller.team_id, new.user, member.membership.mac()))
+            .and(Change::KeyLink(Put::new(stored)), event);
+        Ok(Planned::new(outcome, permit, steps))
     }
 
-    /// A new link, made by `created_by`, that can be used for so long.
+    /// A new link, which can be used for so long, but not when its key would
+    /// have ended.
     pub(super) fn mint_link(
         &self,
-        team_id: TeamId,
-        user_id: UserId,
+        ask: &Ask,
+        (team_id, user_id): (TeamId, UserId),
         (name, grant): (KeyName, Grant),
-        (created_by, valid_for): (UserId, i64),
-    ) -> (Stored<KeyLink>, Token) {
+        valid_for: i64,
+    ) -> Result<(Stored<KeyLink>, Token), Denied> {
         let id = KeyLinkId::from_uuid(self.uuid());
         let token = Token::mint(TokenKind::Link, id.uuid(), &*self.world.random);
         let created_at = self.world.clock.now();
+        let end = Timestamp::from_millis(created_at.as_millis().saturating_add(valid_for));
         let link = KeyLink {
             id,
             team_id,
             user_id,
             name,
+            expires_at: grant.expires_at.map_or(end, |key_ends| key_ends.min(end)),
             grant,
             token_hash: self.keys.hash(&token),
-            created_by,
+            created_by: ask.caller.user_id,
+            made_with: ask.key()?,
             created_at,
-            expires_at: Timestamp::from_millis(created_at.as_millis().saturating_add(valid_for)),
             closed_at: None,
         };
-        (self.keys.authenticate(link), token)
+        Ok((self.keys.authenticate(link), token))
     }
 
     /// The links that can still be used.
@@ -116,14 +119,19 @@ impl App {
         &self,
         ask: &Ask,
         these: impl Fn(&KeyLink) -> bool + Send,
-    ) -> Result<Vec<Change>, Error> {
-        let links = self.open_links(ask).await?;
-        Ok(links.iter().filter(|link| these(link)).map(|link| Change::KeyLink(self.closed(link))).collect())
+    ) -> Result<Steps, Error> {
+        let mut steps = Steps::default();
+        for link in self.open_links(ask).await?.iter().filter(|link| these(link)) {
+            steps.extend(self.closed(ask, link, EventKind::KeyLinkCancelled));
+        }
+        Ok(steps)
     }
 
-    fn closed(&self, before: &Proven<KeyLink>) -> Put<KeyLink> {
-        let after = KeyLink { closed_at: Some(self.world.clock.now()), ..KeyLink::clone(before) };
-        Put::over(before.mac(), self.keys.authenticate(after))
+    fn closed(&self, ask: &Ask, before: &Proven<KeyLink>, kind: EventKind) -> Steps {
+        let now = self.world.clock.now();
+        let stored = self.keys.authenticate(KeyLink { closed_at: Some(now), ..KeyLink::clone(before) });
+        let event = ask.event(kind, before.id.uuid(), now, &stored);
+        Steps::default().and(Change::KeyLink(Put::over(before.mac(), stored)), event)
     }
 
     /// Withdraws a link. One that was used or withdrawn is gone.
@@ -133,10 +141,11 @@ impl App {
     pub async fn cancel_key_link(&self, ask: &Ask, id: KeyLinkId) -> Result<Planned<()>, Error> {
         let permit = ask.permit(Action::CancelKeyLink, Ownership::Shared)?;
         let before = self.key_link(ask, id).await?;
+        if before.user_id != ask.caller.user_id {
+            ask.caller.reaches(self.present_role(ask, before.user_id).await?)?;
+        }
         ask.demands(before.mac())?;
-        let put = self.closed(&before);
-        let event = ask.event(EventKind::KeyLinkCancelled, id.uuid(), self.world.clock.now(), &put.now);
-        Ok(Planned::new((), permit, vec![Change::KeyLink(put)], vec![event]))
+        Ok(Planned::new((), permit, self.closed(ask, &before, EventKind::KeyLinkCancelled)))
     }
 
     /// Makes the key that the caller's link is for, and closes the link. The
@@ -149,24 +158,28 @@ impl App {
         let Credential::Link(id) = ask.caller.credential else { return Err(Denied::Invisible.into()) };
         let link = self.key_link(ask, id).await.map_err(not_proven)?;
         let maker_is = self.stands_behind(ask, &link).await?;
-        let put = self.closed(&link);
-        let now = self.world.clock.now();
-        let claimed = ask.event(EventKind::KeyLinkClaimed, id.uuid(), now, &put.now);
+        let mut steps = self.closed(ask, &link, EventKind::KeyLinkClaimed).with(maker_is);
         let (stored, token) = self.mint_key(ask, link.user_id, (link.name.clone(), link.grant.clone()));
-        let created = ask.event(EventKind::ApiKeyCreated, stored.row().id.uuid(), now, &stored);
+        let (at, key) = (stored.row().created_at, stored.row().id.uuid());
+        let created = ask.event(EventKind::ApiKeyCreated, key, at, &stored);
         let outcome = (stored.proven(), token);
-        let changes = vec![maker_is, Change::KeyLink(put), Change::ApiKey(Put::new(stored))];
-        Ok(Planned::new(outcome, permit, changes, vec![claimed, created]))
+        steps.add(Change::ApiKey(Put::new(stored)), created);
+        Ok(Planned::new(outcome, permit, steps))
     }
 
-    /// Demands that a link's maker could still make it. Links are withdrawn when
-    /// their maker's role changes; this refuses one that was being made just then.
+    /// Demands that a link's maker could still make it, with the key that they
+    /// made it with. Links are withdrawn when a role changes or a key is revoked;
+    /// this refuses one that was being made just then.
     async fn stands_behind(&self, ask: &Ask, link: &KeyLink) -> Result<Change, Error> {
-        let maker = self.member(ask, link.created_by).await.map_err(not_proven)?.membership;
-        if maker.role < link.grant.role {
+        let maker = self.member(ask, link.created_by).await.map_err(not_proven)?;
+        let taker = self.member(ask, link.user_id).await.map_err(not_proven)?;
+        let key = self.store.key_rows(link.made_with).await?.ok_or(Error::NotProven)?;
+        let key = self.noting(self.keys.verify(key.credential), suspect(ask, Some(link.id))).await?;
+        let least = link.grant.role.max(taker.membership.role);
+        if maker.membership.role < least || maker.user.disabled_at.is_some() || key.revoked_at.is_some() {
             return Err(Error::NotProven);
         }
-        Ok(Change::MembershipIs(ask.caller.team_id, link.created_by, maker.mac()))
+        Ok(Change::MembershipIs(ask.caller.team_id, link.created_by, maker.membership.mac()))
     }
 
     /// A link of the caller's team that isn't closed.

@@ -1,10 +1,12 @@
 //! Members of a team: see, add, change, remove. Nobody reaches above
 //! themselves, and a team keeps an owner.
 
+use super::ask::Steps;
 use super::{App, Ask, Error, Planned, Suspect};
-use crate::access::{Action, Denied, Ownership, Role};
-use crate::events::{EventKind, Object};
+use crate::access::{Action, Denied, Ownership};
+use crate::events::{Event, EventKind, Object};
 use crate::ids::{TeamId, UserId};
+use crate::roles::Role;
 use crate::rows::{Proven, Row, Stored};
 use crate::store::{Change, Put};
 use crate::text::{Email, UserName};
@@ -13,12 +15,11 @@ use crate::users::{Member, Membership, ProvenMember, StoredMember, User};
 /// Members read at a time.
 const PAGE: u32 = 256;
 
-const NAMELESS: &str = "`name` is required: nobody here has this `email` yet";
-
 /// Who is to become a member.
 pub enum Newcomer {
-    /// A person, by their address; the name is for one who isn't known yet.
-    Person(Email, Option<UserName>),
+    /// A person, by their address; the name is for one who isn't known yet. It is
+    /// always asked for: whether it is needed would tell who is known.
+    Person(Email, UserName),
     /// A new service user of this team.
     Service(UserName),
     /// Somebody who was a member before.
@@ -82,8 +83,8 @@ impl App {
     pub async fn add_member(&self, ask: &Ask, new: &NewMember) -> Result<Planned<ProvenMember>, Error> {
         let permit = ask.permit(Action::AddMember, Ownership::Shared)?;
         ask.caller.reaches(new.role)?;
-        let mut changes = Vec::new();
-        let (user, former) = self.newcomer(ask, &new.who, &mut changes).await?;
+        let mut steps = Steps::default();
+        let (user, former) = self.newcomer(ask, &new.who, &mut steps).await?;
         let now = self.world.clock.now();
         let membership = Membership {
             team_id: ask.caller.team_id,
@@ -95,15 +96,19 @@ impl App {
         let stored = self.keys.authenticate(membership);
         let event = ask.event(EventKind::MemberAdded, user.id.uuid(), now, &stored);
         let membership = stored.proven();
-        if let Some(former) = former {
-            // One that was being made while they were removed would live again.
-            changes.extend(self.revoked_keys(ask, user.id).await?);
-            changes.extend(self.closed_links_of(ask, user.id).await?);
-            changes.push(Change::Membership(Put::over(former.mac(), stored)));
-        } else {
-            changes.push(Change::Membership(Put::new(stored)));
-        }
-        Ok(Planned::new(Member { user, membership }, permit, changes, vec![event]))
+        let put = match former {
+            Some(former) => {
+                // Whoever brings them back can make them a key, which finds what is theirs.
+                ask.caller.reaches(former.role)?;
+                // A key that was being made while they were removed would live again.
+                steps.extend(self.revoked_keys(ask, user.id).await?);
+                steps.extend(self.closed_links_of(ask, user.id).await?);
+                Put::over(former.mac(), stored)
+            }
+            None => Put::new(stored),
+        };
+        let steps = steps.and(Change::Membership(put), event);
+        Ok(Planned::new(Member { user, membership }, permit, steps))
     }
 
     /// The user to be added, made if they are new; and their place of before.
@@ -111,17 +116,16 @@ impl App {
         &self,
         ask: &Ask,
         who: &Newcomer,
-        changes: &mut Vec<Change>,
+        steps: &mut Steps,
     ) -> Result<(Proven<User>, Option<Proven<Membership>>), Error> {
         match who {
             Newcomer::Service(name) => {
-                Ok((self.new_user(name, None, Some(ask.caller.team_id), changes), None))
+                Ok((self.new_user(ask, (name, None, Some(ask.caller.team_id)), steps), None))
             }
             Newcomer::Former(user) => returning(self.place(ask, *user).await?.ok_or(Denied::Invisible)?),
             Newcomer::Person(email, name) => {
                 let Some(user) = self.user_by_email(ask, email).await? else {
-                    let name = name.as_ref().ok_or(Error::Invalid(NAMELESS.into()))?;
-                    return Ok((self.new_user(name, Some(email), None, changes), None));
+                    return Ok((self.new_user(ask, (name, Some(email), None), steps), None));
                 };
                 match self.place(ask, user.id).await? {
                     Some(member) => returning(member),
@@ -133,10 +137,9 @@ impl App {
 
     fn new_user(
         &self,
-        name: &UserName,
-        email: Option<&Email>,
-        service_of: Option<TeamId>,
-        changes: &mut Vec<Change>,
+        ask: &Ask,
+        (name, email, service_of): (&UserName, Option<&Email>, Option<TeamId>),
+        steps: &mut Steps,
     ) -> Proven<User> {
         let user = User {
             id: UserId::from_uuid(self.uuid()),
@@ -148,7 +151,8 @@ impl App {
         };
         let stored = self.keys.authenticate(user);
         let proven = stored.proven();
-        changes.push(Change::User(Put::new(stored)));
+        let event = ask.event(EventKind::UserCreated, proven.id.uuid(), proven.created_at, &stored);
+        steps.add(Change::User(Put::new(stored)), event);
         proven
     }
 
@@ -161,8 +165,9 @@ impl App {
         }
     }
 
-    /// Changes a member's role. Links that they made are withdrawn: they may
-    /// promise more than their maker has now.
+    /// Changes a member's role. Links that they made are withdrawn, which may
+    /// promise more than their maker has now; and links for them, whose maker may
+    /// be below them now.
     ///
     /// # Errors
     /// When it reaches above the caller, or the team would have no owner.
@@ -183,9 +188,9 @@ impl App {
         let stored = self.keys.authenticate(Membership { role, ..Membership::clone(&before.membership) });
         let event = ask.event(EventKind::MemberUpdated, user.uuid(), self.world.clock.now(), &stored);
         let membership = stored.proven();
-        let mut changes = member_changes(&before, stored);
-        changes.extend(self.closed_links(ask, |link| link.created_by == user).await?);
-        Ok(Planned::new(Member { user: before.user, membership }, permit, changes, vec![event]))
+        let mut steps = member_steps(&before, stored, event);
+        steps.extend(self.closed_links_of(ask, user).await?);
+        Ok(Planned::new(Member { user: before.user, membership }, permit, steps))
     }
 
     /// Removes a member, or lets the caller leave. Their keys are revoked, and
@@ -204,14 +209,14 @@ impl App {
         let after = Membership { removed_at: Some(now), ..Membership::clone(&before.membership) };
         let stored = self.keys.authenticate(after);
         let event = ask.event(EventKind::MemberRemoved, user.uuid(), now, &stored);
-        let mut changes = member_changes(&before, stored);
-        changes.extend(self.revoked_keys(ask, user).await?);
-        changes.extend(self.closed_links_of(ask, user).await?);
-        Ok(Planned::new((), permit, changes, vec![event]))
+        let mut steps = member_steps(&before, stored, event);
+        steps.extend(self.revoked_keys(ask, user).await?);
+        steps.extend(self.closed_links_of(ask, user).await?);
+        Ok(Planned::new((), permit, steps))
     }
 
     /// Withdraws the links for a user and by them.
-    async fn closed_links_of(&self, ask: &Ask, user: UserId) -> Result<Vec<Change>, Error> {
+    async fn closed_links_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
         self.closed_links(ask, |link| link.user_id == user || link.created_by == user).await
     }
 
@@ -252,13 +257,10 @@ fn returning(member: ProvenMember) -> Result<(Proven<User>, Option<Proven<Member
 
 /// Puts a member's place in the stead of the one before; who was an owner must
 /// leave another.
-fn member_changes(before: &ProvenMember, stored: Stored<Membership>) -> Vec<Change> {
+fn member_steps(before: &ProvenMember, stored: Stored<Membership>, event: Event) -> Steps {
     let team = stored.row().team_id;
-    let mut changes = vec![Change::Membership(Put::over(before.membership.mac(), stored))];
-    if before.membership.role == Role::Owner {
-        changes.push(Change::HasOwner(team));
-    }
-    changes
+    let steps = Steps::default().and(Change::Membership(Put::over(before.membership.mac(), stored)), event);
+    if before.membership.role == Role::Owner { steps.with(Change::HasOwner(team)) } else { steps }
 }
 
 fn matches(user: &User, search: Option<&str>) -> bool {

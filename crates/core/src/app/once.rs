@@ -61,7 +61,8 @@ impl App {
         let [method, path, name] = [request.method, request.path, request.key].map(str::as_bytes);
         let id = self.keys.digest("strongroom.answer.v1", &[key.as_bytes(), method, path, name]);
         let id = AnswerId::new(id);
-        let request = RequestDigest::new(self.keys.digest("strongroom.request.v1", &request.rest));
+        let pieces = [&[id.as_bytes().as_slice()], request.rest].concat();
+        let request = RequestDigest::new(self.keys.digest("strongroom.request.v1", &pieces));
         let in_flight = self.in_flight.clone();
         if !in_flight.change(|under_way| under_way.insert(id)) {
             return Ok(Begun::UnderWay);

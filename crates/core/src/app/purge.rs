@@ -2,12 +2,16 @@
 //! personal ones of members who left, and everything of a deleted team, whose
 //! keys are destroyed first.
 
+use std::collections::HashSet;
+use uuid::Uuid;
+
 use super::{App, Cause, Error, Suspect};
 use crate::answers::KEPT_FOR;
 use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object};
 use crate::ids::TeamId;
-use crate::rows::{Row, Stored};
+use crate::rows::{Proven, Row, Stored};
+use crate::sealing::IntegrityViolation;
 use crate::secrets::Secret;
 use crate::store::{Purge, Put, StoreError};
 use crate::teams::Team;
@@ -24,77 +28,102 @@ pub struct Purged {
     pub teams: u64,
 }
 
+/// The rows that stay although they are due, for whoever looks into it: they
+/// aren't what was stored. Each is noted once in a purge, and those that can't
+/// even be read, which have no id, once together.
+type Suspects = HashSet<Option<Uuid>>;
+
 impl App {
     /// Takes away what was deleted by `before`, and answers that are too old
-    /// to be repeated.
+    /// to be repeated. Each of the three is done whatever becomes of the others.
     ///
     /// # Errors
-    /// When the store can't; what was taken away until then stays so.
+    /// The first one of the store's; what was taken away stays so.
     pub async fn purge(&self, before: Timestamp) -> Result<Purged, Error> {
-        let teams = self.shred_teams(before).await?;
-        let secrets = self.purge_secrets(before).await?;
+        let teams = self.shred_teams(before).await;
+        let secrets = self.purge_secrets(before).await;
+        let answers = self.forget_answers().await;
+        let purged = Purged { teams: teams?, secrets: secrets? };
+        answers.map(|()| purged)
+    }
+
+    async fn forget_answers(&self) -> Result<(), Error> {
         let now = self.world.clock.now().as_millis();
         while self.store.forget_answers(Timestamp::from_millis(now - KEPT_FOR), BATCH).await? == BATCH {}
-        Ok(Purged { secrets, teams })
+        Ok(())
     }
 
     async fn shred_teams(&self, before: Timestamp) -> Result<u64, Error> {
-        let mut shredded = 0;
+        let (mut shredded, mut suspects) = (0, Suspects::new());
         for stored in self.store.teams_due(before).await? {
-            let (id, was) = (stored.row().id, stored.mac());
-            let object = Object { table: Team::TABLE, id: Some(id.uuid()), ..Object::default() };
-            let Ok(team) = self.trusted(stored, object).await? else { continue };
-            let now = self.world.clock.now();
-            let stored = self.keys.authenticate(Team { shredded_at: Some(now), ..team });
-            let event =
-                system_event(EventKind::TeamShredded, id, now, Object { mac: Some(stored.mac()), ..object });
-            if self.purged(vec![(Purge::Team(Put::over(was, stored)), event)]).await? {
-                self.keys.forget_team(id);
-                self.callers.forget_all();
-                shredded += 1;
+            let id = stored.as_ref().map(|stored| stored.row().id.uuid());
+            if let Some(team) = self.trusted(stored, id, &mut suspects).await? {
+                shredded += u64::from(self.shred(team).await?);
             }
         }
         Ok(shredded)
     }
 
+    /// Destroys a team's keys; not when the team changed in the meantime.
+    async fn shred(&self, team: Proven<Team>) -> Result<bool, Error> {
+        let (id, was, now) = (team.id, team.mac(), self.world.clock.now());
+        let stored = self.keys.authenticate(Team { shredded_at: Some(now), ..team.into_row() });
+        let object = Object { mac: Some(stored.mac()), ..object::<Team>(Some(id.uuid())) };
+        let event = system_event(EventKind::TeamShredded, id, now, object);
+        let done = self.purged(vec![(Purge::Team(Put::over(was, stored)), event)]).await?;
+        if done {
+            self.keys.forget_team(id);
+            self.callers.forget_all();
+        }
+        Ok(done)
+    }
+
     async fn purge_secrets(&self, before: Timestamp) -> Result<u64, Error> {
-        let mut purged = 0;
+        let (mut purged, mut staying, mut suspects) = (0, 0, Suspects::new());
         loop {
-            let due = self.store.secrets_due(before, BATCH).await?;
-            let all = due.len();
-            let mut batch = Vec::with_capacity(all);
+            let due = self.store.secrets_due(before, staying, BATCH).await?;
+            let (all, mut batch) = (due.len(), Vec::with_capacity(due.len()));
             for stored in due {
-                batch.extend(self.farewell(stored).await?);
+                let id = stored.as_ref().map(|stored| stored.row().id.uuid());
+                let trusted = self.trusted(stored, id, &mut suspects).await?;
+                batch.extend(trusted.map(|secret| self.farewell(&secret)));
             }
-            let (count, tampered) = (batch.len(), batch.len() < all);
-            // What was brought back in the meantime isn't due in the next batch.
-            if count > 0 && self.purged(batch).await? {
-                purged += u64::try_from(count).unwrap_or(0);
-            }
-            // What was tampered with would be found again and again: once a purge is enough.
-            if count == 0 || tampered {
+            if all == 0 {
                 return Ok(purged);
+            }
+            let count = batch.len();
+            // What was brought back in the meantime isn't due at the next look.
+            if count == 0 || self.purged(batch).await? {
+                purged += u64::try_from(count).unwrap_or(0);
+                // Those before them are gone, so these are the first by now.
+                staying += u32::try_from(all - count).unwrap_or(BATCH);
             }
         }
     }
 
-    /// How a secret that is due is taken away. What was tampered with stays,
-    /// for whoever looks into it.
-    async fn farewell(&self, stored: Stored<Secret>) -> Result<Option<(Purge, Event)>, Error> {
-        let (id, mac) = (stored.row().id, stored.mac());
-        let object = Object { table: Secret::TABLE, id: Some(id.uuid()), ..Object::default() };
-        let Ok(secret) = self.trusted(stored, object).await? else { return Ok(None) };
-        let event = system_event(EventKind::SecretPurged, secret.team_id, self.world.clock.now(), object);
-        Ok(Some((Purge::Secret(secret.team_id, id, mac), event)))
+    /// How a secret that is due is taken away.
+    fn farewell(&self, secret: &Proven<Secret>) -> (Purge, Event) {
+        let (team, object) = (secret.team_id, object::<Secret>(Some(secret.id.uuid())));
+        let event = system_event(EventKind::SecretPurged, team, self.world.clock.now(), object);
+        (Purge::Secret(team, secret.id, secret.mac()), event)
     }
 
-    /// A row whose MAC holds; one whose doesn't was noted.
-    async fn trusted<T: Row>(&self, stored: Stored<T>, object: Object) -> Result<Result<T, ()>, Error> {
+    /// A row that is what was stored. Of another it is noted that it isn't.
+    async fn trusted<T: Row>(
+        &self,
+        stored: Option<Stored<T>>,
+        id: Option<Uuid>,
+        suspects: &mut Suspects,
+    ) -> Result<Option<Proven<T>>, Error> {
+        let verified = stored.ok_or(IntegrityViolation).and_then(|stored| self.keys.verify(stored));
+        if verified.is_err() && !suspects.insert(id) {
+            return Ok(None);
+        }
         let cause = Cause::default();
-        let suspect = Suspect { caller: None, object, cause: &cause };
-        match self.noting(self.keys.verify(stored), suspect).await {
-            Ok(proven) => Ok(Ok(proven.into_row())),
-            Err(Error::Integrity(_)) => Ok(Err(())),
+        let suspect = Suspect { caller: None, object: object::<T>(id), cause: &cause };
+        match self.noting(verified, suspect).await {
+            Ok(proven) => Ok(Some(proven)),
+            Err(Error::Integrity(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -107,6 +136,10 @@ impl App {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn object<T: Row>(id: Option<Uuid>) -> Object {
+    Object { table: T::TABLE, id, ..Object::default() }
 }
 
 fn system_event(kind: EventKind, team: TeamId, at: Timestamp, object: Object) -> Event {

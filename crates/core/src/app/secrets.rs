@@ -1,5 +1,6 @@
 //! Secrets: create, look at, list, change, delete and bring back.
 
+use super::ask::Steps;
 use super::{App, Ask, Error, Planned, Suspect};
 use crate::access::{Action, Denied, Ownership, Permit};
 use crate::events::{EventKind, Object};
@@ -37,8 +38,9 @@ impl App {
         let stored = self.keys.authenticate(secret);
         let event = ask.event_of(EventKind::SecretCreated, stored.row().created_at, object(&stored));
         let outcome = stored.proven();
-        let changes = vec![Change::Secret(Put::new(stored)), Change::Version(version)];
-        Ok(Planned::new(outcome, permit, changes, vec![event]))
+        let steps =
+            Steps::default().and(Change::Secret(Put::new(stored)), event).with(Change::Version(version));
+        Ok(Planned::new(outcome, permit, steps))
     }
 
     /// The row of a secret that is about to be.
@@ -228,9 +230,11 @@ impl App {
         let stored = self.keys.authenticate(after);
         let event = ask.event_of(kind, stored.row().updated_at, object(&stored));
         let outcome = stored.proven();
-        let mut changes = vec![Change::Secret(Put::over(before.mac(), stored))];
-        changes.extend(version.map(Change::Version));
-        Planned::new(outcome, permit, changes, vec![event])
+        let mut steps = Steps::default().and(Change::Secret(Put::over(before.mac(), stored)), event);
+        if let Some(version) = version {
+            steps = steps.with(Change::Version(version));
+        }
+        Planned::new(outcome, permit, steps)
     }
 
     /// A secret, for an act that the caller may do to it. One that is deleted

@@ -1,12 +1,14 @@
 //! Teams: create, look at, rename, delete and bring back.
 
+use super::ask::Steps;
 use super::{App, Ask, Error, Planned, Suspect};
-use crate::access::{Action, Denied, Ownership, Role};
+use crate::access::{Action, Denied, Ownership};
 use crate::events::{Event, EventKind, Object};
-use crate::grants::Grant;
-use crate::ids::{KeyId, TeamId, UserId};
+use crate::grants::{Grant, Scopes};
+use crate::ids::{KeyId, TeamId};
 use crate::key_links::KeyLink;
-use crate::rows::{Proven, Row, Stored};
+use crate::roles::Role;
+use crate::rows::{Proven, Row};
 use crate::store::{Change, Put};
 use crate::teams::Team;
 use crate::text::{KeyName, TeamName};
@@ -59,10 +61,12 @@ impl App {
     /// When the caller may not.
     pub fn create_team(&self, ask: &Ask, name: TeamName) -> Result<Planned<NewTeam>, Error> {
         let permit = ask.permit(Action::CreateTeam, Ownership::Shared)?;
+        let grant = founders_grant();
+        // The team's first key has no limits, so only a key without any founds one.
+        grant.within(&ask.caller.grant).map_err(Denied::from)?;
         let (id, founder, now) = (TeamId::from_uuid(self.uuid()), ask.caller.user_id, self.world.clock.now());
-        let team =
-            self.keys.authenticate(Team { id, name, created_at: now, deleted_at: None, shredded_at: None });
-        let key = self.keys.new_team_key(KeyId::from_uuid(self.uuid()), id, now, &*self.world.random);
+        let team = Team { id, name, created_at: now, deleted_at: None, shredded_at: None };
+        let team = self.keys.authenticate(team);
         let membership = Membership {
             team_id: id,
             user_id: founder,
@@ -70,29 +74,24 @@ impl App {
             created_at: now,
             removed_at: None,
         };
-        let grant = Grant { role: Role::Owner, ..Grant::clone(&ask.caller.grant) };
-        let (link, token) = self.founders_link(id, founder, grant)?;
-        let event = Event { team_id: Some(id), ..ask.event(EventKind::TeamCreated, id.uuid(), now, &team) };
+        let membership = self.keys.authenticate(membership);
+        let first_key =
+            KeyName::parse("first key").map_err(|refused| Error::Invalid(refused.reason().into()))?;
+        let (link, token) = self.mint_link(ask, (id, founder), (first_key, grant), FOUNDERS_LINK)?;
         let outcome = NewTeam { team: team.proven(), link: link.proven(), token };
-        let changes = vec![
-            Change::Team(Put::new(team)),
-            Change::Key(key),
-            Change::Membership(Put::new(self.keys.authenticate(membership))),
+        let of_team = |event| Event { team_id: Some(id), ..event };
+        let created = of_team(ask.event(EventKind::TeamCreated, id.uuid(), now, &team));
+        let added = of_team(ask.event(EventKind::MemberAdded, founder.uuid(), now, &membership));
+        let linked = of_team(ask.event(EventKind::KeyLinkCreated, link.row().id.uuid(), now, &link));
+        let key = self.keys.new_team_key(KeyId::from_uuid(self.uuid()), id, now, &*self.world.random);
+        let steps = Steps::default()
+            .and(Change::Team(Put::new(team)), created)
+            .with(Change::Key(key))
+            .and(Change::Membership(Put::new(membership)), added)
             // A service user is no owner: its team would have none.
-            Change::HasOwner(id),
-            Change::KeyLink(Put::new(link)),
-        ];
-        Ok(Planned::new(outcome, permit, changes, vec![event]))
-    }
-
-    fn founders_link(
-        &self,
-        team: TeamId,
-        founder: UserId,
-        grant: Grant,
-    ) -> Result<(Stored<KeyLink>, Token), Error> {
-        let name = KeyName::parse("first key").map_err(|refused| Error::Invalid(refused.reason().into()))?;
-        Ok(self.mint_link(team, founder, (name, grant), (founder, FOUNDERS_LINK)))
+            .with(Change::HasOwner(id))
+            .and(Change::KeyLink(Put::new(link)), linked);
+        Ok(Planned::new(outcome, permit, steps))
     }
 
     /// Renames the team.
@@ -142,6 +141,12 @@ impl App {
         let stored = self.keys.authenticate(after);
         let event = ask.event(kind, id, self.world.clock.now(), &stored);
         let outcome = stored.proven();
-        Ok(Planned::new(outcome, permit, vec![Change::Team(Put::over(before.mac(), stored))], vec![event]))
+        let steps = Steps::default().and(Change::Team(Put::over(before.mac(), stored)), event);
+        Ok(Planned::new(outcome, permit, steps))
     }
+}
+
+/// What the founder's first key is good for: everything, as the instance's first.
+fn founders_grant() -> Grant {
+    Grant { role: Role::Owner, scopes: Scopes::all(), agents: None, networks: None, expires_at: None }
 }

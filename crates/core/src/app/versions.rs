@@ -1,6 +1,7 @@
 //! The history of a secret: what its versions hold, going back to one, and a
 //! copy of the present one.
 
+use super::ask::Steps;
 use super::secrets::{object, target};
 use super::{App, Ask, Error, Planned, Suspect};
 use crate::access::Action;
@@ -12,12 +13,13 @@ use crate::secrets::{NewCopy, Secret, Version, VersionInfo};
 use crate::store::{Change, Put};
 use crate::values::Bundle;
 
-/// Versions in a page. Each is opened for the names in it, and may hold 1 MiB.
-const PAGE: u32 = 16;
+/// Versions in a page. Each is opened for the names in it, and may hold 1 MiB:
+/// between two pages others get the thread.
+const PAGE: u32 = 4;
 
 impl App {
     /// What the versions of a secret are, by number: a page of those after
-    /// `after`. The page after the last is empty.
+    /// `after`, which holds at most `most`. The present one is the last.
     ///
     /// # Errors
     /// When the caller doesn't see the secret, or a version doesn't open.
@@ -26,11 +28,12 @@ impl App {
         ask: &Ask,
         id: SecretId,
         after: u32,
+        most: u32,
     ) -> Result<Vec<VersionInfo>, Error> {
         let (secret, _) = self.present(ask, Action::ListVersions, id).await?;
         let suspect =
             Suspect { caller: Some(&ask.caller), object: version_object(&secret, None), cause: &ask.cause };
-        let versions = self.readable(self.store.versions(id, after, PAGE).await, suspect).await?;
+        let versions = self.readable(self.store.versions(id, after, most.min(PAGE)).await, suspect).await?;
         let mut infos = Vec::with_capacity(versions.len());
         for version in versions {
             let bundle = self.open_proven(ask, &secret, &version).await?;
@@ -82,6 +85,7 @@ impl App {
         new: &NewCopy,
     ) -> Result<Planned<Proven<Secret>>, Error> {
         let (source, _) = self.present(ask, Action::CopySecret, id).await?;
+        ask.demands(source.mac())?;
         let permit = ask.permit(Action::CreateSecret, target(new.shared))?;
         let content = self.open_content(ask, &source, source.version).await?;
         let named = (new.name.clone(), source.service_slug.clone(), new.shared);
@@ -89,18 +93,16 @@ impl App {
         let version = self.seal(ask, &copy, content.into_plaintext()).await?;
         let stored = self.keys.authenticate(copy);
         let at = stored.row().created_at;
-        let events = vec![
-            ask.event_of(EventKind::SecretCopied, at, version_object(&source, Some(source.version))),
-            ask.event_of(EventKind::SecretCreated, at, object(&stored)),
-        ];
+        let copied = ask.event_of(EventKind::SecretCopied, at, version_object(&source, Some(source.version)));
+        let created = ask.event_of(EventKind::SecretCreated, at, object(&stored));
         let outcome = stored.proven();
-        let changes = vec![
+        let steps = Steps::default()
             // Whoever lost the right to it in the meantime gets no copy.
-            Change::SecretIs(source.team_id, source.id, source.mac()),
-            Change::Secret(Put::new(stored)),
-            Change::Version(version),
-        ];
-        Ok(Planned::new(outcome, permit, changes, events))
+            .with(Change::SecretIs(source.team_id, source.id, source.mac()))
+            .telling(copied)
+            .and(Change::Secret(Put::new(stored)), created)
+            .with(Change::Version(version));
+        Ok(Planned::new(outcome, permit, steps))
     }
 
     /// Opens one version of a secret whose row was proven.

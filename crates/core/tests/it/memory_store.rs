@@ -385,7 +385,8 @@ impl Store for MemoryStore {
             tables.prove(&write.permit)?;
             write.changes.into_iter().try_for_each(|change| tables.step(change))?;
             tables.events.extend(write.events);
-            write.answer.map_or(Ok(()), |answer| tables.keep(answer))
+            write.answer.map_or(Ok(()), |answer| tables.keep(answer))?;
+            if write.rehearsal { Err(StoreError::Rehearsed) } else { Ok(()) }
         })
     }
 
@@ -409,14 +410,20 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn secrets_due(&self, before: Timestamp, limit: u32) -> Result<Vec<Stored<Secret>>, StoreError> {
+    async fn secrets_due(
+        &self,
+        before: Timestamp,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Option<Stored<Secret>>>, StoreError> {
         let tables = self.tables();
-        Ok(page(&tables.secrets, limit, |row| row.id, |row| tables.is_due(row, before)))
+        let due = page(&tables.secrets, skip + limit, |row| row.id, |row| tables.is_due(row, before));
+        Ok(due.into_iter().skip(usize::try_from(skip).unwrap()).map(Some).collect())
     }
 
-    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Stored<Team>>, StoreError> {
+    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Option<Stored<Team>>>, StoreError> {
         let due = |row: &Team| row.deleted_at.is_some_and(|at| at <= before) && row.shredded_at.is_none();
-        Ok(page(&self.tables().teams, u32::MAX, |row| row.id, due))
+        Ok(page(&self.tables().teams, u32::MAX, |row| row.id, due).into_iter().map(Some).collect())
     }
 
     async fn purge(&self, purges: Vec<(Purge, Event)>) -> Result<(), StoreError> {

@@ -149,6 +149,7 @@ impl Raw for KeyLink {
             ("key_expires_at", self.grant.expires_at.map(time)),
             ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
             ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("made_with", Some(bytes(self.made_with.as_bytes()))),
             ("created_at", Some(time(self.created_at))),
             ("expires_at", Some(time(self.expires_at))),
             ("closed_at", self.closed_at.map(time)),

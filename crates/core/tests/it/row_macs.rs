@@ -120,6 +120,7 @@ fn key_link(at: usize) -> KeyLink {
         grant: grant(at),
         token_hash: TokenHash::from_slice(&seeded("token", 34)).unwrap(),
         created_by: user_id(at),
+        made_with: ApiKeyId::from_uuid(seeded_uuid(&format!("key {at}"))),
         created_at: time(1),
         expires_at: time(2),
         closed_at: at.is_multiple_of(2).then(|| time(3)),
@@ -295,6 +296,7 @@ fn every_column_of_a_link_counts() {
     changes.extend(other_hashes(&row, |row| &mut row.token_hash));
     changes.extend([
         ("created_by", with(&row, |row| row.created_by = user_id(1))),
+        ("made_with", with(&row, |row| row.made_with = key_link(1).made_with)),
         ("created_at", with(&row, |row| row.created_at = time(2))),
         ("expires_at", with(&row, |row| row.expires_at = time(3))),
         ("closed_at", with(&row, |row| row.closed_at = Some(time(0)))),

@@ -34,6 +34,7 @@ CREATE TABLE key_links (
     key_expires_at  INTEGER,
     token_hash      BLOB NOT NULL,
     created_by      BLOB NOT NULL,
+    made_with       BLOB NOT NULL,  -- an API key, maybe of another team
     created_at      INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL,
     closed_at       INTEGER,

@@ -12,9 +12,9 @@ use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::{Row, Stored};
 use strongroom_core::text::KeyName;
-use strongroom_core::{KeyLinkId, TeamId, UserId};
+use strongroom_core::{ApiKeyId, KeyLinkId, TeamId, UserId};
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "team_id",
     "user_id",
     "name",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 13] = [
     "key_expires_at",
     "token_hash",
     "created_by",
+    "made_with",
     "created_at",
     "expires_at",
     "closed_at",
@@ -45,6 +46,7 @@ impl Table for KeyLink {
             grant: grants::read(columns)?,
             token_hash: columns.token_hash()?,
             created_by: columns.id(UserId::from_slice)?,
+            made_with: columns.id(ApiKeyId::from_slice)?,
             created_at: columns.time()?,
             expires_at: columns.time()?,
             closed_at: columns.optional_time()?,
@@ -64,6 +66,7 @@ impl Table for KeyLink {
             self.grant.expires_at.map(Timestamp::as_millis),
             self.token_hash.as_bytes(),
             self.created_by.as_bytes(),
+            self.made_with.as_bytes(),
             self.created_at.as_millis(),
             self.expires_at.as_millis(),
             self.closed_at.map(Timestamp::as_millis),

@@ -1,10 +1,10 @@
 //! What is due to go for good, and its going.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 use std::sync::LazyLock;
 
 use super::events;
-use super::rows::execute;
+use super::rows::{Columns, execute, is_malformed};
 use super::tables::{self, Table};
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
@@ -29,7 +29,7 @@ pub(super) static SECRETS_DUE: LazyLock<String> = LazyLock::new(|| {
          UNION ALL \
          SELECT {columns} FROM teams t CROSS JOIN secrets s ON s.team_id = t.id \
          WHERE t.shredded_at IS NOT NULL AND (s.deleted_at IS NULL OR s.deleted_at > ?1) \
-         LIMIT ?2"
+         LIMIT ?3 OFFSET ?2"
     )
 });
 
@@ -37,21 +37,35 @@ pub(super) static SECRETS_DUE: LazyLock<String> = LazyLock::new(|| {
 static TEAMS_DUE: LazyLock<String> =
     LazyLock::new(|| Team::sql().select("deleted_at <= ? AND shredded_at IS NULL"));
 
-/// Secrets that are due.
+/// Secrets that are due, a page of them.
 pub(super) fn select_secrets(
     connection: &Connection,
     before: Timestamp,
-    limit: u32,
-) -> rusqlite::Result<Vec<Stored<Secret>>> {
-    tables::all(connection, &SECRETS_DUE, params![before.as_millis(), limit])
+    (skip, limit): (u32, u32),
+) -> rusqlite::Result<Vec<Option<Stored<Secret>>>> {
+    due(connection, &SECRETS_DUE, params![before.as_millis(), skip, limit])
 }
 
 /// Teams that are due.
 pub(super) fn select_teams(
     connection: &Connection,
     before: Timestamp,
-) -> rusqlite::Result<Vec<Stored<Team>>> {
-    tables::all(connection, &TEAMS_DUE, [before.as_millis()])
+) -> rusqlite::Result<Vec<Option<Stored<Team>>>> {
+    due(connection, &TEAMS_DUE, [before.as_millis()])
+}
+
+/// The rows that a query finds. One that can't be read doesn't hide the others.
+fn due<T: Table>(
+    connection: &Connection,
+    query: &str,
+    values: impl Params,
+) -> rusqlite::Result<Vec<Option<Stored<T>>>> {
+    let mut statement = connection.prepare_cached(query)?;
+    let rows = statement.query_map(values, |row| match tables::stored(&mut Columns::new(row)) {
+        Err(error) if is_malformed(&error) => Ok(None),
+        read => read.map(Some),
+    })?;
+    rows.collect()
 }
 
 /// Takes away what was found due, each with its event.

@@ -148,15 +148,20 @@ impl Store for Database {
         self.writer()?.write(note).await
     }
 
-    async fn secrets_due(&self, before: Timestamp, limit: u32) -> Result<Vec<Stored<Secret>>, StoreError> {
+    async fn secrets_due(
+        &self,
+        before: Timestamp,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Option<Stored<Secret>>>, StoreError> {
         // It may read whole teams: not where requests are answered.
         let readers = Arc::clone(&self.readers);
-        let due =
-            move || readers.read("secrets", |connection| purge::select_secrets(connection, before, limit));
+        let select = move |connection: &Connection| purge::select_secrets(connection, before, (skip, limit));
+        let due = move || readers.read("secrets", select);
         tokio::task::spawn_blocking(due).await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Stored<Team>>, StoreError> {
+    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Option<Stored<Team>>>, StoreError> {
         self.readers.read("teams", |connection| purge::select_teams(connection, before))
     }
 

@@ -181,17 +181,18 @@ impl Thread {
     /// Runs and commits `first` and whatever else waits.
     fn group(&self, first: Box<dyn Job>) -> Result<(), Stop> {
         let mut jobs = Vec::with_capacity(64);
-        let mut fatal = false;
+        let (mut fatal, mut done) = (false, false);
         let begun = self.execute("BEGIN IMMEDIATE");
         let mut next = Some(first);
         while let Some(mut job) = next {
             if begun.is_ok() && !fatal && self.in_transaction() {
-                fatal = self.savepoint(&mut *job) == Ran::Fatal;
+                let ran = self.savepoint(&mut *job);
+                (fatal, done) = (ran == Ran::Fatal, done || ran == Ran::Done);
             }
             jobs.push(job);
             next = if jobs.len() < GROUP { self.work.try_recv().ok() } else { None };
         }
-        let committed = begun.and_then(|()| self.commit(fatal));
+        let committed = begun.and_then(|()| if done { self.commit(fatal) } else { self.abandon() });
         // Also when the commit failed: what is on the disk is for a new look.
         self.readers.committed();
         let fatal = fatal || committed.as_ref().is_err_and(is_fatal_failure);
@@ -224,6 +225,12 @@ impl Thread {
             return Ran::Fatal;
         }
         ran
+    }
+
+    /// Ends a transaction in which nothing was done: what was undone needs no
+    /// commit, and no fsync.
+    fn abandon(&self) -> Result<(), Error> {
+        if self.in_transaction() { self.execute("ROLLBACK") } else { Err(lost()) }
     }
 
     /// Commits, unless the transaction is gone or must go.

@@ -13,7 +13,8 @@ pub(super) fn run(transaction: &Connection, write: &Write) -> Result<(), StoreEr
     credentials::prove(transaction, &write.permit)?;
     write.changes.iter().try_for_each(|change| step(transaction, change))?;
     write.events.iter().try_for_each(|event| events::insert(transaction, event))?;
-    write.answer.iter().try_for_each(|answer| answers::keep(transaction, answer))
+    write.answer.iter().try_for_each(|answer| answers::keep(transaction, answer))?;
+    if write.rehearsal { Err(StoreError::Rehearsed) } else { Ok(()) }
 }
 
 fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {

@@ -18,8 +18,8 @@ impl Instance {
     }
 
     async fn due(&self, before: i64, limit: u32) -> Vec<SecretId> {
-        let due = self.database.secrets_due(at(before), limit).await.unwrap();
-        due.iter().map(|secret| secret.row().id).collect()
+        let due = self.database.secrets_due(at(before), 0, limit).await.unwrap();
+        due.iter().flatten().map(|secret| secret.row().id).collect()
     }
 
     async fn purge(&self, secrets: &[&Stored<Secret>]) -> Result<(), StoreError> {
@@ -62,6 +62,8 @@ async fn deleted_secrets_are_due_after_their_time() {
     assert_eq!(instance.due(NOW + 1, 10).await, [first]);
     assert_eq!(instance.due(NOW + 2, 10).await, [first, second]);
     assert_eq!(instance.due(NOW + 2, 1).await, [first]);
+    let rest = instance.database.secrets_due(at(NOW + 2), 1, 10).await.unwrap();
+    assert_eq!(rest.iter().flatten().map(|secret| secret.row().id).collect::<Vec<_>>(), [second]);
 }
 
 #[tokio::test]
@@ -179,4 +181,92 @@ async fn a_key_of_a_shredded_team_that_comes_back_is_found() {
     let findings = instance.app.verify(|| ()).await.unwrap().findings;
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].table, "keys");
+}
+
+impl Instance {
+    /// Changes the database as somebody without keys does.
+    fn tamper(&self, statement: &str) {
+        let database = rusqlite::Connection::open(self.data().join("strongroom.db")).unwrap();
+        database.execute_batch(statement).unwrap();
+        self.database.look_again();
+    }
+
+    fn violations(&self) -> i64 {
+        self.count("SELECT count(*) FROM events WHERE kind = 'integrity.violation'")
+    }
+}
+
+#[tokio::test]
+async fn secrets_that_are_not_what_was_stored_stay_and_hide_no_others() {
+    let instance = Instance::new().await;
+    let mut changes = Vec::new();
+    for _ in 0..1_100 {
+        let secret = Secret { deleted_at: Some(at(NOW)), ..instance.new_secret(None) };
+        let version = instance.new_version(secret.id, 1);
+        changes.extend([Change::Secret(Put::new(instance.sign(secret))), Change::Version(version)]);
+    }
+    instance.write(changes).await.unwrap();
+    // More than one batch of them in front of all others, and some in between.
+    instance.tamper(
+        "CREATE TABLE order_of AS SELECT id, row_number() OVER (ORDER BY id) AS place FROM secrets; \
+         UPDATE secrets SET name = 'other' WHERE id IN \
+         (SELECT id FROM order_of WHERE place <= 300 OR place % 100 = 0); \
+         UPDATE secrets SET row_mac = zeroblob(33) WHERE id IN \
+         (SELECT id FROM order_of WHERE place <= 2 OR place % 100 = 50)",
+    );
+    let [tampered, unreadable] = ["name = 'other' AND length(row_mac) = 34", "length(row_mac) = 33"]
+        .map(|which| instance.count(&format!("SELECT count(*) FROM secrets WHERE {which}")));
+    assert_eq!((tampered, unreadable), (295 + 11 - 3, 2 + 11));
+    for (round, purged) in [1_100 - tampered - unreadable, 0].into_iter().enumerate() {
+        let before = instance.violations();
+        let found = instance.app.purge(at(NOW)).await.unwrap();
+        assert_eq!(i64::try_from(found.secrets), Ok(purged), "round {round}");
+        assert_eq!(instance.violations() - before, tampered + 1, "unreadable ones are noted together");
+    }
+    assert_eq!(instance.count("SELECT count(*) FROM secrets"), tampered + unreadable);
+}
+
+#[tokio::test]
+async fn teams_that_are_not_what_was_stored_keep_no_other_from_going() {
+    let instance = Instance::new().await;
+    let teams: Vec<_> =
+        (0..5).map(|_| instance.sign(Team { deleted_at: Some(at(NOW)), ..instance.new_team() })).collect();
+    instance.write(teams.iter().map(|team| Change::Team(Put::new(team.clone()))).collect()).await.unwrap();
+    let id = |team: &Stored<Team>| team.row().id.uuid().simple().to_string();
+    instance.tamper(&format!(
+        "UPDATE teams SET row_mac = zeroblob(33) WHERE id IN (x'{}', x'{}'); \
+         UPDATE teams SET name = 'other' WHERE id = x'{}'",
+        id(&teams[0]),
+        id(&teams[1]),
+        id(&teams[2]),
+    ));
+    let found = instance.app.purge(at(NOW)).await.unwrap();
+    assert_eq!((found.teams, instance.violations()), (2, 2));
+    assert_eq!(instance.count("SELECT count(*) FROM teams WHERE shredded_at IS NOT NULL"), 2);
+}
+
+#[tokio::test]
+async fn teams_secrets_and_answers_go_each_whatever_becomes_of_the_others() {
+    let instance = Instance::new().await;
+    for _ in 0..2 {
+        let team = instance.sign(Team { deleted_at: Some(at(NOW)), ..instance.new_team() });
+        instance.write(vec![Change::Team(Put::new(team))]).await.unwrap();
+    }
+    instance.deleted(NOW).await;
+    instance.database.keep_answer(instance.new_answer(1, 0)).await.unwrap();
+    instance.tamper(
+        "CREATE UNIQUE INDEX one_team ON teams(shredded_at); \
+         CREATE TABLE holds (team, id, FOREIGN KEY (team, id) REFERENCES secrets(team_id, id)); \
+         INSERT INTO holds SELECT team_id, id FROM secrets",
+    );
+    assert!(instance.app.purge(at(NOW)).await.is_err());
+    assert_eq!(
+        ["answers", "secrets"].map(|table| instance.count(&format!("SELECT count(*) FROM {table}"))),
+        [0, 1]
+    );
+    instance.tamper("DROP TABLE holds");
+    assert!(instance.app.purge(at(NOW)).await.is_err());
+    assert_eq!(instance.count("SELECT count(*) FROM secrets"), 0);
+    instance.tamper("DROP INDEX one_team");
+    assert_eq!(instance.app.purge(at(NOW)).await.unwrap().teams, 1, "the control");
 }

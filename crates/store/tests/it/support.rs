@@ -145,7 +145,7 @@ impl Instance {
     /// Does this with a permit, and tells of it.
     pub(crate) async fn write_by(&self, permit: Permit, changes: Vec<Change>) -> Result<(), StoreError> {
         let events = vec![event(&permit)];
-        self.database.write(Write { permit, changes, events, answer: None }).await
+        self.database.write(Write { permit, changes, events, answer: None, rehearsal: false }).await
     }
 
     pub(crate) fn new_team(&self) -> Team {
@@ -217,6 +217,7 @@ impl Instance {
             grant: everything(),
             token_hash: self.keyring.hash(&token),
             created_by: self.owner,
+            made_with: ApiKeyId::from_uuid(self.id()),
             created_at: at(NOW),
             expires_at: at(NOW + 1),
             closed_at: None,

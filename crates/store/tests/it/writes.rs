@@ -227,7 +227,7 @@ async fn an_answer_stands_for_a_day_and_then_gives_way() {
         let (permit, secret) = (instance.permit().await, instance.sign(instance.new_secret(None)));
         let (changes, events) = (vec![Change::Secret(Put::new(secret))], vec![event(&permit)]);
         let answer = Some(instance.new_answer(id, created_at));
-        instance.database.write(Write { permit, changes, events, answer }).await
+        instance.database.write(Write { permit, changes, events, answer, rehearsal: false }).await
     };
     let secrets = || instance.count("SELECT count(*) FROM secrets");
     answered(1, NOW).await.unwrap();

@@ -313,7 +313,7 @@ createKeyLink       member@unknown          403     403     403     403         
 createKeyLink       member@malformed        400     400     400     400           400
 
 cancelKeyLink       member                  403     403     403     200           200
-cancelKeyLink       owner                   403     403     403     200           200
+cancelKeyLink       owner                   403     403     403     403           200
 cancelKeyLink       used                    403     403     403     404           404
 cancelKeyLink       withdrawn               403     403     403     404           404
 cancelKeyLink       foreign                 403     403     403     404           404
@@ -380,8 +380,8 @@ pub(super) const DONE_ALREADY: [(&str, &str); 19] = [
 /// when it was only to be tried.
 pub(super) const ALWAYS_RECORDED: &str = "compareSecrets";
 
-/// What a key must be for: one scope (`|`: or the other), and an object that an
-/// owner may do it to. `any`: any key will do. `link`: a key link, and no key. `open`:
+/// What a key must be for: one scope (`|`: or the other; `!`: and it must lack
+/// none), and an object that an owner may do it to. `any`: any key will do. `link`: a key link, and no key. `open`:
 /// nothing at all.
 pub(super) const SCOPES: &str = "
 operation           scope           object
@@ -405,7 +405,7 @@ copySecret          secrets:write   own>own
 compareSecrets      secrets:write   own+own
 getProfile          any             self
 listTeams           team:read|admin ours
-createTeam          admin           new
+createTeam          admin!          new
 getTeam             team:read|admin ours
 updateTeam          admin           ours
 deleteTeam          admin           ours

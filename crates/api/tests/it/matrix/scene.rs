@@ -254,7 +254,7 @@ impl<'a> Scene<'a> {
                     (self.world.address(), format!("/v2/teams/{}/members", self.world.other));
                 let known = json!({"email": address, "name": "Known", "role": "member"}).to_string();
                 done(&self.world.foreigner.post(&path, known).await, 201);
-                json!({"email": address, "role": role})
+                json!({"email": address, "name": "Known", "role": role})
             }
             _ => json!({"user_id": self.id(Noun::User, who).await, "role": role}),
         }
