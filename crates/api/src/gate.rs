@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::Arc;
-use strongroom_core::access::{Action, Credential};
+use strongroom_core::access::{Action, Means};
 use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
 use strongroom_core::{App, TeamId};
@@ -68,7 +68,7 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         let action = self.action(&parts).ok_or_else(error::ungated)?;
         let mut ask = self.ask(&parts, action).await?;
-        if let Credential::Key(key) = ask.caller.credential {
+        if let Means::Key(key) = ask.caller.means {
             *standing = self.limiter.count(key, self.app.clock());
         }
         if standing.is_some_and(|standing| standing.wait.is_some()) {

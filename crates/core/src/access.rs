@@ -11,7 +11,7 @@ use crate::rows::RowMac;
 
 /// By what a caller proved themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Credential {
+pub enum Means {
     /// An API key.
     Key(ApiKeyId),
     /// A link by which a user makes a key of their own, once.
@@ -26,8 +26,8 @@ pub struct Caller {
     /// Who they are.
     pub user_id: UserId,
     /// By what they proved it.
-    pub credential: Credential,
-    /// What that credential is good for, its role no higher than the user's present one.
+    pub means: Means,
+    /// What that is good for, its role no higher than the user's present one.
     pub grant: Arc<Grant>,
     pub(crate) team_deleted: bool,
     pub(crate) proof: Proof,
@@ -39,7 +39,7 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// Of the API key's row, or the link's.
-    pub credential: RowMac,
+    pub means: RowMac,
     /// Of the user's row.
     pub user: RowMac,
     /// Of the membership's row.
@@ -260,7 +260,7 @@ pub struct Permit {
     action: Action,
     team_id: TeamId,
     user_id: UserId,
-    credential: Credential,
+    means: Means,
     proof: Proof,
 }
 
@@ -281,8 +281,8 @@ impl Permit {
     }
 
     /// By what they proved themselves.
-    pub fn credential(&self) -> Credential {
-        self.credential
+    pub fn means(&self) -> Means {
+        self.means
     }
 
     /// On the strength of which rows.
@@ -307,8 +307,8 @@ impl Caller {
         if self.grant.role < least {
             return Err(Denied::Role(least));
         }
-        let Self { team_id, user_id, credential, proof, .. } = *self;
-        Ok(Permit { action, team_id, user_id, credential, proof })
+        let Self { team_id, user_id, means, proof, .. } = *self;
+        Ok(Permit { action, team_id, user_id, means, proof })
     }
 
     /// Whether the table allows this act on anything at all: asked before a
@@ -326,7 +326,7 @@ impl Caller {
 
     /// What is asked whatever the act is done to.
     fn eligible(&self, action: Action) -> Result<(), Denied> {
-        if action.by_link() != matches!(self.credential, Credential::Link(_)) {
+        if action.by_link() != matches!(self.means, Means::Link(_)) {
             return Err(Denied::Invisible);
         }
         if self.team_deleted && action != Action::UndeleteTeam {
@@ -441,10 +441,10 @@ mod tests {
         Caller {
             team_id: TeamId::from_uuid(nil),
             user_id: UserId::from_uuid(nil),
-            credential: if action.by_link() { Credential::Link(link) } else { Credential::Key(key) },
+            means: if action.by_link() { Means::Link(link) } else { Means::Key(key) },
             grant: Arc::new(Grant { role, scopes, agents: None, networks: None, expires_at: None }),
             team_deleted: false,
-            proof: Proof { credential: mac, user: mac, membership: mac, team: mac },
+            proof: Proof { means: mac, user: mac, membership: mac, team: mac },
         }
     }
 
@@ -602,7 +602,7 @@ mod tests {
         let caller = caller(Action::DeleteSecret, Role::Manager, Scopes::all());
         let permit = caller.permit(Action::DeleteSecret, Ownership::Shared).unwrap();
         assert_eq!((permit.action(), permit.team_id()), (Action::DeleteSecret, caller.team_id));
-        assert_eq!((permit.user_id(), permit.credential()), (caller.user_id, caller.credential));
+        assert_eq!((permit.user_id(), permit.means()), (caller.user_id, caller.means));
         assert_eq!(permit.proof(), caller.proof);
     }
 

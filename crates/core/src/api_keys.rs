@@ -53,14 +53,14 @@ impl Row for ApiKey {
     }
 }
 
-/// The rows that decide what the bearer of a credential may do.
+/// The rows that decide what the bearer of a key or link may do.
 #[derive(Clone, Debug)]
-pub struct CredentialRows<T> {
-    /// The credential: a key or a link.
-    pub credential: Stored<T>,
+pub struct ProofRows<T> {
+    /// The key or link itself.
+    pub means: Stored<T>,
     /// Its user.
     pub user: Stored<User>,
-    /// The user's place in the credential's team, if they ever had one.
+    /// The user's place in its team, if they ever had one.
     pub membership: Option<Stored<Membership>>,
     /// The team.
     pub team: Stored<Team>,

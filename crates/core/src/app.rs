@@ -27,7 +27,7 @@ use self::callers::Callers;
 use self::once::InFlight;
 use self::uses::Uses;
 use crate::access::{Caller, Denied};
-use crate::api_keys::{ApiKey, CredentialRows};
+use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Clock;
 use crate::events::{Actor, Event, EventKind, Object};
 use crate::ids::{KeyId, TeamId};
@@ -138,7 +138,7 @@ pub struct App {
     in_flight: InFlight,
     uses: Uses,
     /// Verified in place of the rows of an unknown key.
-    decoy: CredentialRows<ApiKey>,
+    decoy: ProofRows<ApiKey>,
     integrity_violations: AtomicU64,
 }
 
@@ -232,7 +232,7 @@ impl App {
         if found.is_err() {
             self.integrity_violations.fetch_add(1, Ordering::Relaxed);
             tracing::error!(table = what.object.table, id = ?what.object.id, "integrity.violation");
-            let actor = what.caller.map(|caller| Actor::of(caller.user_id, caller.credential));
+            let actor = what.caller.map(|caller| Actor::of(caller.user_id, caller.means));
             let event = Event {
                 at: self.world.clock.now(),
                 kind: EventKind::IntegrityViolation,

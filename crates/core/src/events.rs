@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::access::{Credential, Permit};
+use crate::access::{Means, Permit};
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, TeamId, UserId};
 use crate::rows::RowMac;
@@ -104,10 +104,10 @@ pub struct Actor {
 
 impl Actor {
     /// A user with what they proved themselves by. A link is no key.
-    pub(crate) fn of(user: UserId, credential: Credential) -> Self {
-        let key_id = match credential {
-            Credential::Key(key) => Some(key),
-            Credential::Link(_) => None,
+    pub(crate) fn of(user: UserId, means: Means) -> Self {
+        let key_id = match means {
+            Means::Key(key) => Some(key),
+            Means::Link(_) => None,
         };
         Self { user_id: Some(user), key_id }
     }
@@ -115,7 +115,7 @@ impl Actor {
 
 impl From<&Permit> for Actor {
     fn from(permit: &Permit) -> Self {
-        Self::of(permit.user_id(), permit.credential())
+        Self::of(permit.user_id(), permit.means())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a credential is good for. The rule that nobody gives more than they
+//! What a key or link is good for. The rule that nobody gives more than they
 //! have is [`Grant::within`], and stands nowhere else.
 
 use ipnet::IpNet;
@@ -226,7 +226,7 @@ impl Agents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wider(pub &'static str);
 
-/// What a credential is good for.
+/// What a key or link is good for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The most it may do; the user's present role may lower it.

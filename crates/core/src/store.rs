@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::access::Permit;
 use crate::answers::{AnswerId, KeptAnswer};
-use crate::api_keys::{ApiKey, CredentialRows, UsedKey};
+use crate::api_keys::{ApiKey, ProofRows, UsedKey};
 use crate::clock::Timestamp;
 use crate::events::Event;
 use crate::ids::{ApiKeyId, KeyLinkId, SecretId, TeamId, UserId};
@@ -168,10 +168,10 @@ pub trait Store: Send + Sync {
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError>;
 
     /// The rows that decide about an API key.
-    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<CredentialRows<ApiKey>>, StoreError>;
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError>;
 
     /// The rows that decide about a link.
-    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<CredentialRows<KeyLink>>, StoreError>;
+    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError>;
 
     /// A secret of this team, deleted or not.
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError>;

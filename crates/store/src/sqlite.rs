@@ -4,7 +4,6 @@
 mod answers;
 mod api_keys;
 mod connection;
-mod credentials;
 mod events;
 mod grants;
 mod instance;
@@ -13,6 +12,7 @@ mod lock;
 mod migrations;
 #[cfg(test)]
 mod plans;
+mod proofs;
 mod purge;
 mod readers;
 mod rows;

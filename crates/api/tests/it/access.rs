@@ -2,7 +2,7 @@
 //! operations that there are, and every way in which a key can be no key.
 
 use reqwest::Method;
-use strongroom_core::access::Credential;
+use strongroom_core::access::Means;
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{OsRandom, Role, Scope, Scopes, Timestamp};
 
@@ -193,7 +193,7 @@ async fn a_right_lost_between_the_proof_and_the_write_stops_the_write() {
     let app = TestApp::new().await;
     let caller = app.user(app.team_id, Role::Owner, Scopes::all());
     let ask = app.ask(&caller).await;
-    let Credential::Key(key) = ask.caller.credential else { panic!("a key") };
+    let Means::Key(key) = ask.caller.means else { panic!("a key") };
     let revoke = "DELETE FROM api_keys WHERE id = ?";
     assert_eq!(app.database().execute(revoke, [key.as_bytes()]), Ok(1));
     let new = strongroom_core::secrets::NewSecret {

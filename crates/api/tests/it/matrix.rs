@@ -2,12 +2,12 @@
 //! role × whose the object is, held against a table written for people. What
 //! isn't in the table is found, and so is a wrong cell of it.
 
-mod credentials;
 mod expected;
 mod listings;
 mod scene;
 mod scopes;
 mod table;
+mod tokens;
 
 use rusqlite::Connection;
 use serde_json::Value;

@@ -190,7 +190,7 @@ impl App {
     }
 }
 
-/// What is wished for a new credential.
+/// What is wished for a new key.
 pub(super) struct GrantWish {
     pub(super) role: Option<Role>,
     pub(super) scopes: Option<Scopes>,

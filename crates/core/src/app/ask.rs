@@ -5,7 +5,7 @@
 use uuid::Uuid;
 
 use super::{App, Error};
-use crate::access::{Action, Caller, Credential, Denied, Ownership, Permit};
+use crate::access::{Action, Caller, Denied, Means, Ownership, Permit};
 use crate::answers::KeptAnswer;
 use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object};
@@ -40,9 +40,9 @@ impl Ask {
 
     /// The key that the caller came with.
     pub(super) fn key(&self) -> Result<ApiKeyId, Denied> {
-        match self.caller.credential {
-            Credential::Key(key) => Ok(key),
-            Credential::Link(_) => Err(Denied::Invisible),
+        match self.caller.means {
+            Means::Key(key) => Ok(key),
+            Means::Link(_) => Err(Denied::Invisible),
         }
     }
 
@@ -64,7 +64,7 @@ impl Ask {
             at,
             kind,
             team_id: Some(self.caller.team_id),
-            actor: Actor::of(self.caller.user_id, self.caller.credential),
+            actor: Actor::of(self.caller.user_id, self.caller.means),
             object,
             request_id: self.cause.request_id,
         }
@@ -185,9 +185,9 @@ impl App {
     /// What the store's refusal means to the one who asked.
     async fn refusal(&self, ask: &Ask, error: StoreError) -> Error {
         match error {
-            StoreError::StalePermit => match ask.caller.credential {
-                Credential::Key(key) => self.stale(key, &ask.cause).await,
-                Credential::Link(_) => Error::NotProven,
+            StoreError::StalePermit => match ask.caller.means {
+                Means::Key(key) => self.stale(key, &ask.cause).await,
+                Means::Link(_) => Error::NotProven,
             },
             StoreError::LastOwner => Error::Conflict(
                 "a team needs an owner who is a person and not disabled; make somebody else an owner first",

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::callers::Known;
 use super::{App, Cause, Error, Suspect};
-use crate::access::{Caller, Credential, Denied, Proof};
-use crate::api_keys::{ApiKey, CredentialRows};
+use crate::access::{Caller, Denied, Means, Proof};
+use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
 use crate::grants::{Grant, Scopes};
@@ -27,7 +27,7 @@ use crate::users::{Membership, User};
 
 /// What proves somebody.
 trait Proving: Row {
-    fn credential(&self) -> Credential;
+    fn means(&self) -> Means;
     fn team_id(&self) -> TeamId;
     fn user_id(&self) -> UserId;
     fn grant(&self) -> Grant;
@@ -37,8 +37,8 @@ trait Proving: Row {
 }
 
 impl Proving for ApiKey {
-    fn credential(&self) -> Credential {
-        Credential::Key(self.id)
+    fn means(&self) -> Means {
+        Means::Key(self.id)
     }
 
     fn team_id(&self) -> TeamId {
@@ -63,8 +63,8 @@ impl Proving for ApiKey {
 }
 
 impl Proving for KeyLink {
-    fn credential(&self) -> Credential {
-        Credential::Link(self.id)
+    fn means(&self) -> Means {
+        Means::Link(self.id)
     }
 
     fn team_id(&self) -> TeamId {
@@ -168,7 +168,7 @@ impl App {
         let rows = self.readable(self.store.key_rows(key).await, suspect).await?;
         let rows = rows.unwrap_or_else(|| self.decoy.clone());
         let decided = self.noting(self.decide(rows), suspect).await?;
-        let of_this_key = decided.filter(|(caller, _)| caller.credential == Credential::Key(key));
+        let of_this_key = decided.filter(|(caller, _)| caller.means == Means::Key(key));
         Ok(of_this_key.map(|(caller, hash)| Known { key_id: key, caller, hash, proven_at, era }))
     }
 
@@ -176,37 +176,37 @@ impl App {
     /// `None` when the rows say no.
     fn decide<T: Proving>(
         &self,
-        rows: CredentialRows<T>,
+        rows: ProofRows<T>,
     ) -> Result<Option<(Caller, TokenHash)>, IntegrityViolation> {
-        let credential = self.keys.verify(rows.credential)?;
+        let means = self.keys.verify(rows.means)?;
         let user = self.keys.verify(rows.user)?;
         let team = self.keys.verify(rows.team)?;
         let Some(membership) = rows.membership else { return Ok(None) };
         let membership = self.keys.verify(membership)?;
-        let (team_id, user_id) = (credential.team_id(), credential.user_id());
+        let (team_id, user_id) = (means.team_id(), means.user_id());
         let strangers = (team_id, user_id) != (membership.team_id, membership.user_id)
             || (team_id, user_id) != (team.id, user.id);
-        let ended = credential.ended() || user.disabled_at.is_some() || membership.removed_at.is_some();
-        let mut grant = credential.grant();
+        let ended = means.ended() || user.disabled_at.is_some() || membership.removed_at.is_some();
+        let mut grant = means.grant();
         if strangers || ended || lapsed(grant.expires_at, self.world.clock.now()) {
             return Ok(None);
         }
         grant.role = grant.role.min(membership.role);
-        let proof = proof(credential.mac(), user.mac(), membership.mac(), team.mac());
+        let proof = proof(means.mac(), user.mac(), membership.mac(), team.mac());
         let caller = Caller {
             team_id,
             user_id,
-            credential: credential.credential(),
+            means: means.means(),
             grant: Arc::new(grant),
             team_deleted: team.deleted_at.is_some(),
             proof,
         };
-        Ok(Some((caller, credential.token_hash())))
+        Ok(Some((caller, means.token_hash())))
     }
 }
 
-fn proof(credential: RowMac, user: RowMac, membership: RowMac, team: RowMac) -> Proof {
-    Proof { credential, user, membership, team }
+fn proof(means: RowMac, user: RowMac, membership: RowMac, team: RowMac) -> Proof {
+    Proof { means, user, membership, team }
 }
 
 /// Whether what ends then is over.
@@ -216,7 +216,7 @@ fn lapsed(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
 
 /// The rows of a key that nobody has, to be verified in place of those that
 /// aren't there. Its user has no rights, and nobody was ever given its token.
-pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<CredentialRows<ApiKey>, Invalid> {
+pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<ProofRows<ApiKey>, Invalid> {
     let nil = Uuid::nil();
     let (team_id, user_id) = (TeamId::from_uuid(nil), UserId::from_uuid(nil));
     let created_at = Timestamp::from_millis(0);
@@ -242,8 +242,8 @@ pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<CredentialRow
     let membership = Membership { team_id, user_id, role: Role::Member, created_at, removed_at: None };
     let name = TeamName::parse("nobody's team")?;
     let team = Team { id: team_id, name, created_at, deleted_at: None, shredded_at: None };
-    Ok(CredentialRows {
-        credential: keys.authenticate(key),
+    Ok(ProofRows {
+        means: keys.authenticate(key),
         user: keys.authenticate(user),
         membership: Some(keys.authenticate(membership)),
         team: keys.authenticate(team),

@@ -4,7 +4,7 @@
 use super::api_keys::{GrantWish, widest_for};
 use super::ask::Steps;
 use super::{App, Ask, Error, NewKey, Planned, Suspect};
-use crate::access::{Action, Credential, Denied, Ownership};
+use crate::access::{Action, Denied, Means, Ownership};
 use crate::api_keys::ApiKey;
 use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
@@ -155,7 +155,7 @@ impl App {
     /// When the caller didn't come with a link.
     pub async fn claim_key_link(&self, ask: &Ask) -> Result<Planned<(Proven<ApiKey>, Token)>, Error> {
         let permit = ask.permit(Action::ClaimKeyLink, Ownership::Own)?;
-        let Credential::Link(id) = ask.caller.credential else { return Err(Denied::Invisible.into()) };
+        let Means::Link(id) = ask.caller.means else { return Err(Denied::Invisible.into()) };
         let link = self.key_link(ask, id).await.map_err(not_proven)?;
         let maker_is = self.stands_behind(ask, &link).await?;
         let mut steps = self.closed(ask, &link, EventKind::KeyLinkClaimed).with(maker_is);
@@ -174,7 +174,7 @@ impl App {
         let maker = self.member(ask, link.created_by).await.map_err(not_proven)?;
         let taker = self.member(ask, link.user_id).await.map_err(not_proven)?;
         let key = self.store.key_rows(link.made_with).await?.ok_or(Error::NotProven)?;
-        let key = self.noting(self.keys.verify(key.credential), suspect(ask, Some(link.id))).await?;
+        let key = self.noting(self.keys.verify(key.means), suspect(ask, Some(link.id))).await?;
         let least = link.grant.role.max(taker.membership.role);
         if maker.membership.role < least || maker.user.disabled_at.is_some() || key.revoked_at.is_some() {
             return Err(Error::NotProven);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{App, Cause, Error, Suspect};
-use crate::access::{Caller, Credential};
+use crate::access::{Caller, Means};
 use crate::answers::{AnswerId, KEPT_FOR, KeptAnswer, Repeatable, RequestDigest};
 use crate::events::Object;
 use crate::rows::{Row, Stored};
@@ -57,7 +57,7 @@ impl App {
         request: &Repeatable<'_>,
         cause: &Cause,
     ) -> Result<Begun, Error> {
-        let Credential::Key(key) = caller.credential else { return Err(Error::NotProven) };
+        let Means::Key(key) = caller.means else { return Err(Error::NotProven) };
         let [method, path, name] = [request.method, request.path, request.key].map(str::as_bytes);
         let id = self.keys.digest("strongroom.answer.v1", &[key.as_bytes(), method, path, name]);
         let id = AnswerId::new(id);

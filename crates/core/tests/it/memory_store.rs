@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 use std::sync::{Mutex, MutexGuard};
-use strongroom_core::access::{Credential, Permit, Proof};
+use strongroom_core::access::{Means, Permit, Proof};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
-use strongroom_core::api_keys::{ApiKey, CredentialRows, UsedKey};
+use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::events::Event;
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::key_links::KeyLink;
@@ -91,32 +91,28 @@ impl Tables {
         Some(Member { user, membership: self.membership_of(team, id)? })
     }
 
-    fn rows_of<T: Row>(
-        &self,
-        credential: Stored<T>,
-        (team, user): (TeamId, UserId),
-    ) -> Option<CredentialRows<T>> {
+    fn rows_of<T: Row>(&self, means: Stored<T>, (team, user): (TeamId, UserId)) -> Option<ProofRows<T>> {
         let (team_row, user_row) = (self.team_of(team)?, find(&self.users, |row| row.id == user)?);
         let membership = self.membership_of(team, user);
-        Some(CredentialRows { credential, user: user_row, membership, team: team_row })
+        Some(ProofRows { means, user: user_row, membership, team: team_row })
     }
 
-    fn key_rows_of(&self, id: ApiKeyId) -> Option<CredentialRows<ApiKey>> {
+    fn key_rows_of(&self, id: ApiKeyId) -> Option<ProofRows<ApiKey>> {
         let key = find(&self.api_keys, |key| key.id == id)?;
         let place = (key.row().team_id, key.row().user_id);
         self.rows_of(key, place)
     }
 
-    fn link_rows_of(&self, id: KeyLinkId) -> Option<CredentialRows<KeyLink>> {
+    fn link_rows_of(&self, id: KeyLinkId) -> Option<ProofRows<KeyLink>> {
         let link = find(&self.key_links, |link| link.id == id)?;
         let place = (link.row().team_id, link.row().user_id);
         self.rows_of(link, place)
     }
 
     fn prove(&self, permit: &Permit) -> Result<(), StoreError> {
-        let now = match permit.credential() {
-            Credential::Key(id) => self.key_rows_of(id).and_then(proof),
-            Credential::Link(id) => self.link_rows_of(id).and_then(proof),
+        let now = match permit.means() {
+            Means::Key(id) => self.key_rows_of(id).and_then(proof),
+            Means::Link(id) => self.link_rows_of(id).and_then(proof),
         };
         holds(now == Some(permit.proof()), StoreError::StalePermit)
     }
@@ -200,14 +196,9 @@ impl Tables {
     }
 }
 
-fn proof<T: Row>(rows: CredentialRows<T>) -> Option<Proof> {
+fn proof<T: Row>(rows: ProofRows<T>) -> Option<Proof> {
     let membership = rows.membership?.mac();
-    Some(Proof {
-        credential: rows.credential.mac(),
-        user: rows.user.mac(),
-        membership,
-        team: rows.team.mac(),
-    })
+    Some(Proof { means: rows.means.mac(), user: rows.user.mac(), membership, team: rows.team.mac() })
 }
 
 fn is<T: Row>(row: Option<Stored<T>>, mac: RowMac) -> Result<(), StoreError> {
@@ -271,11 +262,11 @@ impl Store for MemoryStore {
         Ok(self.tables().keys.iter().filter(|key| key.owner.team() == Some(team)).cloned().collect())
     }
 
-    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<CredentialRows<ApiKey>>, StoreError> {
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
         Ok(self.tables().key_rows_of(key))
     }
 
-    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<CredentialRows<KeyLink>>, StoreError> {
+    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
         Ok(self.tables().link_rows_of(link))
     }
 

@@ -1,4 +1,4 @@
-//! What a credential is good for: five columns of the table that it is in.
+//! What a key or link is good for: five columns of the table that it is in.
 
 use super::rows::Columns;
 use strongroom_core::Role;

@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{answers, api_keys, credentials, key_links, migrations, purge, secrets, users};
+use super::{answers, api_keys, key_links, migrations, proofs, purge, secrets, users};
 
 fn plan(statement: &str) -> String {
     let connection = Connection::open_in_memory().unwrap();
@@ -26,8 +26,8 @@ fn every_query_goes_by_a_key_or_an_index() {
         (&api_keys::PAGE, &["api_keys_by_team (team_id=? AND id>?)"]),
         (&key_links::PAGE, &["key_links_open (team_id=? AND id>?)"]),
         (&secrets::VISIBLE, &["SEARCH secrets USING PRIMARY KEY (team_id=? AND id>?)"]),
-        (&credentials::OF_KEY, &["SEARCH c USING PRIMARY KEY (id=?)"]),
-        (&credentials::OF_LINK, &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (&proofs::OF_KEY, &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (&proofs::OF_LINK, &["SEARCH c USING PRIMARY KEY (id=?)"]),
         (answers::FORGET, &["answers_by_age (created_at<?)"]),
         (&purge::SECRETS_DUE, &["secrets_deleted (deleted_at<?)", "memberships_removed (removed_at<?)"]),
         ("DELETE FROM api_keys WHERE team_id = ?", &["api_keys_by_team"]),

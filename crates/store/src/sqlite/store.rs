@@ -5,11 +5,11 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 use super::{
-    Database, answers, api_keys, credentials, events, instance, key_links, purge, secrets, tables, users,
-    walk, writes,
+    Database, answers, api_keys, events, instance, key_links, proofs, purge, secrets, tables, users, walk,
+    writes,
 };
 use strongroom_core::answers::{AnswerId, KeptAnswer};
-use strongroom_core::api_keys::{ApiKey, CredentialRows, UsedKey};
+use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
 use strongroom_core::instance::{Instance, NewInstance};
@@ -41,12 +41,12 @@ impl Store for Database {
         self.readers.read("keys", |connection| instance::select_keys(connection, Some(team)))
     }
 
-    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<CredentialRows<ApiKey>>, StoreError> {
-        self.readers.read("api_keys", |connection| credentials::of_key(connection, key))
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
+        self.readers.read("api_keys", |connection| proofs::of_key(connection, key))
     }
 
-    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<CredentialRows<KeyLink>>, StoreError> {
-        self.readers.read("key_links", |connection| credentials::of_link(connection, link))
+    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
+        self.readers.read("key_links", |connection| proofs::of_link(connection, link))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {

@@ -3,14 +3,14 @@
 
 use rusqlite::{Connection, params};
 
-use super::{answers, credentials, events, instance, secrets, tables, users};
+use super::{answers, events, instance, proofs, secrets, tables, users};
 use strongroom_core::StoreError;
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Write};
 use strongroom_core::users::Membership;
 
 pub(super) fn run(transaction: &Connection, write: &Write) -> Result<(), StoreError> {
-    credentials::prove(transaction, &write.permit)?;
+    proofs::prove(transaction, &write.permit)?;
     write.changes.iter().try_for_each(|change| step(transaction, change))?;
     write.events.iter().try_for_each(|event| events::insert(transaction, event))?;
     write.answer.iter().try_for_each(|answer| answers::keep(transaction, answer))?;

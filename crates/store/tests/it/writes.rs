@@ -2,7 +2,7 @@
 //! leaves nothing behind.
 
 use std::sync::Arc;
-use strongroom_core::access::{Action, Credential, Ownership};
+use strongroom_core::access::{Action, Means, Ownership};
 use strongroom_core::answers::KEPT_FOR;
 use strongroom_core::app::{Cause, Error};
 use strongroom_core::grants::{Agents, Networks};
@@ -332,10 +332,10 @@ async fn a_links_permit_ends_when_the_link_is_closed() {
     let link = instance.sign(link);
     instance.write(vec![Change::KeyLink(Put::new(link.clone()))]).await.unwrap();
     let rows = instance.database.link_rows(link.row().id).await.unwrap().unwrap();
-    assert!(instance.holds(Some(rows.credential)) && instance.holds(rows.membership));
+    assert!(instance.holds(Some(rows.means)) && instance.holds(rows.membership));
     let caller = instance.app.authenticate_link(token.reveal(), &Cause::default()).await.unwrap();
     let permit = caller.permit(Action::ClaimKeyLink, Ownership::Own).unwrap();
-    assert_eq!(permit.credential(), Credential::Link(link.row().id));
+    assert_eq!(permit.means(), Means::Link(link.row().id));
     let claim = || {
         let (key, _) = instance.new_key(colleague.user.row().id);
         let closed = instance.altered(&link, |link| link.closed_at = Some(at(NOW)));

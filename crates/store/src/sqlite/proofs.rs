@@ -1,4 +1,4 @@
-//! The rows that decide what the bearer of a credential may do, and the proof
+//! The rows that decide what the bearer of a key or link may do, and the proof
 //! of a permit by them inside a transaction.
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use super::rows::{self, Columns};
 use super::tables::{self, Table};
-use strongroom_core::access::{Credential, Permit, Proof};
-use strongroom_core::api_keys::{ApiKey, CredentialRows};
+use strongroom_core::access::{Means, Permit, Proof};
+use strongroom_core::api_keys::{ApiKey, ProofRows};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
@@ -17,10 +17,7 @@ pub(super) static OF_KEY: LazyLock<String> = LazyLock::new(deciding::<ApiKey>);
 pub(super) static OF_LINK: LazyLock<String> = LazyLock::new(deciding::<KeyLink>);
 
 /// The rows that decide about a key, in one read.
-pub(super) fn of_key(
-    connection: &Connection,
-    key: ApiKeyId,
-) -> rusqlite::Result<Option<CredentialRows<ApiKey>>> {
+pub(super) fn of_key(connection: &Connection, key: ApiKeyId) -> rusqlite::Result<Option<ProofRows<ApiKey>>> {
     connection.prepare_cached(&OF_KEY)?.query_row([key.as_bytes()], read).optional()
 }
 
@@ -28,7 +25,7 @@ pub(super) fn of_key(
 pub(super) fn of_link(
     connection: &Connection,
     link: KeyLinkId,
-) -> rusqlite::Result<Option<CredentialRows<KeyLink>>> {
+) -> rusqlite::Result<Option<ProofRows<KeyLink>>> {
     connection.prepare_cached(&OF_LINK)?.query_row([link.as_bytes()], read).optional()
 }
 
@@ -45,15 +42,15 @@ fn deciding<T: Table>() -> String {
     )
 }
 
-fn read<T: Table>(row: &Row<'_>) -> rusqlite::Result<CredentialRows<T>> {
+fn read<T: Table>(row: &Row<'_>) -> rusqlite::Result<ProofRows<T>> {
     let mut columns = Columns::new(row);
-    let (credential, user) = (tables::stored(&mut columns)?, tables::stored(&mut columns)?);
+    let (means, user) = (tables::stored(&mut columns)?, tables::stored(&mut columns)?);
     let team = tables::stored(&mut columns)?;
     let membership = if columns.at_null()? { None } else { Some(tables::stored(&mut columns)?) };
-    Ok(CredentialRows { credential, user, membership, team })
+    Ok(ProofRows { means, user, membership, team })
 }
 
-/// The MACs behind a permit as they are now, for a table of credentials.
+/// The MACs behind a permit as they are now, for a table of keys or links.
 macro_rules! macs {
     ($table:literal) => {
         concat!(
@@ -69,9 +66,9 @@ macro_rules! macs {
 /// Holds a permit against the rows as they are now, inside its write's
 /// transaction: a key revoked or a role cut in between stops the write.
 pub(super) fn prove(transaction: &Connection, permit: &Permit) -> Result<(), StoreError> {
-    let (select, id) = match permit.credential() {
-        Credential::Key(key) => (macs!("api_keys"), key.uuid()),
-        Credential::Link(link) => (macs!("key_links"), link.uuid()),
+    let (select, id) = match permit.means() {
+        Means::Key(key) => (macs!("api_keys"), key.uuid()),
+        Means::Link(link) => (macs!("key_links"), link.uuid()),
     };
     let now = transaction
         .prepare_cached(select)
@@ -83,7 +80,7 @@ pub(super) fn prove(transaction: &Connection, permit: &Permit) -> Result<(), Sto
 fn proof(row: &Row<'_>) -> rusqlite::Result<Proof> {
     let mut columns = Columns::new(row);
     Ok(Proof {
-        credential: columns.mac()?,
+        means: columns.mac()?,
         user: columns.mac()?,
         membership: columns.mac()?,
         team: columns.mac()?,

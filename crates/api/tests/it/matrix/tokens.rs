@@ -1,5 +1,5 @@
 //! What is no key, or not any more, opens nothing: every operation × every way
-//! in which a credential can be bad, also when it was good a moment ago. And
+//! in which a token can be bad, also when it was good a moment ago. And
 //! every path has the methods that it has.
 
 use reqwest::Method;
@@ -18,7 +18,7 @@ type Refusal = (u16, &'static str);
 const NOT_PROVEN: Refusal = (401, "invalid_token");
 const FORBIDDEN: Refusal = (403, "forbidden");
 
-/// Every operation that asks for a credential, with a request that an owner
+/// Every operation that asks for a token, with a request that an owner
 /// would be allowed.
 async fn good_requests(world: &World) -> Vec<(Operation, Request)> {
     let mut scene = Scene::new(world, world.actor(Role::Owner));
