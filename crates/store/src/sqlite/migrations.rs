@@ -83,8 +83,13 @@ pub(super) fn create(connection: &Connection, path: &Path) -> Result<(), OpenErr
 }
 
 /// Brings the schema up to date, inside a transaction that is undone at an
-/// error. A schema that somebody altered is refused before and after.
+/// error. A schema that somebody altered is refused before and after. Where
+/// nothing is to be done, nothing is looked at: whoever opened it has done that.
 pub(super) fn run(transaction: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found = schema(transaction).map_err(|error| rows::store_error(error, "schema"))?;
+    if usize::try_from(found) == Ok(MIGRATIONS.len()) {
+        return Ok(());
+    }
     refuse_foreign_parts(transaction, path).map_err(refused)?;
     apply(transaction).map_err(|error| rows::store_error(error, "schema"))?;
     refuse_foreign_parts(transaction, path).map_err(refused)
