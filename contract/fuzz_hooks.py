@@ -50,11 +50,13 @@ BEYOND_SCHEMAS = [
     # Fields that exclude each other. A schema of such alternatives would cost
     # every generated client a type for each.
     (r"updateSecret(V1)?", r"^`values` replaces everything"),
-    (r"addMember", r"^(say who: |a service user has |`user_id` names somebody |`name` is required: )"),
+    (r"addMember", r"^(say who: |a service user has |`user_id` names somebody |`name` is required with `email`)"),
     # JSON Schema has no format for a network.
     (r"createApiKey|createKeyLink", r"^`cidrs`: "),
     # JSON Schema has formats for times, and none for those to come.
     (r"createApiKey|createKeyLink", r"^`expires_at` must lie in the future"),
+    # Lists of entity tags have a grammar that the generator doesn't follow, though the pattern says it.
+    (r".*", r"^`If-Match` must be "),
     # A string with NUL is refused even in a field that nobody knows.
     (r".*", r"^the body has a string with NUL in it$"),
     # JSON Schema takes 1.0 for an integer; readers of JSON in typed languages don't.
@@ -64,8 +66,8 @@ BEYOND_SCHEMAS = [
 
 #: On any answer, and so described with none.
 ON_ANY_ANSWER = {"cache-control", "connection", "content-length", "content-type", "date", "x-request-id"}
-#: Described, but only sometimes there.
-SOMETIMES = {"idempotency-replayed", "link"}
+#: Described, but only sometimes there: those about the rate only when there is a limit, and a key that it counts for.
+SOMETIMES = {"idempotency-replayed", "link", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
 class World:
@@ -246,7 +248,7 @@ def headers_are_as_described(_context, response, case):
     described = case.operation.definition.raw["responses"].get(str(response.status_code))
     if described is None:
         return  # A finding of another check.
-    described = {name.lower() for name in described.get("headers", {})}
+    described = {name.lower() for name in described.get("headers", {})} - ON_ANY_ANSWER
     present = {name.lower() for name in response.headers} - ON_ANY_ANSWER
     assert present <= described, f"not described with {response.status_code}: {', '.join(sorted(present - described))}"
     missing = described - present - SOMETIMES

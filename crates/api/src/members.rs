@@ -228,8 +228,8 @@ async fn add_member(
 /// Otherwise anybody's administrator could try, without a trace, who has which address.
 fn stranger(email: &Email, name: &UserName, member: &ProvenMember) -> Answer {
     let (id, name, email) = (Uuid::nil().to_string(), name.to_string(), Some(email.as_str().into()));
-    let member = Member { id, name, email, ..Member::from(member) };
-    Answer::new(StatusCode::CREATED, &MemberAnswer { member })
+    let shown = Member { id, name, email, ..Member::from(member) };
+    Answer::new(StatusCode::CREATED, &MemberAnswer { member: shown }).tagged(member.membership.mac())
 }
 
 /// What is to become of a member.

@@ -109,6 +109,7 @@ fn changing(operation: &mut Operation) {
 fn if_match() -> RefOr<Parameter> {
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
+        .pattern(Some(r#"^(\*|(W/)?"[!#-+\-.0-~/]*"( ?, ?(W/)?"[!#-+\-.0-~/]*")*)$"#))
         .examples([r#""0123456789abcdef0123456789abcdef""#])
         .build();
     let words = "Change it only in this state: the `ETag` of an answer, several of them, or `*`.";

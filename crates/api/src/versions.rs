@@ -113,7 +113,7 @@ impl Listing {
         let cursor = "taken from the `Link` of the answer before";
         Ok(Self {
             limit: query::number(uri, "limit", "a number from 1 to 100", 1..=100)?.unwrap_or(100),
-            cursor: query::number(uri, "cursor", cursor, 0..=u32::MAX)?.unwrap_or(0),
+            cursor: query::number(uri, "cursor", cursor, 0..=2_147_483_647)?.unwrap_or(0),
         })
     }
 }

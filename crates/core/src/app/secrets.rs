@@ -3,13 +3,16 @@
 use super::ask::Steps;
 use super::{App, Ask, Error, Planned, Suspect};
 use crate::access::{Action, Denied, Ownership, Permit};
+use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
-use crate::ids::SecretId;
+use crate::ids::{SecretId, TeamId, UserId};
+use crate::keyring::Keyring;
 use crate::rows::{Proven, Row, Stored};
 use crate::secrets::{Edit, Filter, NewSecret, Patch, Secret, Version};
 use crate::store::{Change, Put};
-use crate::text::{SecretName, ServiceSlug};
+use crate::text::{Invalid, SecretName, ServiceSlug};
 use crate::values::{Entries, EnvKey};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Secrets in a page: what is read, verified and written before others get
@@ -250,7 +253,12 @@ impl App {
         let object = Object { table: Secret::TABLE, id: Some(id.uuid()), ..Object::default() };
         let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
         let stored = self.readable(self.store.secret(ask.caller.team_id, id).await, suspect).await?;
-        let secret = self.proven(ask, stored.ok_or(Denied::Invisible)?).await?;
+        let Some(stored) = stored else {
+            // Absent costs what invisible does: both verify a row.
+            let _nobodys = self.keys.verify(self.nobodys_secret.clone());
+            return Err(Denied::Invisible.into());
+        };
+        let secret = self.proven(ask, stored).await?;
         if secret.deleted_at.is_some() && action != Action::UndeleteSecret {
             return Err(Denied::Invisible.into());
         }
@@ -262,6 +270,25 @@ impl App {
         let suspect = Suspect { caller: Some(&ask.caller), object: unproven(&stored), cause: &ask.cause };
         self.noting(self.keys.verify(stored), suspect).await
     }
+}
+
+/// The row of a secret that nobody has, to be verified in place of one that
+/// isn't there.
+pub(super) fn decoy(keys: &Keyring) -> Result<Stored<Secret>, Invalid> {
+    let (nil, created_at) = (Uuid::nil(), Timestamp::from_millis(0));
+    Ok(keys.authenticate(Secret {
+        id: SecretId::from_uuid(nil),
+        team_id: TeamId::from_uuid(nil),
+        owner: Some(UserId::from_uuid(nil)),
+        name: SecretName::parse("nobody's secret")?,
+        service_slug: None,
+        env_keys: vec![EnvKey::parse("NOBODYS_KEY")?],
+        version: 1,
+        created_by: UserId::from_uuid(nil),
+        created_at,
+        updated_at: created_at,
+        deleted_at: None,
+    }))
 }
 
 /// Whose a new secret will be.
