@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use strongroom_core::api_keys::{ApiKey as StoredKey, UsedKey};
-use strongroom_core::app::NewKey;
+use strongroom_core::app::{GrantWish, NewKey};
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::rows::Proven;
 use strongroom_core::text::KeyName;
@@ -168,13 +168,10 @@ struct CreateApiKey {
 impl From<CreateApiKey> for NewKey {
     fn from(new: CreateApiKey) -> Self {
         let CreateApiKey { name, role, scopes, agents, expires_at, cidrs, service_user_id } = new;
+        let role = role.map(|Name(role)| role);
         Self {
             name,
-            role: role.map(|Name(role)| role),
-            scopes,
-            agents,
-            networks: cidrs,
-            expires_at,
+            grant: GrantWish { role, scopes, agents, networks: cidrs, expires_at },
             service_user: service_user_id.map(|Parsed(user)| user),
         }
     }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use strongroom_core::app::{NewKey, NewKeyLink};
+use strongroom_core::app::{GrantWish, NewKeyLink};
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::key_links::KeyLink as StoredLink;
 use strongroom_core::rows::Proven;
@@ -198,8 +198,8 @@ impl From<CreateKeyLink> for NewKeyLink {
             valid_seconds,
         } = new;
         let role = role.map(|Name(role)| role);
-        let key = NewKey { name, role, scopes, agents, networks: cidrs, expires_at, service_user: None };
-        Self { user, key, valid_for: i64::from(valid_seconds) * 1_000 }
+        let grant = GrantWish { role, scopes, agents, networks: cidrs, expires_at };
+        Self { user, name, grant, valid_for: i64::from(valid_seconds) * 1_000 }
     }
 }
 

@@ -41,7 +41,7 @@ use crate::secrets::Secret;
 use crate::store::{Store, StoreError};
 use crate::values::{BundleError, EditError};
 
-pub use api_keys::NewKey;
+pub use api_keys::{GrantWish, NewKey};
 pub use ask::{Ask, Cause, Planned};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
 pub use key_links::NewKeyLink;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::access::{Means, Permit};
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, TeamId, UserId};
-use crate::rows::RowMac;
+use crate::rows::{Row, RowMac};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,4 +147,11 @@ pub struct Object {
     pub version: Option<u32>,
     /// Its row's MAC after the act: a restored older row is found by it.
     pub mac: Option<RowMac>,
+}
+
+impl Object {
+    /// A row of this table; without an id, whichever.
+    pub(crate) fn of<T: Row>(id: Option<Uuid>) -> Self {
+        Self { table: T::TABLE, id, ..Self::default() }
+    }
 }

@@ -9,7 +9,7 @@ use crate::events::{EventKind, Object};
 use crate::grants::{Agents, Grant, Networks, Scope, Scopes};
 use crate::ids::{ApiKeyId, UserId};
 use crate::roles::Role;
-use crate::rows::{Proven, Row, Stored};
+use crate::rows::{Proven, Stored};
 use crate::store::{Change, Put};
 use crate::text::KeyName;
 use crate::tokens::{Token, TokenKind};
@@ -18,11 +18,9 @@ use crate::users::ProvenMember;
 /// Keys read at a time.
 const PAGE: u32 = 256;
 
-/// What a caller gives to make a key. What isn't given is as the caller's own,
-/// but for starting runs, which must be asked for.
-pub struct NewKey {
-    /// What to call it.
-    pub name: KeyName,
+/// What is wished for a new key. What isn't given is as the caller's own, but
+/// for starting runs, which must be asked for.
+pub struct GrantWish {
     /// The most it may do.
     pub role: Option<Role>,
     /// What kinds of act it is for.
@@ -33,6 +31,14 @@ pub struct NewKey {
     pub networks: Option<Networks>,
     /// From when on it is refused.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What a caller gives to make a key.
+pub struct NewKey {
+    /// What to call it.
+    pub name: KeyName,
+    /// What it is to be good for.
+    pub grant: GrantWish,
     /// As which service user it acts; `None`: as the caller.
     pub service_user: Option<UserId>,
 }
@@ -55,9 +61,8 @@ impl App {
             return Err(Denied::Above("people make their own keys; send them a key link").into());
         }
         let widest = widest_for(ask, &member)?;
-        let NewKey { name, role, scopes, agents, networks, expires_at, .. } = new;
-        let grant = self.granted(&widest, GrantWish { role, scopes, agents, networks, expires_at })?;
-        let (stored, token) = self.mint_key(ask, user, (name, grant));
+        let grant = self.granted(&widest, new.grant)?;
+        let (stored, token) = self.mint_key(ask, user, (new.name, grant));
         let (at, id) = (stored.row().created_at, stored.row().id.uuid());
         let event = ask.event(EventKind::ApiKeyCreated, id, at, &stored);
         let outcome = (stored.proven(), token);
@@ -190,15 +195,6 @@ impl App {
     }
 }
 
-/// What is wished for a new key.
-pub(super) struct GrantWish {
-    pub(super) role: Option<Role>,
-    pub(super) scopes: Option<Scopes>,
-    pub(super) agents: Option<Agents>,
-    pub(super) networks: Option<Networks>,
-    pub(super) expires_at: Option<Timestamp>,
-}
-
 /// The widest that the caller gives to a member: no more than the caller's own
 /// key has, and nothing to somebody who is above it. To oneself, with a key that
 /// may do less than oneself, it gives what the key has.
@@ -221,6 +217,5 @@ fn seen_from(ask: &Ask, user: UserId) -> Ownership {
 }
 
 fn suspect(ask: &Ask, key: Option<ApiKeyId>) -> Suspect<'_> {
-    let object = Object { table: ApiKey::TABLE, id: key.map(ApiKeyId::uuid), ..Object::default() };
-    Suspect { caller: Some(&ask.caller), object, cause: &ask.cause }
+    ask.suspect(Object::of::<ApiKey>(key.map(ApiKeyId::uuid)))
 }

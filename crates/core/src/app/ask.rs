@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::{App, Error};
+use super::{App, Error, Suspect};
 use crate::access::{Action, Caller, Denied, Means, Ownership, Permit};
 use crate::answers::KeptAnswer;
 use crate::clock::Timestamp;
@@ -52,10 +52,14 @@ impl Ask {
         if holds { Ok(()) } else { Err(Error::Precondition) }
     }
 
+    /// What is about to be verified for the one who asks.
+    pub(super) fn suspect(&self, object: Object) -> Suspect<'_> {
+        Suspect { caller: Some(&self.caller), object, cause: &self.cause }
+    }
+
     /// The event of what is done to this row.
     pub(super) fn event<T: Row>(&self, kind: EventKind, id: Uuid, at: Timestamp, row: &Stored<T>) -> Event {
-        let object = Object { table: T::TABLE, id: Some(id), mac: Some(row.mac()), version: None };
-        self.event_of(kind, at, object)
+        self.event_of(kind, at, Object { mac: Some(row.mac()), ..Object::of::<T>(Some(id)) })
     }
 
     /// The event of what is done to this object.

@@ -126,7 +126,7 @@ impl App {
     pub async fn authenticate_link(&self, token: &str, cause: &Cause) -> Result<Caller, Error> {
         let token = Token::parse(TokenKind::Link, token).map_err(|_| Error::NotProven)?;
         let id = KeyLinkId::from_uuid(token.id());
-        let object = Object { table: KeyLink::TABLE, id: Some(token.id()), ..Object::default() };
+        let object = Object::of::<KeyLink>(Some(token.id()));
         let suspect = Suspect { caller: None, object, cause };
         let rows = self.readable(self.store.link_rows(id).await, suspect).await?.ok_or(Error::NotProven)?;
         let decided = self.noting(self.decide(rows), suspect).await?;
@@ -162,7 +162,7 @@ impl App {
     /// What the rows say about a key, whoever brings it. An unknown one costs
     /// what a known one does.
     async fn decided(&self, key: ApiKeyId, cause: &Cause) -> Result<Option<Known>, Error> {
-        let object = Object { table: ApiKey::TABLE, id: Some(key.uuid()), ..Object::default() };
+        let object = Object::of::<ApiKey>(Some(key.uuid()));
         let suspect = Suspect { caller: None, object, cause };
         let (proven_at, era) = (self.world.clock.monotonic(), self.callers.era());
         let rows = self.readable(self.store.key_rows(key).await, suspect).await?;

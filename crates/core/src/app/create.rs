@@ -15,7 +15,6 @@ use crate::mint::Mint;
 use crate::random;
 use crate::roles::Role;
 use crate::root_key::{RootKey, RootKeyError};
-use crate::rows::Row;
 use crate::sealing::IntegrityViolation;
 use crate::store::{Store, StoreError};
 use crate::teams::Team;
@@ -167,7 +166,7 @@ fn first_rows(
         kind: EventKind::InstanceCreated,
         team_id: Some(team_id),
         actor: Actor { user_id: Some(user_id), key_id: Some(key_id) },
-        object: Object { table: Instance::TABLE, id: Some(instance.id.uuid()), ..Object::default() },
+        object: Object::of::<Instance>(Some(instance.id.uuid())),
         request_id: None,
     };
     Ok(NewInstance {

@@ -3,7 +3,7 @@
 
 use super::api_keys::{GrantWish, widest_for};
 use super::ask::Steps;
-use super::{App, Ask, Error, NewKey, Planned, Suspect};
+use super::{App, Ask, Error, Planned, Suspect};
 use crate::access::{Action, Denied, Means, Ownership};
 use crate::api_keys::ApiKey;
 use crate::clock::Timestamp;
@@ -11,7 +11,7 @@ use crate::events::{EventKind, Object};
 use crate::grants::Grant;
 use crate::ids::{KeyLinkId, TeamId, UserId};
 use crate::key_links::KeyLink;
-use crate::rows::{Proven, Row, Stored};
+use crate::rows::{Proven, Stored};
 use crate::store::{Change, Put};
 use crate::text::KeyName;
 use crate::tokens::{Token, TokenKind};
@@ -23,8 +23,10 @@ const PAGE: u32 = 256;
 pub struct NewKeyLink {
     /// For whom.
     pub user: UserId,
-    /// What the key will be; its service user is not looked at.
-    pub key: NewKey,
+    /// What to call the key.
+    pub name: KeyName,
+    /// What the key is to be good for.
+    pub grant: GrantWish,
     /// How long the link can be used, in milliseconds.
     pub valid_for: i64,
 }
@@ -43,10 +45,9 @@ impl App {
         let permit = ask.permit(Action::CreateKeyLink, ask.caller.concern(new.user))?;
         let member = self.member(ask, new.user).await?;
         let widest = widest_for(ask, &member)?;
-        let NewKey { name, role, scopes, agents, networks, expires_at, .. } = new.key;
-        let grant = self.granted(&widest, GrantWish { role, scopes, agents, networks, expires_at })?;
+        let grant = self.granted(&widest, new.grant)?;
         let whose = (ask.caller.team_id, new.user);
-        let (stored, token) = self.mint_link(ask, whose, (name, grant), new.valid_for)?;
+        let (stored, token) = self.mint_link(ask, whose, (new.name, grant), new.valid_for)?;
         let (at, id) = (stored.row().created_at, stored.row().id.uuid());
         let event = ask.event(EventKind::KeyLinkCreated, id, at, &stored);
         let outcome = (stored.proven(), token);
@@ -201,6 +202,5 @@ fn not_proven(error: Error) -> Error {
 }
 
 fn suspect(ask: &Ask, link: Option<KeyLinkId>) -> Suspect<'_> {
-    let object = Object { table: KeyLink::TABLE, id: link.map(KeyLinkId::uuid), ..Object::default() };
-    Suspect { caller: Some(&ask.caller), object, cause: &ask.cause }
+    ask.suspect(Object::of::<KeyLink>(link.map(KeyLinkId::uuid)))
 }

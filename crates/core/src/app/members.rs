@@ -7,7 +7,7 @@ use crate::access::{Action, Denied, Ownership};
 use crate::events::{Event, EventKind, Object};
 use crate::ids::{TeamId, UserId};
 use crate::roles::Role;
-use crate::rows::{Proven, Row, Stored};
+use crate::rows::{Proven, Stored};
 use crate::store::{Change, Put};
 use crate::text::{Email, UserName};
 use crate::users::{Member, Membership, ProvenMember, StoredMember, User};
@@ -157,8 +157,7 @@ impl App {
     }
 
     async fn user_by_email(&self, ask: &Ask, email: &Email) -> Result<Option<Proven<User>>, Error> {
-        let object = Object { table: User::TABLE, ..Object::default() };
-        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let suspect = ask.suspect(Object::of::<User>(None));
         match self.readable(self.store.user_by_email(email).await, suspect).await? {
             Some(stored) => self.noting(self.keys.verify(stored), suspect).await.map(Some),
             None => Ok(None),
@@ -269,6 +268,5 @@ fn matches(user: &User, search: Option<&str>) -> bool {
 }
 
 fn suspect(ask: &Ask, user: Option<UserId>) -> Suspect<'_> {
-    let object = Object { table: Membership::TABLE, id: user.map(UserId::uuid), ..Object::default() };
-    Suspect { caller: Some(&ask.caller), object, cause: &ask.cause }
+    ask.suspect(Object::of::<Membership>(user.map(UserId::uuid)))
 }

@@ -7,7 +7,7 @@ use super::{App, Cause, Error, Suspect};
 use crate::access::{Caller, Means};
 use crate::answers::{AnswerId, KEPT_FOR, KeptAnswer, Repeatable, RequestDigest};
 use crate::events::Object;
-use crate::rows::{Row, Stored};
+use crate::rows::Stored;
 
 /// A request that is under way for the first time. As long as this lives, the
 /// same request is told to wait.
@@ -78,8 +78,7 @@ impl App {
     }
 
     async fn kept(&self, caller: &Caller, id: AnswerId, cause: &Cause) -> Result<Option<KeptAnswer>, Error> {
-        let object = Object { table: KeptAnswer::TABLE, ..Object::default() };
-        let suspect = Suspect { caller: Some(caller), object, cause };
+        let suspect = Suspect { caller: Some(caller), object: Object::of::<KeptAnswer>(None), cause };
         let Some(stored) = self.readable(self.store.answer(id).await, suspect).await? else {
             return Ok(None);
         };

@@ -68,7 +68,7 @@ impl App {
     async fn shred(&self, team: Proven<Team>) -> Result<bool, Error> {
         let (id, was, now) = (team.id, team.mac(), self.world.clock.now());
         let stored = self.keys.authenticate(Team { shredded_at: Some(now), ..team.into_row() });
-        let object = Object { mac: Some(stored.mac()), ..object::<Team>(Some(id.uuid())) };
+        let object = Object { mac: Some(stored.mac()), ..Object::of::<Team>(Some(id.uuid())) };
         let event = system_event(EventKind::TeamShredded, id, now, object);
         let done = self.purged(vec![(Purge::Team(Put::over(was, stored)), event)]).await?;
         if done {
@@ -103,7 +103,7 @@ impl App {
 
     /// How a secret that is due is taken away.
     fn farewell(&self, secret: &Proven<Secret>) -> (Purge, Event) {
-        let (team, object) = (secret.team_id, object::<Secret>(Some(secret.id.uuid())));
+        let (team, object) = (secret.team_id, Object::of::<Secret>(Some(secret.id.uuid())));
         let event = system_event(EventKind::SecretPurged, team, self.world.clock.now(), object);
         (Purge::Secret(team, secret.id, secret.mac()), event)
     }
@@ -120,7 +120,7 @@ impl App {
             return Ok(None);
         }
         let cause = Cause::default();
-        let suspect = Suspect { caller: None, object: object::<T>(id), cause: &cause };
+        let suspect = Suspect { caller: None, object: Object::of::<T>(id), cause: &cause };
         match self.noting(verified, suspect).await {
             Ok(proven) => Ok(Some(proven)),
             Err(Error::Integrity(_)) => Ok(None),
@@ -136,10 +136,6 @@ impl App {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn object<T: Row>(id: Option<Uuid>) -> Object {
-    Object { table: T::TABLE, id, ..Object::default() }
 }
 
 fn system_event(kind: EventKind, team: TeamId, at: Timestamp, object: Object) -> Event {

@@ -1,13 +1,13 @@
 //! Secrets: create, look at, list, change, delete and bring back.
 
 use super::ask::Steps;
-use super::{App, Ask, Error, Planned, Suspect};
+use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership, Permit};
 use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
 use crate::ids::{SecretId, TeamId, UserId};
 use crate::keyring::Keyring;
-use crate::rows::{Proven, Row, Stored};
+use crate::rows::{Proven, Stored};
 use crate::secrets::{Edit, Filter, NewSecret, Patch, Secret, Version};
 use crate::store::{Change, Put};
 use crate::text::{Invalid, SecretName, ServiceSlug};
@@ -105,8 +105,7 @@ impl App {
         let caller = &ask.caller;
         caller.permit(Action::ListSecrets, Ownership::Shared)?;
         let rows = if filter.is_empty() { limit.min(PAGE) } else { PAGE };
-        let object = Object { table: Secret::TABLE, ..Object::default() };
-        let suspect = Suspect { caller: Some(caller), object, cause: &ask.cause };
+        let suspect = ask.suspect(Object::of::<Secret>(None));
         let stored = self.store.secrets_visible_to(caller.team_id, caller.user_id, after, rows).await;
         let stored = self.readable(stored, suspect).await?;
         let full = u32::try_from(stored.len()).is_ok_and(|read| read == rows);
@@ -137,7 +136,7 @@ impl App {
     ) -> Result<Planned<Proven<Secret>>, Error> {
         let (before, mut permit) = self.present(ask, Action::UpdateSecret, id).await?;
         ask.demands(before.mac())?;
-        let mut after = Secret::clone(&before);
+        let mut after = self.touched(&before);
         after.name = patch.name.clone().unwrap_or(after.name);
         after.service_slug = patch.service_slug.clone().unwrap_or(after.service_slug);
         if let Some(shared) = patch.shared.filter(|shared| *shared != before.owner.is_none()) {
@@ -190,7 +189,6 @@ impl App {
         secret.version =
             secret.version.checked_add(1).ok_or(Error::Conflict("this secret has too many versions"))?;
         secret.env_keys = entries.keys().cloned().collect();
-        secret.updated_at = self.world.clock.now().max(secret.updated_at);
         self.seal(ask, secret, entries.plaintext()).await
     }
 
@@ -202,7 +200,7 @@ impl App {
     pub async fn delete_secret(&self, ask: &Ask, id: SecretId) -> Result<Planned<()>, Error> {
         let (before, permit) = self.present(ask, Action::DeleteSecret, id).await?;
         ask.demands(before.mac())?;
-        let after = Secret { deleted_at: Some(self.world.clock.now()), ..Secret::clone(&before) };
+        let after = Secret { deleted_at: Some(self.world.clock.now()), ..self.touched(&before) };
         let planned = self.replacing(ask, (EventKind::SecretDeleted, permit), &before, (after, None));
         Ok(planned.map(|_| ()))
     }
@@ -217,8 +215,13 @@ impl App {
         if before.deleted_at.is_none() {
             return Ok(Planned::nothing(before));
         }
-        let after = Secret { deleted_at: None, ..Secret::clone(&before) };
+        let after = Secret { deleted_at: None, ..self.touched(&before) };
         Ok(self.replacing(ask, (EventKind::SecretUndeleted, permit), &before, (after, None)))
+    }
+
+    /// A secret as it is, changed now; never before it changed last.
+    pub(super) fn touched(&self, before: &Proven<Secret>) -> Secret {
+        Secret { updated_at: self.world.clock.now().max(before.updated_at), ..Secret::clone(before) }
     }
 
     /// Plans to put a row in the place of another.
@@ -227,9 +230,8 @@ impl App {
         ask: &Ask,
         (kind, permit): (EventKind, Permit),
         before: &Proven<Secret>,
-        (mut after, version): (Secret, Option<Version>),
+        (after, version): (Secret, Option<Version>),
     ) -> Planned<Proven<Secret>> {
-        after.updated_at = self.world.clock.now().max(before.updated_at);
         let stored = self.keys.authenticate(after);
         let event = ask.event_of(kind, stored.row().updated_at, object(&stored));
         let outcome = stored.proven();
@@ -250,8 +252,7 @@ impl App {
     ) -> Result<(Proven<Secret>, Permit), Error> {
         // Before anything is looked up: a key that may not, learns nothing.
         ask.caller.screen(action)?;
-        let object = Object { table: Secret::TABLE, id: Some(id.uuid()), ..Object::default() };
-        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let suspect = ask.suspect(Object::of::<Secret>(Some(id.uuid())));
         let stored = self.readable(self.store.secret(ask.caller.team_id, id).await, suspect).await?;
         let Some(stored) = stored else {
             // Absent costs what invisible does: both verify a row.
@@ -267,7 +268,7 @@ impl App {
     }
 
     async fn proven(&self, ask: &Ask, stored: Stored<Secret>) -> Result<Proven<Secret>, Error> {
-        let suspect = Suspect { caller: Some(&ask.caller), object: unproven(&stored), cause: &ask.cause };
+        let suspect = ask.suspect(unproven(&stored));
         self.noting(self.keys.verify(stored), suspect).await
     }
 }
@@ -302,5 +303,5 @@ pub(super) fn object(stored: &Stored<Secret>) -> Object {
 }
 
 fn unproven(stored: &Stored<Secret>) -> Object {
-    Object { table: Secret::TABLE, id: Some(stored.row().id.uuid()), ..Object::default() }
+    Object::of::<Secret>(Some(stored.row().id.uuid()))
 }

@@ -1,14 +1,14 @@
 //! Teams: create, look at, rename, delete and bring back.
 
 use super::ask::Steps;
-use super::{App, Ask, Error, Planned, Suspect};
+use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership};
 use crate::events::{Event, EventKind, Object};
 use crate::grants::{Grant, Scopes};
 use crate::ids::{KeyId, TeamId};
 use crate::key_links::KeyLink;
 use crate::roles::Role;
-use crate::rows::{Proven, Row};
+use crate::rows::Proven;
 use crate::store::{Change, Put};
 use crate::teams::Team;
 use crate::text::{KeyName, TeamName};
@@ -49,8 +49,7 @@ impl App {
 
     async fn own_team(&self, ask: &Ask) -> Result<Proven<Team>, Error> {
         let id = ask.caller.team_id;
-        let object = Object { table: Team::TABLE, id: Some(id.uuid()), ..Object::default() };
-        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let suspect = ask.suspect(Object::of::<Team>(Some(id.uuid())));
         let stored = self.readable(self.store.team(id).await, suspect).await?;
         self.noting(self.keys.verify(stored.ok_or(Denied::Invisible)?), suspect).await
     }

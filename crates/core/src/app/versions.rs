@@ -3,11 +3,11 @@
 
 use super::ask::Steps;
 use super::secrets::{object, target};
-use super::{App, Ask, Error, Planned, Suspect};
+use super::{App, Ask, Error, Planned};
 use crate::access::Action;
 use crate::events::{EventKind, Object};
 use crate::ids::SecretId;
-use crate::rows::{Proven, Row};
+use crate::rows::Proven;
 use crate::sealing::IntegrityViolation;
 use crate::secrets::{NewCopy, Secret, Version, VersionInfo};
 use crate::store::{Change, Put};
@@ -31,8 +31,7 @@ impl App {
         most: u32,
     ) -> Result<Vec<VersionInfo>, Error> {
         let (secret, _) = self.present(ask, Action::ListVersions, id).await?;
-        let suspect =
-            Suspect { caller: Some(&ask.caller), object: version_object(&secret, None), cause: &ask.cause };
+        let suspect = ask.suspect(version_object(&secret, None));
         let versions = self.readable(self.store.versions(id, after, most.min(PAGE)).await, suspect).await?;
         let mut infos = Vec::with_capacity(versions.len());
         for version in versions {
@@ -69,7 +68,7 @@ impl App {
             ));
         }
         let content = self.open_content(ask, &before, number).await?;
-        let mut after = Secret::clone(&before);
+        let mut after = self.touched(&before);
         let version = self.next_version(ask, &mut after, &content.entries()).await?;
         Ok(self.replacing(ask, (EventKind::SecretRolledBack, permit), &before, (after, Some(version))))
     }
@@ -112,8 +111,7 @@ impl App {
         secret: &Secret,
         number: u32,
     ) -> Result<Bundle, Error> {
-        let object = version_object(secret, Some(number));
-        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let suspect = ask.suspect(version_object(secret, Some(number)));
         let version = self.readable(self.store.version(secret.id, number).await, suspect).await?;
         match version {
             Some(version) => self.open_proven(ask, secret, &version).await,
@@ -123,13 +121,12 @@ impl App {
 
     async fn open_proven(&self, ask: &Ask, secret: &Secret, version: &Version) -> Result<Bundle, Error> {
         let key = self.team_key(secret.team_id).await?;
-        let object = version_object(secret, Some(version.number));
-        let suspect = Suspect { caller: Some(&ask.caller), object, cause: &ask.cause };
+        let suspect = ask.suspect(version_object(secret, Some(version.number)));
         self.noting(self.open_version(&key, secret, version), suspect).await
     }
 }
 
 /// A version of a secret in an event.
 pub(super) fn version_object(secret: &Secret, version: Option<u32>) -> Object {
-    Object { table: Secret::TABLE, id: Some(secret.id.uuid()), version, mac: None }
+    Object { version, ..Object::of::<Secret>(Some(secret.id.uuid())) }
 }
