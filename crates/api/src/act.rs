@@ -120,8 +120,7 @@ impl Answer {
     /// An answer with this body.
     pub(crate) fn new(status: StatusCode, body: &impl Serialize) -> Self {
         // Writing plain structs to memory doesn't fail.
-        let body = serde_json::to_string(body).unwrap_or_default();
-        Self { status: status.as_u16(), etag: None, body, shows: None }
+        Self::written(status, serde_json::to_string(body).unwrap_or_default())
     }
 
     /// The same, about an object in this state.
@@ -136,8 +135,8 @@ impl Answer {
         self
     }
 
-    /// An answer that refuses, as it was given.
-    pub(crate) fn refusal(status: StatusCode, body: String) -> Self {
+    /// An answer whose body is JSON already.
+    pub(crate) fn written(status: StatusCode, body: String) -> Self {
         Self { status: status.as_u16(), etag: None, body, shows: None }
     }
 

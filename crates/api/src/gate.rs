@@ -147,7 +147,7 @@ impl Gate {
         }
         let (head, body) = response.into_parts();
         let body = axum::body::to_bytes(body, REFUSAL).await.unwrap_or_default();
-        let answer = Answer::refusal(status, String::from_utf8_lossy(&body).into_owned());
+        let answer = Answer::written(status, String::from_utf8_lossy(&body).into_owned());
         self.app.keep(once, answer.kept()).await?;
         Ok(Response::from_parts(head, Body::from(body)))
     }
