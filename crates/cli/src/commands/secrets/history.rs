@@ -16,10 +16,7 @@ pub(super) async fn versions(args: &One) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let path = format!("{}/versions", path(&args.id));
     let first = client.send(Request::get(path.as_str())).await?;
-    let answer = match first.next() {
-        None => first,
-        Some(next) => pages::all(&client, &path, first, next).await?,
-    };
+    let answer = pages::all(&client, &path, first).await?;
     client.show(&answer, |versions: Vec<Version>| {
         format!("{}\n\n* the present one", view::versions(&versions, output::width()))
     })

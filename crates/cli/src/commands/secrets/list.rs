@@ -15,15 +15,13 @@ pub(super) async fn run(args: &List) -> Result<(), Failure> {
         .query("service_slug", args.service_slug.as_ref())
         .query("limit", args.limit);
     let first = client.send(request).await?;
-    let answer = match first.next() {
-        None => first,
-        Some(_) if args.limit.is_some() => {
-            output::complain("note: there are more; without --limit all are listed");
-            first
-        }
-        Some(next) => pages::all(&client, &path, first, next).await?,
-    };
-    show(&client, &answer)
+    if args.limit.is_none() {
+        return show(&client, &pages::all(&client, &path, first).await?);
+    }
+    if first.next().is_some() {
+        output::complain("note: there are more; without --limit all are listed");
+    }
+    show(&client, &first)
 }
 
 fn show(client: &Client, answer: &Answer) -> Result<(), Failure> {

@@ -6,13 +6,9 @@ use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
 
 /// Follows the pages to their end; together they are one array, each element as
-/// the server wrote it.
-pub(super) async fn all(
-    client: &Client,
-    path: &str,
-    first: Answer,
-    mut next: Vec<(String, String)>,
-) -> Result<Answer, Failure> {
+/// the server wrote it. A list of one page is the server's own.
+pub(super) async fn all(client: &Client, path: &str, first: Answer) -> Result<Answer, Failure> {
+    let Some(mut next) = first.next() else { return Ok(first) };
     let mut elements: Vec<Box<RawValue>> = first.read()?;
     loop {
         let page = client.send(Request::get(path).queries(next.clone())).await?;
