@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use strongroom_core::access::{Action, Means};
 use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
@@ -25,6 +26,13 @@ use crate::error::{self, ApiError, Passing};
 use crate::path::PathId;
 use crate::rate::{Limiter, Standing};
 use crate::{body, conditions};
+
+/// Refusals that leave open what is there and what isn't leave at the end of
+/// such a span: ten times what it takes to find out, so that the time which
+/// that took doesn't tell what the answer doesn't.
+const SPAN: Duration = Duration::from_millis(1);
+/// Which refusals do.
+const REVEALING_NOTHING: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND];
 
 /// Refusals are a few hundred bytes.
 const REFUSAL: usize = 64 * 1024;
@@ -155,13 +163,23 @@ impl Gate {
 
 /// Middleware around every operation that asks for a key.
 pub(crate) async fn gate(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let mut standing = None;
+    let (begun, mut standing) = (gate.app.clock().monotonic(), None);
     let passed = gate.pass(request, next, &mut standing).await;
     let mut response = passed.unwrap_or_else(IntoResponse::into_response);
+    if REVEALING_NOTHING.contains(&response.status()) {
+        let took = gate.app.clock().monotonic().saturating_sub(begun);
+        tokio::time::sleep(rest_of_span(took)).await;
+    }
     if let Some(standing) = standing {
         standing.write(response.headers_mut());
     }
     response
+}
+
+/// How long it is to the end of the span in which this time ends.
+fn rest_of_span(took: Duration) -> Duration {
+    let into = took.as_nanos() % SPAN.as_nanos();
+    SPAN.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))
 }
 
 async fn run(act: Act, mut request: Request, next: Next) -> Response {

@@ -35,9 +35,7 @@ use crate::keyring::{Keyring, MasterKey};
 use crate::mint::Mint;
 use crate::random::Random;
 use crate::root_key::{RootKey, RootKeyError};
-use crate::rows::Stored;
 use crate::sealing::{IntegrityViolation, SealingKey};
-use crate::secrets::Secret;
 use crate::store::{Store, StoreError};
 use crate::values::{BundleError, EditError};
 
@@ -141,8 +139,6 @@ pub struct App {
     uses: Uses,
     /// Verified in place of the rows of an unknown key.
     decoy: ProofRows<ApiKey>,
-    /// Verified in place of the row of an absent secret.
-    nobodys_secret: Stored<Secret>,
     integrity_violations: AtomicU64,
 }
 
@@ -167,7 +163,6 @@ impl App {
         // Only now can it be told whether the row itself is what was stored.
         keys.verify(stored)?;
         let decoy = auth::decoy(&keys, &*world.random).map_err(|_| IntegrityViolation)?;
-        let nobodys_secret = secrets::decoy(&keys).map_err(|_| IntegrityViolation)?;
         Ok(Self {
             store,
             keys,
@@ -177,7 +172,6 @@ impl App {
             in_flight: InFlight::default(),
             uses: Uses::default(),
             decoy,
-            nobodys_secret,
             integrity_violations: AtomicU64::new(0),
         })
     }

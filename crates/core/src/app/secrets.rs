@@ -3,16 +3,13 @@
 use super::ask::Steps;
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership, Permit};
-use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
-use crate::ids::{SecretId, TeamId, UserId};
-use crate::keyring::Keyring;
+use crate::ids::SecretId;
 use crate::rows::{Proven, Stored};
 use crate::secrets::{Edit, Filter, NewSecret, Patch, Secret, Version};
 use crate::store::{Change, Put};
-use crate::text::{Invalid, SecretName, ServiceSlug};
+use crate::text::{SecretName, ServiceSlug};
 use crate::values::{Entries, EnvKey};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Secrets in a page: what is read, verified and written before others get
@@ -254,12 +251,7 @@ impl App {
         ask.caller.screen(action)?;
         let suspect = ask.suspect(Object::of::<Secret>(Some(id.uuid())));
         let stored = self.readable(self.store.secret(ask.caller.team_id, id).await, suspect).await?;
-        let Some(stored) = stored else {
-            // Absent costs what invisible does: both verify a row.
-            let _nobodys = self.keys.verify(self.nobodys_secret.clone());
-            return Err(Denied::Invisible.into());
-        };
-        let secret = self.proven(ask, stored).await?;
+        let secret = self.proven(ask, stored.ok_or(Denied::Invisible)?).await?;
         if secret.deleted_at.is_some() && action != Action::UndeleteSecret {
             return Err(Denied::Invisible.into());
         }
@@ -271,25 +263,6 @@ impl App {
         let suspect = ask.suspect(unproven(&stored));
         self.noting(self.keys.verify(stored), suspect).await
     }
-}
-
-/// The row of a secret that nobody has, to be verified in place of one that
-/// isn't there.
-pub(super) fn decoy(keys: &Keyring) -> Result<Stored<Secret>, Invalid> {
-    let (nil, created_at) = (Uuid::nil(), Timestamp::from_millis(0));
-    Ok(keys.authenticate(Secret {
-        id: SecretId::from_uuid(nil),
-        team_id: TeamId::from_uuid(nil),
-        owner: Some(UserId::from_uuid(nil)),
-        name: SecretName::parse("nobody's secret")?,
-        service_slug: None,
-        env_keys: vec![EnvKey::parse("NOBODYS_KEY")?],
-        version: 1,
-        created_by: UserId::from_uuid(nil),
-        created_at,
-        updated_at: created_at,
-        deleted_at: None,
-    }))
 }
 
 /// Whose a new secret will be.
