@@ -75,16 +75,35 @@ impl Act {
     where
         F: Future<Output = Result<Planned<T>, app::Error>>,
     {
-        let mut attempts = 1;
-        loop {
-            match self.attempt(app, plan().await?, &render).await {
-                // What exists by now is found by the next plan.
-                Err(app::Error::Store(StoreError::Changed | StoreError::Exists)) if attempts < ATTEMPTS => {
-                    attempts += 1;
-                }
-                done => return Ok(done?),
-            }
+        Ok(until_settled(|| async { self.attempt(app, plan().await?, &render).await }).await?)
+    }
+
+    /// The same for an answer that is only known when it is done. It is kept
+    /// afterwards, so this is for what may be done twice.
+    ///
+    /// # Errors
+    /// When it can't be done, somebody else is always quicker, or it was done
+    /// but can't be told.
+    pub(crate) async fn retrying_then<T, F, G>(
+        &self,
+        app: &App,
+        plan: impl Fn() -> F,
+        tell: impl FnOnce(T) -> G,
+    ) -> Result<Response, ApiError>
+    where
+        F: Future<Output = Result<Planned<T>, app::Error>>,
+        G: Future<Output = Result<Answer, app::Error>>,
+    {
+        if self.dry_run {
+            let rehearsed = until_settled(|| async { app.rehearse(&self.ask, plan().await?).await }).await?;
+            return Ok(tell(rehearsed).await?.into_response());
         }
+        let done = until_settled(|| async { app.carry_out(&self.ask, plan().await?, None).await }).await?;
+        let answer = tell(done).await.map_err(error::untold)?;
+        if let Some(once) = &self.once {
+            app.keep(once, answer.kept()).await.map_err(error::untold)?;
+        }
+        Ok(answer.into_response())
     }
 
     async fn attempt<T>(
@@ -101,6 +120,23 @@ impl Act {
             app.carry_out(&self.ask, planned, kept).await?;
         }
         Ok(answer.into_response())
+    }
+}
+
+/// Tries again as long as somebody else was quicker.
+async fn until_settled<T, F>(attempt: impl Fn() -> F) -> Result<T, app::Error>
+where
+    F: Future<Output = Result<T, app::Error>>,
+{
+    let mut attempts = 1;
+    loop {
+        match attempt().await {
+            // What exists by now is found by the next plan.
+            Err(app::Error::Store(StoreError::Changed | StoreError::Exists)) if attempts < ATTEMPTS => {
+                attempts += 1;
+            }
+            done => return done,
+        }
     }
 }
 
@@ -183,6 +219,11 @@ impl Success {
     /// The answer to a change that leaves nothing to show.
     pub(crate) fn answer() -> Answer {
         Answer::new(StatusCode::OK, &Self { success: true })
+    }
+
+    /// The same for what made something that isn't shown.
+    pub(crate) fn created() -> Answer {
+        Answer::new(StatusCode::CREATED, &Self { success: true })
     }
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use strongroom_core::access::Denied;
 use strongroom_core::app;
+use strongroom_core::runs::Ended;
 use strongroom_core::store::StoreError;
 use strongroom_core::text::Invalid;
 use strongroom_core::values::BundleError;
@@ -33,13 +34,13 @@ pub(crate) enum Refused {
     /// The request is malformed; the message says where
     #[response(status = 400)]
     Malformed(Error),
-    /// There is no valid API key in it
+    /// There is no valid API key in it, or what it asks for instead
     #[response(status = 401, headers(("www-authenticate" = String)))]
     NotProven(Error),
     /// Not allowed: by role, by the key's scope or networks, or in another team
     #[response(status = 403)]
     Forbidden(Error),
-    /// The key made more requests than it may; `retry-after` says when to come again
+    /// More requests were made with the token than may be; `retry-after` says when to come again
     #[response(status = 429, headers(("retry-after" = u64)))]
     TooMany(Error),
     /// Something is wrong here; the operator finds it by the answer's `x-request-id`
@@ -110,7 +111,7 @@ impl ApiError {
         Self { status, code, message: message.into(), cause: None, passing: false }
     }
 
-    fn conflict(message: &'static str) -> Self {
+    fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
@@ -163,8 +164,9 @@ impl From<app::Error> for ApiError {
     fn from(error: app::Error) -> Self {
         match error {
             app::Error::NotProven => Self::invalid_token(
-                "this API key is not valid here: mistyped, expired or revoked; check it, or ask for a new one",
+                "this token is not valid here: mistyped, expired or revoked; check it, or ask for a new one",
             ),
+            app::Error::RunOver(ended) => Self::new(StatusCode::UNAUTHORIZED, over(ended), error.to_string()),
             app::Error::Denied(denied) => denied.into(),
             app::Error::Integrity(_) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -180,6 +182,7 @@ impl From<app::Error> for ApiError {
             app::Error::Invalid(message) => Self::invalid(message),
             app::Error::Bundle(error) => error.into(),
             app::Error::Conflict(message) => Self::conflict(message),
+            app::Error::Collision(_) => Self::conflict(error.to_string()),
             app::Error::Store(StoreError::StalePermit) => Self::conflict(
                 "the rights of your key changed while the request was under way; nothing was done, send it again",
             )
@@ -214,6 +217,7 @@ impl From<Denied> for ApiError {
             Denied::Role(_)
             | Denied::OtherTeam
             | Denied::TeamDeleted
+            | Denied::Agent
             | Denied::Address
             | Denied::Above(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
         }
@@ -230,6 +234,27 @@ impl From<BundleError> for ApiError {
     }
 }
 
+/// The code that says why a run is over.
+const fn over(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Stopped => "run_stopped",
+        Ended::Expired => "run_expired",
+        Ended::Revoked => "run_revoked",
+    }
+}
+
+/// It was done, but can't be told: the message says so where it would
+/// otherwise say that nothing was.
+pub(crate) fn untold(error: app::Error) -> ApiError {
+    match error {
+        app::Error::Store(_) => ApiError::unavailable(
+            "this was done, but the database can't tell now what it came to; send it again in a moment to see that",
+        )
+        .caused(error),
+        told => told.into(),
+    }
+}
+
 /// There is no row for it in the access table, so nobody may do it.
 pub(crate) fn ungated() -> ApiError {
     ApiError::new(
@@ -239,12 +264,12 @@ pub(crate) fn ungated() -> ApiError {
     )
 }
 
-/// The key made more requests than it may.
+/// More requests were made with a token than may be.
 pub(crate) fn rate_limited() -> ApiError {
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate_limited",
-        "this API key made too many requests; wait for the seconds in `retry-after`",
+        "too many requests were made with this token; wait for the seconds in `retry-after`",
     )
 }
 
@@ -283,6 +308,15 @@ pub(crate) fn unreadable_answer() -> ApiError {
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal",
         "this was answered before, but the answer can't be read any more; look at the object itself",
+    )
+}
+
+/// An answer can't be put together.
+pub(crate) fn unwritten() -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the answer can't be put together; tell the operator",
     )
 }
 

@@ -5,6 +5,7 @@ use axum::http::Request;
 use crate::conditions;
 use crate::error::ApiError;
 use crate::json::{self, Unknown};
+use crate::runs::StartRun;
 use crate::secrets::{CreateSecret, Listing, UpdateSecret};
 
 /// Parses the body of a create, down to the domain.
@@ -43,4 +44,14 @@ pub fn conditions(text: &str) {
     drop(conditions::idempotency_key(&parts.headers));
     drop(conditions::dry_run(&parts));
     drop(Listing::parse(&parts.uri));
+}
+
+/// Parses the body that starts a run, down to the domain.
+pub fn start_run(body: &[u8]) {
+    for unknown in [Unknown::Ignored, Unknown::Refused] {
+        match json::parse::<StartRun>(body, unknown) {
+            Ok(parsed) => drop(parsed.into_new()),
+            Err(refused) => drop(ApiError::from(refused)),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The gate before every operation that asks for a key, in this order: who is
+//! The gate before every operation that asks for a token, in this order: who is
 //! asking, how often, whether the access table allows such an act at all, on
 //! which conditions, and whether the same request was answered before. Until a
 //! request is counted, nothing but its token is looked at; a body is read last.
@@ -13,12 +13,14 @@ use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use strongroom_core::access::{Action, Means};
+use strongroom_core::access::{Action, By, Means};
 use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
 use strongroom_core::{App, TeamId};
 use strongroom_net::{PeerAddr, RequestId};
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Operation;
+use uuid::Uuid;
 
 use crate::act::{Act, Answer};
 use crate::auth::bearer;
@@ -76,8 +78,8 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         let action = self.action(&parts).ok_or_else(error::ungated)?;
         let mut ask = self.ask(&parts, action).await?;
-        if let Means::Key(key) = ask.caller.means {
-            *standing = self.limiter.count(key, self.app.clock());
+        if let Some(caller) = counted(ask.caller.means) {
+            *standing = self.limiter.count(caller, self.app.clock());
         }
         if standing.is_some_and(|standing| standing.wait.is_some()) {
             return Err(error::rate_limited());
@@ -91,7 +93,10 @@ impl Gate {
         ask.condition = conditions::if_match(&parts.headers)?;
         let act = Act { dry_run: conditions::dry_run(&parts)?, once: None, ask };
         match conditions::idempotency_key(&parts.headers)? {
-            Some(key) if !act.dry_run && !action.by_link() => self.once(act, &key, (parts, body), next).await,
+            // A link is used once, and a run's own changes may be made twice.
+            Some(key) if !act.dry_run && action.by() == By::Key => {
+                self.once(act, &key, (parts, body), next).await
+            }
             _ => Ok(run(act, Request::from_parts(parts, body), next).await),
         }
     }
@@ -106,11 +111,11 @@ impl Gate {
     async fn ask(&self, parts: &Parts, action: Action) -> Result<Ask, ApiError> {
         let cause = Cause { request_id: parts.extensions.get().copied().map(RequestId::uuid) };
         let token = bearer(parts)?;
-        let caller = if action.by_link() {
-            self.app.authenticate_link(token, &cause).await?
-        } else {
-            let from = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-            self.app.authenticate(token, from, &cause).await?
+        let from = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+        let caller = match action.by() {
+            By::Key => self.app.authenticate(token, from, &cause).await?,
+            By::Link => self.app.authenticate_link(token, &cause).await?,
+            By::Run => self.app.authenticate_run(token, from, &cause).await?,
         };
         Ok(Ask { caller, cause, condition: None })
     }
@@ -161,7 +166,7 @@ impl Gate {
     }
 }
 
-/// Middleware around every operation that asks for a key.
+/// Middleware around every operation that asks for a token.
 pub(crate) async fn gate(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (begun, mut standing) = (gate.app.clock().monotonic(), None);
     let passed = gate.pass(request, next, &mut standing).await;
@@ -180,6 +185,15 @@ pub(crate) async fn gate(State(gate): State<Arc<Gate>>, request: Request, next: 
 fn rest_of_span(took: Duration) -> Duration {
     let into = took.as_nanos() % SPAN.as_nanos();
     SPAN.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))
+}
+
+/// Whose requests are counted. A link has one that counts.
+fn counted(means: Means) -> Option<Uuid> {
+    match means {
+        Means::Key(key) => Some(key.uuid()),
+        Means::Run(run) => Some(run.uuid()),
+        Means::Link(_) => None,
+    }
 }
 
 async fn run(act: Act, mut request: Request, next: Next) -> Response {
@@ -223,12 +237,16 @@ fn actions(description: &OpenApi) -> Actions {
             (Method::DELETE, &item.delete),
         ];
         for (method, operation) in operations {
-            let name = operation.as_ref().and_then(|operation| operation.operation_id.as_deref());
-            let name = name.unwrap_or_default();
-            let action = Action::of_operation(name.strip_suffix("V1").unwrap_or(name));
+            let action = operation.as_ref().and_then(action);
             let of_path = actions.entry(path.clone()).or_default();
             of_path.extend(action.map(|action| (method, action)));
         }
     }
     actions
+}
+
+/// What a described operation does.
+pub(crate) fn action(operation: &Operation) -> Option<Action> {
+    let name = operation.operation_id.as_deref()?;
+    Action::of_operation(name.strip_suffix("V1").unwrap_or(name))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use strongroom_core::grants::{Agents, Grant, Networks};
 use strongroom_core::text::KeyName;
-use strongroom_core::{AgentId, Role, Scope, Scopes, Timestamp, UserId};
+use strongroom_core::{AgentId, Role, Scope, Scopes, Timestamp};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -135,18 +135,6 @@ pub(crate) fn expires_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<O
 
 pub(crate) fn key_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyName, D::Error> {
     parsed(deserializer, KeyName::parse)
-}
-
-impl<'de> Deserialize<'de> for Parsed<AgentId> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, |text| AgentId::parse(&text)).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Parsed<UserId> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, |text| UserId::parse(&text)).map(Self)
-    }
 }
 
 /// The scopes that a grant has.

@@ -1,11 +1,17 @@
 //! The public HTTP API: routes, wire types and their description. One file a
 //! noun. Handlers hold no rules: they parse, call [`App`], and answer.
 
+mod accept;
 mod act;
+mod agents;
 mod api_keys;
+mod attachments;
 mod auth;
 mod body;
 mod conditions;
+mod deliveries;
+mod dotenv;
+mod environment;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -19,10 +25,13 @@ mod members;
 mod metrics;
 mod observe;
 mod openapi;
+mod panic;
 mod path;
 mod profile;
 mod query;
 mod rate;
+mod revisions;
+mod runs;
 mod secrets;
 mod teams;
 mod timestamps;
@@ -52,7 +61,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API of this instance, where each API key may make so many requests
+    /// The API of this instance, where each key or run may make so many requests
     /// a minute (0: as many as it likes).
     pub fn new(app: Arc<App>, requests_per_minute: u32) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
@@ -77,7 +86,7 @@ impl Api {
     }
 }
 
-/// The operations that ask for a key, each with its description: what isn't
+/// The operations that ask for a token, each with its description: what isn't
 /// described isn't let through the gate.
 fn gated() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::frame())
@@ -88,6 +97,13 @@ fn gated() -> OpenApiRouter<Arc<App>> {
         .merge(members::routes())
         .merge(api_keys::routes())
         .merge(key_links::routes())
+        .merge(agents::routes())
+        .merge(revisions::routes())
+        .merge(attachments::routes())
+        .merge(environment::routes())
+        .merge(runs::routes())
+        .merge(deliveries::routes())
+        .merge(panic::routes())
 }
 
 /// What all operations are, in words for programs.

@@ -20,11 +20,8 @@ use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::grants::{Name, RoleName};
 use crate::path::OnPath;
-use crate::query;
+use crate::query::{self, Page};
 use crate::values::{Parsed, given, parsed};
-
-/// Members in an answer, when the caller doesn't say.
-const USUALLY: u32 = 50;
 
 /// The operations of this file.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -90,30 +87,14 @@ struct MembersAnswer {
     offset: u32,
 }
 
-/// Which part of the members is wanted.
+/// Which members are wanted.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Listing {
-    /// At most so many.
-    #[param(minimum = 1, maximum = 200, default = 50, required = false)]
-    limit: u32,
-    /// Leave out so many from the start.
-    #[param(minimum = 0, maximum = 2_147_483_647, default = 0, required = false)]
-    offset: u32,
+#[expect(dead_code, reason = "describes a parameter; `query` reads it")]
+struct Search {
     /// Only those with this text, in any case, in their name or address.
     #[param(value_type = String, min_length = 1, max_length = 128, required = false)]
     search: Option<String>,
-}
-
-impl Listing {
-    fn parse(uri: &Uri) -> Result<Self, ApiError> {
-        let offset = query::number(uri, "offset", "a number from 0 to 2147483647", 0..=2_147_483_647)?;
-        Ok(Self {
-            limit: query::number(uri, "limit", "a number from 1 to 200", 1..=200)?.unwrap_or(USUALLY),
-            offset: offset.unwrap_or_default(),
-            search: query::search(uri)?,
-        })
-    }
 }
 
 /// List the members of your team
@@ -121,16 +102,17 @@ impl Listing {
 /// By the age of the user; 50 at a time unless `limit` says otherwise. Go on with an `offset` raised by `limit`, until it
 /// reaches `total`.
 #[utoipa::path(get, path = "/v2/teams/{teamId}/members", operation_id = "listMembers", tag = "Members",
-    params(("teamId" = String, Path, description = "The team of your API key", format = Uuid), Listing),
+    params(("teamId" = String, Path, description = "The team of your API key", format = Uuid), Page, Search),
     responses((status = 200, description = "The members", body = MembersAnswer), Refused))]
 async fn list_members(
     State(app): State<Arc<App>>,
     act: Act,
     uri: Uri,
 ) -> Result<JsonAnswer<MembersAnswer>, ApiError> {
-    let Listing { limit, offset, search } = Listing::parse(&uri)?;
-    let list = app.members(&act.ask, search.as_deref(), (offset as usize, limit as usize)).await?;
+    let (page, search) = (Page::parse(&uri)?, query::search(&uri)?);
+    let list = app.members(&act.ask, search.as_deref(), page.bounds()).await?;
     let members = list.members.iter().map(Member::from).collect();
+    let Page { limit, offset } = page;
     Ok(JsonAnswer(MembersAnswer { members, total: list.total, limit, offset }))
 }
 

@@ -3,6 +3,7 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use std::sync::OnceLock;
+use strongroom_core::access::{Action, By};
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::Response;
@@ -12,6 +13,8 @@ use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Required,
     SecurityRequirement,
 };
+
+use crate::gate;
 
 /// Everything in the description but the operations.
 pub(crate) fn frame() -> OpenApi {
@@ -25,13 +28,21 @@ pub(crate) fn frame() -> OpenApi {
         .bearer_format("srl_…")
         .description(Some("The token of a key link in the header `Authorization: Bearer <link>`."))
         .build();
+    let run = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("srr_…")
+        .description(Some(
+            "The token of a run in the header `Authorization: Bearer <token>`. It opens that run's \
+            environment and its lease, and nothing else.",
+        ))
+        .build();
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("Strongroom")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Secrets for AI agents. A secret is a named bundle of environment variables; on the wire it is called \
-             a credential. Values go in and are never returned.",
+             a credential. Values go in and are never returned, but to a run.",
         ))
         .license(Some(license))
         .build();
@@ -41,6 +52,7 @@ pub(crate) fn frame() -> OpenApi {
             ComponentsBuilder::new()
                 .security_scheme("bearerAuth", SecurityScheme::Http(bearer))
                 .security_scheme("keyLink", SecurityScheme::Http(link))
+                .security_scheme("runToken", SecurityScheme::Http(run))
                 .build(),
         ))
         .security(Some([SecurityRequirement::new("bearerAuth", [] as [&str; 0])]))
@@ -54,6 +66,9 @@ pub(crate) fn complete(mut description: OpenApi) -> OpenApi {
         let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in all.into_iter().flatten() {
             operation.responses.responses.values_mut().for_each(headed);
+            if by(operation) == By::Run {
+                of_a_run(operation);
+            }
         }
         for operation in [&mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
             changing(operation);
@@ -63,6 +78,21 @@ pub(crate) fn complete(mut description: OpenApi) -> OpenApi {
         }
     }
     description
+}
+
+/// With what kind of token an operation is asked for.
+fn by(operation: &Operation) -> By {
+    gate::action(operation).map_or(By::Key, Action::by)
+}
+
+/// Says what a run that is over is told.
+fn of_a_run(operation: &mut Operation) {
+    if let Some(RefOr::T(refused)) = operation.responses.responses.get_mut("401") {
+        refused.description =
+            "`invalid_token`: there is no valid token of a run in it. `run_stopped`, `run_expired`, \
+            `run_revoked`: the run is over"
+                .into();
+    }
 }
 
 /// Adds the headers that the gate sends.
@@ -75,7 +105,7 @@ fn headed(response: &mut RefOr<Response>) {
     );
     response
         .headers
-        .insert("x-ratelimit-limit".into(), number("Requests a minute that your key may make, if limited"));
+        .insert("x-ratelimit-limit".into(), number("Requests a minute that your token may make, if limited"));
     response.headers.insert("x-ratelimit-remaining".into(), number("How many are left"));
     response.headers.insert("x-ratelimit-reset".into(), number("When the minute ends, in Unix seconds"));
 }
@@ -86,8 +116,8 @@ fn changing(operation: &mut Operation) {
         parameter("dry_run", ParameterIn::Query, ObjectBuilder::new().schema_type(Type::Boolean).build());
     let dry_run = dry_run.description(Some("Answer as if it were done, and do nothing.")).build();
     operation.parameters.get_or_insert_default().push(dry_run.into());
-    // A link is used once; nothing of it is to be repeated.
-    if operation.operation_id.as_deref() == Some("claimKeyLink") {
+    // A link is used once, and a run's own changes may be made twice.
+    if by(operation) != By::Key {
         return;
     }
     let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));

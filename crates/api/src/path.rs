@@ -3,14 +3,14 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use strongroom_core::text::Invalid;
-use strongroom_core::{ApiKeyId, KeyLinkId, SecretId, TeamId, UserId};
+use strongroom_core::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
 
 use crate::error::{ApiError, malformed_id};
 
 /// An id that stands in the path under its own parameter's name.
 pub(crate) struct OnPath<T>(pub(crate) T);
 
-/// Which parameter an id has, and how it is read.
+/// Which parameter an id has in a path, and how it is read.
 pub(crate) trait PathId: Sized {
     const PARAMETER: &'static str;
     fn parse(text: &str) -> Result<Self, Invalid>;
@@ -48,6 +48,37 @@ impl PathId for KeyLinkId {
     const PARAMETER: &'static str = "linkId";
     fn parse(text: &str) -> Result<Self, Invalid> {
         Self::parse(text)
+    }
+}
+
+impl PathId for AgentId {
+    const PARAMETER: &'static str = "agentId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for RevisionId {
+    const PARAMETER: &'static str = "buildId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for RunId {
+    const PARAMETER: &'static str = "runId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+/// The secret in a path that leads over something else to it.
+pub(crate) struct AttachedId(pub(crate) SecretId);
+
+impl PathId for AttachedId {
+    const PARAMETER: &'static str = "credentialId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        SecretId::parse(text).map(Self)
     }
 }
 

@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use crate::error::ApiError;
 
+/// Objects on a page, when the caller doesn't say.
+const USUALLY: u32 = 50;
+
 /// The text of a parameter, if it is there.
 ///
 /// # Errors
@@ -46,6 +49,33 @@ pub(crate) fn number<T: FromStr + PartialOrd>(
     bounds: std::ops::RangeInclusive<T>,
 ) -> Result<Option<T>, ApiError> {
     parsed(uri, name, expected, |text| text.parse().ok().filter(|number| bounds.contains(number)))
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200, default = 50, required = false)]
+    pub(crate) limit: u32,
+    /// Leave out so many from the start.
+    #[param(minimum = 0, maximum = 2_147_483_647, default = 0, required = false)]
+    pub(crate) offset: u32,
+}
+
+impl Page {
+    /// # Errors
+    /// When a number stands twice or is none.
+    pub(crate) fn parse(uri: &Uri) -> Result<Self, ApiError> {
+        let offset = number(uri, "offset", "a number from 0 to 2147483647", 0..=2_147_483_647)?;
+        let limit = number(uri, "limit", "a number from 1 to 200", 1..=200)?;
+        Ok(Self { limit: limit.unwrap_or(USUALLY), offset: offset.unwrap_or_default() })
+    }
+
+    /// The same, as the core counts: how many to leave out, and how many at most.
+    pub(crate) fn bounds(self) -> (usize, usize) {
+        (self.offset as usize, self.limit as usize)
+    }
 }
 
 /// Text to look for: 1 to 128 characters without NUL.

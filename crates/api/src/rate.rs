@@ -1,18 +1,19 @@
-//! How many requests a key may make: so many in each minute that begins with
-//! its first one. Each server counts for itself.
+//! How many requests a key or a run may make: so many in each minute that
+//! begins with its first one. Each server counts for itself.
 
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use strongroom_core::{ApiKeyId, Clock, Timestamp};
+use strongroom_core::{Clock, Timestamp};
+use uuid::Uuid;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// Keys after which those whose minute is over are dropped, once a minute.
+/// Callers after which those whose minute is over are dropped, once a minute.
 const MANY: usize = 4_096;
 
 /// Counts requests.
@@ -24,21 +25,22 @@ pub(crate) struct Limiter {
 /// What is counted.
 #[derive(Default)]
 struct Counts {
-    minutes: HashMap<ApiKeyId, Minute>,
+    /// By the id of a key or a run; no two objects have the same.
+    minutes: HashMap<Uuid, Minute>,
     /// When minutes that are over were last dropped, by the monotonic clock.
     swept: Option<Duration>,
 }
 
 impl Counts {
-    /// The minute of a key in which this request falls.
-    fn minute(&mut self, key: ApiKeyId, clock: &dyn Clock, now: Duration) -> &mut Minute {
+    /// The minute of a caller in which this request falls.
+    fn minute(&mut self, caller: Uuid, clock: &dyn Clock, now: Duration) -> &mut Minute {
         let over = |began: Duration| now.saturating_sub(began) >= MINUTE;
         if self.minutes.len() >= MANY && self.swept.is_none_or(over) {
             self.minutes.retain(|_, minute| !over(minute.began));
             self.swept = Some(now);
         }
         let fresh = || Minute { began: now, reset: reset(clock.now()), requests: 0 };
-        let minute = self.minutes.entry(key).or_insert_with(fresh);
+        let minute = self.minutes.entry(caller).or_insert_with(fresh);
         if over(minute.began) {
             *minute = fresh();
         }
@@ -52,7 +54,7 @@ fn reset(now: Timestamp) -> i64 {
     now.as_millis().saturating_add(60_999).div_euclid(1_000)
 }
 
-/// A key's present minute.
+/// A caller's present minute.
 #[derive(Clone, Copy)]
 struct Minute {
     /// By the monotonic clock.
@@ -62,7 +64,7 @@ struct Minute {
     requests: u32,
 }
 
-/// How a key stands, this request counted.
+/// How a caller stands, this request counted.
 #[derive(Clone, Copy)]
 pub(crate) struct Standing {
     limit: u32,
@@ -79,13 +81,13 @@ impl Limiter {
     }
 
     /// Counts a request. `None` when nothing is limited.
-    pub(crate) fn count(&self, key: ApiKeyId, clock: &dyn Clock) -> Option<Standing> {
+    pub(crate) fn count(&self, caller: Uuid, clock: &dyn Clock) -> Option<Standing> {
         if self.per_minute == 0 {
             return None;
         }
         let now = clock.monotonic();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let minute = counts.minute(key, clock, now);
+        let minute = counts.minute(caller, clock, now);
         let too_many = minute.requests >= self.per_minute;
         minute.requests = minute.requests.saturating_add(1);
         let left = MINUTE.saturating_sub(now.saturating_sub(minute.began));
@@ -129,8 +131,8 @@ mod tests {
         }
     }
 
-    fn key(number: usize) -> ApiKeyId {
-        ApiKeyId::from_uuid(uuid::Uuid::from_u128(number.try_into().unwrap()))
+    fn key(number: usize) -> Uuid {
+        Uuid::from_u128(number.try_into().unwrap())
     }
 
     #[test]

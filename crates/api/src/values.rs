@@ -9,6 +9,8 @@ use strongroom_core::text::Invalid;
 use strongroom_core::{EnvKey, SecretName, SecretValue, ServiceSlug};
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
+use crate::path::PathId;
+
 /// An object's entries, in the order in which they were sent.
 pub(crate) struct Entries<V>(pub(crate) Vec<(EnvKey, V)>);
 
@@ -60,6 +62,12 @@ impl<'de> Deserialize<'de> for Parsed<EnvKey> {
 impl<'de> Deserialize<'de> for Parsed<SecretValue> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer, SecretValue::parse).map(Self)
+    }
+}
+
+impl<'de, T: PathId> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, |text| T::parse(&text)).map(Self)
     }
 }
 

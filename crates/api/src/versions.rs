@@ -19,7 +19,7 @@ use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::lists::List;
 use crate::path::OnPath;
 use crate::secrets::{Secret, answer};
-use crate::values::{parsed, secret_name};
+use crate::values::{Parsed, secret_name};
 use crate::{query, timestamps};
 
 /// The operations of this file.
@@ -203,17 +203,11 @@ async fn copy(
 #[derive(Deserialize, ToSchema)]
 struct Compare {
     /// The first.
-    #[serde(deserialize_with = "secret_id")]
     #[schema(value_type = String, format = Uuid)]
-    a: SecretId,
+    a: Parsed<SecretId>,
     /// The second.
-    #[serde(deserialize_with = "secret_id")]
     #[schema(value_type = String, format = Uuid)]
-    b: SecretId,
-}
-
-fn secret_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SecretId, D::Error> {
-    parsed(deserializer, |text| SecretId::parse(&text))
+    b: Parsed<SecretId>,
 }
 
 /// How two secrets compare.
@@ -258,7 +252,7 @@ impl From<&CoreComparison> for Compared {
 async fn compare(
     State(app): State<Arc<App>>,
     act: Act,
-    Json(Compare { a, b }): Json<Compare>,
+    Json(Compare { a: Parsed(a), b: Parsed(b) }): Json<Compare>,
 ) -> Result<Response, ApiError> {
     let act = act.in_earnest();
     act.retrying(&app, || app.compare_secrets(&act.ask, a, b), |keys| compared(keys)).await

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use crate::grants::{Grant, Scope, Wider};
-use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
+use crate::ids::{ApiKeyId, KeyLinkId, RunId, TeamId, UserId};
 use crate::roles::Role;
-use crate::rows::RowMac;
+use crate::rows::{Proven, RowMac};
+use crate::runs::Run;
 
 /// By what a caller proved themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +17,30 @@ pub enum Means {
     Key(ApiKeyId),
     /// A link by which a user makes a key of their own, once.
     Link(KeyLinkId),
+    /// A run's token.
+    Run(RunId),
+}
+
+/// With what kind of [`Means`] an act is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum By {
+    /// An API key.
+    Key,
+    /// A link.
+    Link,
+    /// A run's token.
+    Run,
+}
+
+impl Means {
+    /// What kind it is.
+    pub const fn kind(self) -> By {
+        match self {
+            Self::Key(_) => By::Key,
+            Self::Link(_) => By::Link,
+            Self::Run(_) => By::Run,
+        }
+    }
 }
 
 /// Who is asking, proven.
@@ -30,6 +55,8 @@ pub struct Caller {
     /// What that is good for, its role no higher than the user's present one.
     pub grant: Arc<Grant>,
     pub(crate) team_deleted: bool,
+    /// The run itself, when its token is what proved them.
+    pub(crate) run: Option<Arc<Proven<Run>>>,
     pub(crate) proof: Proof,
 }
 
@@ -38,7 +65,7 @@ pub struct Caller {
 /// transaction knows that the proof still stands, without holding a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Of the API key's row, or the link's.
+    /// Of the API key's row, the link's or the run's.
     pub means: RowMac,
     /// Of the user's row.
     pub user: RowMac,
@@ -46,6 +73,8 @@ pub struct Proof {
     pub membership: RowMac,
     /// Of the team's row.
     pub team: RowMac,
+    /// Of the rows of a run's key and agent, when a run is what proved the caller.
+    pub start: Option<(RowMac, RowMac)>,
 }
 
 /// Everything that can be done, one for each kind of act.
@@ -109,6 +138,52 @@ pub enum Action {
     CancelKeyLink,
     /// Make the key that a link is for.
     ClaimKeyLink,
+    /// Create an agent.
+    CreateAgent,
+    /// List the agents.
+    ListAgents,
+    /// Look at an agent.
+    ReadAgent,
+    /// Rename an agent.
+    UpdateAgent,
+    /// Delete an agent; its runs end.
+    DeleteAgent,
+    /// Create a revision.
+    CreateRevision,
+    /// List an agent's revisions.
+    ListRevisions,
+    /// Look at a revision.
+    ReadRevision,
+    /// Make a revision the live one.
+    PromoteRevision,
+    /// See which secrets are attached to a revision.
+    ListAttachments,
+    /// Attach a secret to a revision.
+    AttachSecret,
+    /// Detach a secret from a revision.
+    DetachSecret,
+    /// See what the environment of a run of one's own would be, without a value.
+    PreviewEnvironment,
+    /// Start a run, which is to read its values.
+    StartRun,
+    /// List runs.
+    ListRuns,
+    /// Look at a run.
+    ReadRun,
+    /// Stop a run.
+    StopRun,
+    /// See what a run received: versions and names, never values.
+    ListDeliveries,
+    /// See which runs received a secret.
+    ListSecretRuns,
+    /// Revoke runs and what could start more, and see what they received.
+    Panic,
+    /// Receive the values of one's run.
+    ReceiveEnvironment,
+    /// Extend the lease of one's run.
+    ExtendRun,
+    /// End one's run.
+    EndRun,
 }
 
 /// Whose the object of an act is, seen from the caller.
@@ -137,7 +212,7 @@ pub struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 52] = [
         Self::CreateSecret,
         Self::ListSecrets,
         Self::ReadSecret,
@@ -167,13 +242,36 @@ impl Action {
         Self::CreateKeyLink,
         Self::CancelKeyLink,
         Self::ClaimKeyLink,
+        Self::CreateAgent,
+        Self::ListAgents,
+        Self::ReadAgent,
+        Self::UpdateAgent,
+        Self::DeleteAgent,
+        Self::CreateRevision,
+        Self::ListRevisions,
+        Self::ReadRevision,
+        Self::PromoteRevision,
+        Self::ListAttachments,
+        Self::AttachSecret,
+        Self::DetachSecret,
+        Self::PreviewEnvironment,
+        Self::StartRun,
+        Self::ListRuns,
+        Self::ReadRun,
+        Self::StopRun,
+        Self::ListDeliveries,
+        Self::ListSecretRuns,
+        Self::Panic,
+        Self::ReceiveEnvironment,
+        Self::ExtendRun,
+        Self::EndRun,
     ];
 
     /// The table. What is [`Ownership::Foreign`] has no column: nobody's role
     /// reaches it, and it looks as if it weren't there.
     pub const fn rule(self) -> Rule {
-        use Role::{Administrator, Manager, Member, Owner};
-        use Scope::{Admin, SecretsRead, SecretsWrite, TeamRead};
+        use Role::{Administrator, Builder, Manager, Member, Owner};
+        use Scope::{Admin, RunsStart, SecretsRead, SecretsWrite, TeamRead};
         let (operation, scope, own, shared) = match self {
             Self::CreateSecret => ("createSecret", Some(SecretsWrite), Member, Manager),
             Self::ListSecrets => ("listSecrets", Some(SecretsRead), Member, Member),
@@ -204,14 +302,40 @@ impl Action {
             Self::CreateKeyLink => ("createKeyLink", Some(Admin), Administrator, Administrator),
             Self::CancelKeyLink => ("cancelKeyLink", Some(Admin), Administrator, Administrator),
             Self::ClaimKeyLink => ("claimKeyLink", None, Member, Member),
+            Self::CreateAgent => ("createAgent", Some(SecretsWrite), Builder, Builder),
+            Self::ListAgents => ("listAgents", Some(SecretsRead), Member, Member),
+            Self::ReadAgent => ("getAgent", Some(SecretsRead), Member, Member),
+            Self::UpdateAgent => ("updateAgent", Some(SecretsWrite), Builder, Builder),
+            Self::DeleteAgent => ("deleteAgent", Some(SecretsWrite), Manager, Manager),
+            Self::CreateRevision => ("createRevision", Some(SecretsWrite), Builder, Builder),
+            Self::ListRevisions => ("listRevisions", Some(SecretsRead), Member, Member),
+            Self::ReadRevision => ("getRevision", Some(SecretsRead), Member, Member),
+            Self::PromoteRevision => ("promoteRevision", Some(SecretsWrite), Builder, Builder),
+            Self::ListAttachments => ("listRevisionSecrets", Some(SecretsRead), Member, Member),
+            Self::AttachSecret => ("attachRevisionSecret", Some(SecretsWrite), Member, Builder),
+            Self::DetachSecret => ("detachRevisionSecret", Some(SecretsWrite), Member, Builder),
+            Self::PreviewEnvironment => ("previewEnvironment", Some(SecretsRead), Builder, Builder),
+            Self::StartRun => ("startRun", Some(RunsStart), Builder, Builder),
+            Self::ListRuns => ("listRuns", Some(SecretsRead), Member, Member),
+            Self::ReadRun => ("getRun", Some(SecretsRead), Member, Member),
+            Self::StopRun => ("stopRun", Some(SecretsWrite), Member, Manager),
+            Self::ListDeliveries => ("listDeliveries", Some(SecretsRead), Member, Manager),
+            Self::ListSecretRuns => ("listSecretRuns", Some(SecretsRead), Member, Member),
+            Self::Panic => ("panic", Some(Admin), Member, Administrator),
+            Self::ReceiveEnvironment => ("getRunEnvironment", None, Member, Member),
+            Self::ExtendRun => ("extendRun", None, Member, Member),
+            Self::EndRun => ("endRun", None, Member, Member),
         };
         Rule { operation, scope, own, shared }
     }
 
-    /// Whether a link's token is what proves its caller. Everything else asks
-    /// for an API key.
-    pub const fn by_link(self) -> bool {
-        matches!(self, Self::ClaimKeyLink)
+    /// What kind of token proves its caller.
+    pub const fn by(self) -> By {
+        match self {
+            Self::ClaimKeyLink => By::Link,
+            Self::ReceiveEnvironment | Self::ExtendRun | Self::EndRun => By::Run,
+            _ => By::Key,
+        }
     }
 
     /// The first action of this operation: what is asked of its caller before
@@ -239,6 +363,9 @@ pub enum Denied {
     /// The caller's team was deleted.
     #[error("this team was deleted; an owner can still bring it back")]
     TeamDeleted,
+    /// The key isn't for this agent.
+    #[error("this API key may not start runs of this agent; ask an administrator for one that may")]
+    Agent,
     /// The key's allow-list doesn't have the caller's address.
     #[error("this API key may not be used from your address; ask an administrator for one that may")]
     Address,
@@ -326,7 +453,7 @@ impl Caller {
 
     /// What is asked whatever the act is done to.
     fn eligible(&self, action: Action) -> Result<(), Denied> {
-        if action.by_link() != matches!(self.means, Means::Link(_)) {
+        if action.by() != self.means.kind() {
             return Err(Denied::Invisible);
         }
         if self.team_deleted && action != Action::UndeleteTeam {
@@ -431,20 +558,47 @@ mod tests {
         CreateKeyLink  "admin"         "---++" "---++";
         CancelKeyLink  "admin"         "---++" "---++";
         ClaimKeyLink   ""              "+++++" "+++++";
+        CreateAgent        "secrets:write" "-++++" "-++++";
+        ListAgents         "secrets:read"  "+++++" "+++++";
+        ReadAgent          "secrets:read"  "+++++" "+++++";
+        UpdateAgent        "secrets:write" "-++++" "-++++";
+        DeleteAgent        "secrets:write" "--+++" "--+++";
+        CreateRevision     "secrets:write" "-++++" "-++++";
+        ListRevisions      "secrets:read"  "+++++" "+++++";
+        ReadRevision       "secrets:read"  "+++++" "+++++";
+        PromoteRevision    "secrets:write" "-++++" "-++++";
+        ListAttachments    "secrets:read"  "+++++" "+++++";
+        AttachSecret       "secrets:write" "+++++" "-++++";
+        DetachSecret       "secrets:write" "+++++" "-++++";
+        PreviewEnvironment "secrets:read"  "-++++" "-++++";
+        StartRun           "runs:start"    "-++++" "-++++";
+        ListRuns           "secrets:read"  "+++++" "+++++";
+        ReadRun            "secrets:read"  "+++++" "+++++";
+        StopRun            "secrets:write" "+++++" "--+++";
+        ListDeliveries     "secrets:read"  "+++++" "--+++";
+        ListSecretRuns     "secrets:read"  "+++++" "+++++";
+        Panic              "admin"         "+++++" "---++";
+        ReceiveEnvironment ""              "+++++" "+++++";
+        ExtendRun          ""              "+++++" "+++++";
+        EndRun             ""              "+++++" "+++++";
     }
 
     /// Somebody who came with what this action asks for.
     fn caller(action: Action, role: Role, scopes: Scopes) -> Caller {
         let nil = Uuid::nil();
-        let (key, link) = (ApiKeyId::from_uuid(nil), KeyLinkId::from_uuid(nil));
         let mac = RowMac::from_slice(&[0; RowMac::LENGTH]).unwrap();
         Caller {
             team_id: TeamId::from_uuid(nil),
             user_id: UserId::from_uuid(nil),
-            means: if action.by_link() { Means::Link(link) } else { Means::Key(key) },
+            means: match action.by() {
+                By::Key => Means::Key(ApiKeyId::from_uuid(nil)),
+                By::Link => Means::Link(KeyLinkId::from_uuid(nil)),
+                By::Run => Means::Run(RunId::from_uuid(nil)),
+            },
             grant: Arc::new(Grant { role, scopes, agents: None, networks: None, expires_at: None }),
             team_deleted: false,
-            proof: Proof { means: mac, user: mac, membership: mac, team: mac },
+            run: None,
+            proof: Proof { means: mac, user: mac, membership: mac, team: mac, start: None },
         }
     }
 
@@ -572,18 +726,21 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_for_one_action_and_no_key_is_for_that() {
+    fn a_link_and_a_run_are_for_little_and_no_key_is_for_that() {
+        let by_run = [Action::ReceiveEnvironment, Action::ExtendRun, Action::EndRun];
         for action in Action::ALL {
-            let by_link = action == Action::ClaimKeyLink;
-            assert_eq!(action.by_link(), by_link);
-            let other = if by_link { Action::ReadProfile } else { Action::ClaimKeyLink };
-            let wrong = caller(other, Role::Owner, Scopes::all());
-            assert_eq!(wrong.screen(action), Err(Denied::Invisible), "{action:?}");
-            assert_eq!(
-                wrong.permit(action, Ownership::Own).map(|_| ()),
-                Err(Denied::Invisible),
-                "{action:?}"
-            );
+            let by = match action {
+                Action::ClaimKeyLink => By::Link,
+                _ if by_run.contains(&action) => By::Run,
+                _ => By::Key,
+            };
+            assert_eq!(action.by(), by, "{action:?}");
+            for other in Action::ALL.into_iter().filter(|other| other.by() != by) {
+                let wrong = caller(other, Role::Owner, Scopes::all());
+                assert_eq!(wrong.screen(action), Err(Denied::Invisible), "{action:?}");
+                let permit = wrong.permit(action, Ownership::Own).map(|_| ());
+                assert_eq!(permit, Err(Denied::Invisible), "{action:?}");
+            }
         }
     }
 

@@ -2,16 +2,22 @@
 //! [`Caller`](crate::Caller), asks the access table, and lets the store do the
 //! rest in one transaction.
 
+mod agents;
 mod api_keys;
 mod ask;
+mod attachments;
 mod auth;
 mod callers;
 mod compare;
 mod create;
+mod delivery;
+mod environment;
 mod key_links;
 mod members;
 mod once;
+mod panic;
 mod purge;
+mod runs;
 mod secrets;
 mod teams;
 mod uses;
@@ -29,23 +35,28 @@ use self::uses::Uses;
 use crate::access::{Caller, Denied};
 use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Clock;
-use crate::events::{Actor, Event, EventKind, Object};
+use crate::events::{Actor, Event, EventKind, Object, Place};
 use crate::ids::{KeyId, TeamId};
 use crate::keyring::{Keyring, MasterKey};
 use crate::mint::Mint;
 use crate::random::Random;
 use crate::root_key::{RootKey, RootKeyError};
+use crate::runs::Ended;
 use crate::sealing::{IntegrityViolation, SealingKey};
 use crate::store::{Store, StoreError};
 use crate::values::{BundleError, EditError};
 
+pub use agents::{AgentList, RevisionList};
 pub use api_keys::{GrantWish, NewKey};
 pub use ask::{Ask, Cause, Planned};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
+pub use environment::{Preview, PreviewedName, PreviewedSecret};
 pub use key_links::NewKeyLink;
 pub use members::{MemberList, NewMember, Newcomer};
 pub use once::{Begun, Once};
+pub use panic::{Exposed, Revoked, Suspected};
 pub use purge::Purged;
+pub use runs::{NewRun, RunList};
 pub use secrets::Page;
 pub use teams::NewTeam;
 pub use verify::{Finding, Verified};
@@ -54,8 +65,11 @@ pub use verify::{Finding, Verified};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The token proves nothing: unknown, wrong, expired, revoked.
-    #[error("the API key is not valid; check it, or make a new one")]
+    #[error("the token is not valid; check it, or make a new one")]
     NotProven,
+    /// The token is a run's, which is over.
+    #[error("this run {}; start another one", over(*.0))]
+    RunOver(Ended),
     /// The access table says no.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -68,6 +82,11 @@ pub enum Error {
     /// What was asked makes no sense, or not to this object.
     #[error("{0}")]
     Invalid(Cow<'static, str>),
+    /// Secrets of a strict run have values of the same names.
+    #[error(
+        "several secrets have values of the names {0}, and a strict run takes no two of a name; detach one"
+    )]
+    Collision(String),
     /// The values would not fit into a secret.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -77,6 +96,15 @@ pub enum Error {
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What became of a run.
+fn over(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Stopped => "was stopped",
+        Ended::Expired => "has expired: its lease was not extended in time",
+        Ended::Revoked => "was revoked",
+    }
 }
 
 impl From<EditError> for Error {
@@ -137,6 +165,8 @@ pub struct App {
     callers: Callers,
     in_flight: InFlight,
     uses: Uses,
+    /// Whether attaching to an agent or revision that isn't there makes it.
+    auto_register: bool,
     /// Verified in place of the rows of an unknown key.
     decoy: ProofRows<ApiKey>,
     integrity_violations: AtomicU64,
@@ -171,9 +201,17 @@ impl App {
             callers: Callers::default(),
             in_flight: InFlight::default(),
             uses: Uses::default(),
+            auto_register: false,
             decoy,
             integrity_violations: AtomicU64::new(0),
         })
+    }
+
+    /// The same, where a builder who attaches a secret to an agent or revision
+    /// that isn't there makes it, under the id that they name.
+    #[must_use]
+    pub fn registering_agents(self, auto_register: bool) -> Self {
+        Self { auto_register, ..self }
     }
 
     /// Whether the system locked the keys' pages in memory.
@@ -232,12 +270,13 @@ impl App {
         if found.is_err() {
             self.integrity_violations.fetch_add(1, Ordering::Relaxed);
             tracing::error!(table = what.object.table, id = ?what.object.id, "integrity.violation");
-            let actor = what.caller.map(|caller| Actor::of(caller.user_id, caller.means));
+            let actor = what.caller.map(Actor::from);
             let event = Event {
                 at: self.world.clock.now(),
                 kind: EventKind::IntegrityViolation,
                 team_id: what.caller.map(|caller| caller.team_id),
                 actor: actor.unwrap_or_default(),
+                place: Place::default(),
                 object: what.object,
                 request_id: what.cause.request_id,
             };

@@ -3,9 +3,9 @@
 
 use uuid::Uuid;
 
-use crate::access::{Means, Permit};
+use crate::access::{Caller, Means};
 use crate::clock::Timestamp;
-use crate::ids::{ApiKeyId, TeamId, UserId};
+use crate::ids::{AgentId, ApiKeyId, RevisionId, RunId, TeamId, UserId};
 use crate::rows::{Row, RowMac};
 
 /// What happened.
@@ -57,6 +57,33 @@ pub enum EventKind {
     KeyLinkCancelled,
     /// Such a link was used: its member has a key.
     KeyLinkClaimed,
+    /// An agent was created.
+    AgentCreated,
+    /// An agent was renamed, or another of its revisions is live.
+    AgentUpdated,
+    /// An agent was deleted, and its runs with it.
+    AgentDeleted,
+    /// All runs of an agent were revoked.
+    AgentRunsRevoked,
+    /// A revision of an agent was created.
+    RevisionCreated,
+    /// A revision was renamed.
+    RevisionUpdated,
+    /// A secret was attached to a revision. The event's object is the attachment, by the
+    /// secret's id.
+    SecretAttached,
+    /// A secret was detached from a revision. The event's object is as for attaching.
+    SecretDetached,
+    /// A run was started.
+    RunStarted,
+    /// A run's lease was extended.
+    RunExtended,
+    /// A run was stopped.
+    RunStopped,
+    /// A run was revoked.
+    RunRevoked,
+    /// A run received values of a secret's version.
+    SecretDelivered,
     /// A stored row or blob is not what was stored.
     IntegrityViolation,
 }
@@ -88,6 +115,19 @@ impl EventKind {
             Self::KeyLinkCreated => "key_link.created",
             Self::KeyLinkCancelled => "key_link.cancelled",
             Self::KeyLinkClaimed => "key_link.claimed",
+            Self::AgentCreated => "agent.created",
+            Self::AgentUpdated => "agent.updated",
+            Self::AgentDeleted => "agent.deleted",
+            Self::AgentRunsRevoked => "agent.runs_revoked",
+            Self::RevisionCreated => "revision.created",
+            Self::RevisionUpdated => "revision.updated",
+            Self::SecretAttached => "secret.attached",
+            Self::SecretDetached => "secret.detached",
+            Self::RunStarted => "run.started",
+            Self::RunExtended => "run.extended",
+            Self::RunStopped => "run.stopped",
+            Self::RunRevoked => "run.revoked",
+            Self::SecretDelivered => "secret.delivered",
             Self::IntegrityViolation => "integrity.violation",
         }
     }
@@ -98,25 +138,31 @@ impl EventKind {
 pub struct Actor {
     /// The user, if one is known.
     pub user_id: Option<UserId>,
-    /// The key they came with.
+    /// The key they came with, or with which the run was started.
     pub key_id: Option<ApiKeyId>,
+    /// The run that did it in their name.
+    pub run_id: Option<RunId>,
 }
 
-impl Actor {
-    /// A user with what they proved themselves by. A link is no key.
-    pub(crate) fn of(user: UserId, means: Means) -> Self {
-        let key_id = match means {
-            Means::Key(key) => Some(key),
-            Means::Link(_) => None,
+impl From<&Caller> for Actor {
+    /// A link is no key.
+    fn from(caller: &Caller) -> Self {
+        let (key_id, run_id) = match caller.means {
+            Means::Key(key) => (Some(key), None),
+            Means::Link(_) => (None, None),
+            Means::Run(run) => (caller.run.as_ref().map(|run| run.key_id), Some(run)),
         };
-        Self { user_id: Some(user), key_id }
+        Self { user_id: Some(caller.user_id), key_id, run_id }
     }
 }
 
-impl From<&Permit> for Actor {
-    fn from(permit: &Permit) -> Self {
-        Self::of(permit.user_id(), permit.means())
-    }
+/// Of which agent something is told, and of which of its revisions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The agent.
+    pub agent_id: Option<AgentId>,
+    /// The revision.
+    pub revision_id: Option<RevisionId>,
 }
 
 /// One audit row.
@@ -130,6 +176,8 @@ pub struct Event {
     pub team_id: Option<TeamId>,
     /// By whom.
     pub actor: Actor,
+    /// In or of which agent.
+    pub place: Place,
     /// To which object.
     pub object: Object,
     /// In answer to which request; the same id as in the answer and the log.

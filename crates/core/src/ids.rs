@@ -82,6 +82,12 @@ ids! {
     KeyLinkId
     /// Names an agent.
     AgentId
+    /// Names a revision of an agent; `buildId` on the wire.
+    RevisionId
+    /// Names an attachment; later ones have higher ids.
+    AttachmentId
+    /// Names a run; also the public part of its token.
+    RunId
     /// Names a key of the hierarchy; stands in the header of every blob.
     KeyId
 }

@@ -5,12 +5,15 @@
 //! environment or the wall clock: time and chance come in as parameters.
 
 pub mod access;
+pub mod agents;
 pub mod answers;
 pub mod api_keys;
 pub mod app;
 pub mod clock;
+pub mod environment;
 pub mod events;
 pub mod grants;
+pub mod health;
 pub mod ids;
 pub mod instance;
 pub mod key_links;
@@ -22,6 +25,7 @@ pub mod random;
 pub mod roles;
 pub mod root_key;
 pub mod rows;
+pub mod runs;
 pub mod sealing;
 pub mod secrets;
 pub mod store;
@@ -36,7 +40,10 @@ pub use access::{Action, Caller, Denied, Permit};
 pub use app::App;
 pub use clock::{Clock, Timestamp};
 pub use grants::{Grant, Scope, Scopes};
-pub use ids::{AgentId, ApiKeyId, InstanceId, KeyId, KeyLinkId, SecretId, TeamId, UserId};
+pub use ids::{
+    AgentId, ApiKeyId, AttachmentId, InstanceId, KeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId,
+    UserId,
+};
 pub use random::{OsRandom, Random};
 pub use roles::Role;
 pub use root_key::RootKey;

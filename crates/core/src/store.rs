@@ -7,15 +7,17 @@
 use async_trait::async_trait;
 
 use crate::access::Permit;
+use crate::agents::{Agent, Attachment, Revision};
 use crate::answers::{AnswerId, KeptAnswer};
 use crate::api_keys::{ApiKey, ProofRows, UsedKey};
 use crate::clock::Timestamp;
 use crate::events::Event;
-use crate::ids::{ApiKeyId, KeyLinkId, SecretId, TeamId, UserId};
+use crate::ids::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
 use crate::instance::{Instance, NewInstance};
 use crate::key_links::KeyLink;
 use crate::keyring::WrappedKey;
 use crate::rows::{RowMac, Stored};
+use crate::runs::{Delivery, Run, RunsOf, StoredRun};
 use crate::secrets::{Secret, Version};
 use crate::teams::Team;
 use crate::text::Email;
@@ -93,6 +95,20 @@ pub enum Change {
     ApiKey(Put<ApiKey>),
     /// Stores a link.
     KeyLink(Put<KeyLink>),
+    /// Stores an agent.
+    Agent(Put<Agent>),
+    /// Stores a revision.
+    Revision(Put<Revision>),
+    /// Stores an attachment.
+    Attachment(Put<Attachment>),
+    /// Takes away the attachment of a secret to a revision, which had this MAC.
+    Detach(TeamId, RevisionId, SecretId, RowMac),
+    /// Stores a run.
+    Run(Put<Run>),
+    /// Notes a delivery, unless the very same is noted.
+    Delivery(Delivery),
+    /// Changes nothing, but demands that this agent is as it was.
+    AgentIs(TeamId, AgentId, RowMac),
     /// Changes nothing, but demands that this secret is as it was.
     SecretIs(TeamId, SecretId, RowMac),
     /// Changes nothing, but demands that this membership is as it was.
@@ -143,6 +159,14 @@ pub enum AnyRow {
     KeyLink(Stored<KeyLink>),
     /// A kept answer.
     Answer(Stored<KeptAnswer>),
+    /// An agent, deleted ones too.
+    Agent(Stored<Agent>),
+    /// A revision.
+    Revision(Stored<Revision>),
+    /// An attachment.
+    Attachment(Stored<Attachment>),
+    /// A run.
+    Run(Stored<Run>),
     /// A secret, deleted ones too, with all its versions.
     Secret(Stored<Secret>, Vec<Version>),
     /// A row of this table that can't even be read.
@@ -234,6 +258,69 @@ pub trait Store: Send + Sync {
         after: Option<KeyLinkId>,
         limit: u32,
     ) -> Result<Vec<Stored<KeyLink>>, StoreError>;
+
+    /// An agent of this team, deleted or not.
+    async fn agent(&self, team: TeamId, agent: AgentId) -> Result<Option<Stored<Agent>>, StoreError>;
+
+    /// A team's agents, without deleted ones, by creation: at most `limit` of
+    /// those after `after`.
+    async fn agents(
+        &self,
+        team: TeamId,
+        after: Option<AgentId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Agent>>, StoreError>;
+
+    /// A revision of an agent of this team.
+    async fn revision(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Option<Stored<Revision>>, StoreError>;
+
+    /// An agent's revisions, by creation: at most `limit` of those after `after`.
+    async fn revisions(
+        &self,
+        team: TeamId,
+        agent: AgentId,
+        after: Option<RevisionId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Revision>>, StoreError>;
+
+    /// What is attached to a revision, in no order.
+    async fn attachments(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError>;
+
+    /// The rows that decide about a run.
+    async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError>;
+
+    /// Runs of a team, the newest first: at most `limit` of those behind the
+    /// first `skip`. With `open_at` only those that nobody stopped and whose
+    /// lease ends after that.
+    async fn runs(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        open_at: Option<Timestamp>,
+        (skip, limit): (u32, u32),
+    ) -> Result<Vec<StoredRun>, StoreError>;
+
+    /// How many runs there are.
+    async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError>;
+
+    /// What was delivered to runs of a team, in the order of the runs.
+    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError>;
+
+    /// What was delivered of a secret, the newest versions and runs first: at most
+    /// `limit`.
+    async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Forgets runs of shredded teams, with what was delivered to them: at most
+    /// `limit`. How many it were.
+    async fn forget_runs(&self, limit: u32) -> Result<u32, StoreError>;
 
     /// A kept answer, however old.
     async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError>;

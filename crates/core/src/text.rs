@@ -69,6 +69,12 @@ texts! {
     UserName(128) = "must be 1 to 128 characters without NUL";
     /// What an API key is called.
     KeyName(128) = "must be 1 to 128 characters without NUL";
+    /// What an agent is called.
+    AgentName(128) = "must be 1 to 128 characters without NUL";
+    /// What a revision is called.
+    RevisionName(128) = "must be 1 to 128 characters without NUL";
+    /// What a run is for, in its starter's words.
+    RunNote(512) = "must be 1 to 512 characters without NUL";
 }
 
 /// Where a user gets mail. Only the shape `something@something` is checked:

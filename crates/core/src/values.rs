@@ -12,7 +12,7 @@ use crate::text::Invalid;
 
 /// The name of an environment variable: `^[A-Z_][A-Z0-9_]*$`, 1 to 128 long.
 /// Names aren't secret.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvKey(String);
 
 impl EnvKey {
@@ -84,6 +84,12 @@ impl SecretValue {
         Ok(Self(SecretString::from(std::mem::take(&mut *text))))
     }
 
+    /// The text, to hand to a run.
+    #[expect(clippy::disallowed_methods, reason = "the one way out; whoever calls this says why")]
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// Whether both are the same, in time that depends on their lengths only.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         verify_slices_are_equal(self.bytes(), other.bytes()).is_ok()
@@ -152,6 +158,11 @@ impl Bundle {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Its entries themselves.
+    pub(crate) fn into_entries(self) -> Vec<(EnvKey, SecretValue)> {
+        self.entries
     }
 
     /// What it holds under a name.

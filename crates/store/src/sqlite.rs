@@ -1,6 +1,7 @@
 //! SQLite in the data directory: one writer thread that commits in groups, a
 //! few readers beside it. An answer leaves only after the fsync of its commit.
 
+mod agents;
 mod answers;
 mod api_keys;
 mod connection;
@@ -16,6 +17,7 @@ mod proofs;
 mod purge;
 mod readers;
 mod rows;
+mod runs;
 mod secrets;
 mod store;
 mod tables;

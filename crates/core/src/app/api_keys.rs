@@ -2,7 +2,7 @@
 
 use super::ask::Steps;
 use super::{App, Ask, Error, Planned, Suspect};
-use crate::access::{Action, Denied, Ownership};
+use crate::access::{Action, Denied, Ownership, Permit};
 use crate::api_keys::{ApiKey, UsedKey};
 use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
@@ -120,23 +120,34 @@ impl App {
     /// # Errors
     /// When it is somebody's who is above the caller.
     pub async fn revoke_api_key(&self, ask: &Ask, id: ApiKeyId) -> Result<Planned<()>, Error> {
-        ask.caller.screen(Action::RevokeApiKey)?;
+        let (permit, steps) = self.revoking_key(ask, Action::RevokeApiKey, id).await?;
+        Ok(Planned::of(permit, steps))
+    }
+
+    /// The steps that revoke a key; none when it is revoked.
+    pub(super) async fn revoking_key(
+        &self,
+        ask: &Ask,
+        action: Action,
+        id: ApiKeyId,
+    ) -> Result<(Permit, Steps), Error> {
+        ask.caller.screen(action)?;
         let suspect = suspect(ask, Some(id));
         let stored = self.readable(self.store.api_key(ask.caller.team_id, id).await, suspect).await?;
         let before = self.noting(self.keys.verify(stored.ok_or(Denied::Invisible)?), suspect).await?;
-        let permit = ask.permit(Action::RevokeApiKey, seen_from(ask, before.user_id))?;
+        let permit = ask.permit(action, seen_from(ask, before.user_id))?;
         let present = self.present_role(ask, before.user_id).await?;
         // One's own keys go by what they may do themselves: a key always ends itself.
         let own = ask.caller.user_id == before.user_id;
         ask.caller.reaches(if own { present.min(before.grant.role) } else { present })?;
         ask.demands(before.mac())?;
-        if before.revoked_at.is_some() {
-            return Ok(Planned::nothing(()));
+        let mut steps = Steps::default();
+        if before.revoked_at.is_none() {
+            steps = self.revoked(ask, &before);
+            // What a stolen key promised is taken back with it.
+            steps.extend(self.closed_links(ask, |link| link.made_with == id).await?);
         }
-        let mut steps = self.revoked(ask, &before);
-        // What a stolen key promised is taken back with it.
-        steps.extend(self.closed_links(ask, |link| link.made_with == id).await?);
-        Ok(Planned::new((), permit, steps))
+        Ok((permit, steps))
     }
 
     /// The role that a key's user has now; the lowest when they are no member.

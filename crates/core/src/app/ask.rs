@@ -8,7 +8,7 @@ use super::{App, Error, Suspect};
 use crate::access::{Action, Caller, Denied, Means, Ownership, Permit};
 use crate::answers::KeptAnswer;
 use crate::clock::Timestamp;
-use crate::events::{Actor, Event, EventKind, Object};
+use crate::events::{Actor, Event, EventKind, Object, Place};
 use crate::ids::ApiKeyId;
 use crate::rows::{Row, RowMac, Stored};
 use crate::store::{Change, StoreError, Write};
@@ -42,7 +42,7 @@ impl Ask {
     pub(super) fn key(&self) -> Result<ApiKeyId, Denied> {
         match self.caller.means {
             Means::Key(key) => Ok(key),
-            Means::Link(_) => Err(Denied::Invisible),
+            Means::Link(_) | Means::Run(_) => Err(Denied::Invisible),
         }
     }
 
@@ -68,7 +68,8 @@ impl Ask {
             at,
             kind,
             team_id: Some(self.caller.team_id),
-            actor: Actor::of(self.caller.user_id, self.caller.means),
+            actor: Actor::from(&self.caller),
+            place: Place::default(),
             object,
             request_id: self.cause.request_id,
         }
@@ -108,6 +109,16 @@ impl Steps {
         self
     }
 
+    /// What is done.
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     /// Adds other steps.
     pub(super) fn extend(&mut self, more: Self) {
         self.changes.extend(more.changes);
@@ -128,6 +139,14 @@ impl<T> Planned<T> {
     pub(super) fn new(outcome: T, permit: Permit, steps: Steps) -> Self {
         let Steps { changes, events } = steps;
         Self { outcome, write: Some(Write { permit, changes, events, answer: None, rehearsal: false }) }
+    }
+
+    /// These steps, of which there may be none, and nothing to tell.
+    pub(super) fn of(permit: Permit, steps: Steps) -> Self
+    where
+        T: Default,
+    {
+        if steps.is_empty() { Self::nothing(T::default()) } else { Self::new(T::default(), permit, steps) }
     }
 
     /// The same, with something else for an answer.
@@ -192,6 +211,8 @@ impl App {
             StoreError::StalePermit => match ask.caller.means {
                 Means::Key(key) => self.stale(key, &ask.cause).await,
                 Means::Link(_) => Error::NotProven,
+                // It may only have been extended; planned anew, that shows.
+                Means::Run(_) => Error::Store(StoreError::Changed),
             },
             StoreError::LastOwner => Error::Conflict(
                 "a team needs an owner who is a person and not disabled; make somebody else an owner first",

@@ -12,12 +12,13 @@ use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
 use crate::grants::{Grant, Scopes};
-use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
+use crate::ids::{ApiKeyId, KeyLinkId, RunId, TeamId, UserId};
 use crate::key_links::KeyLink;
 use crate::keyring::Keyring;
 use crate::random::Random;
 use crate::roles::Role;
 use crate::rows::{Row, RowMac};
+use crate::runs::{ProvenRun, Run, RunRows, StoredRun};
 use crate::sealing::IntegrityViolation;
 use crate::store::StoreError;
 use crate::teams::Team;
@@ -137,6 +138,72 @@ impl App {
         self.admitted(caller, None)
     }
 
+    /// The run that this token proves, when it may be used from this address:
+    /// one from which its starter's key may.
+    ///
+    /// # Errors
+    /// [`Error::RunOver`] to whoever has the token of a run that is over;
+    /// [`Error::NotProven`] for whatever else isn't valid.
+    pub async fn authenticate_run(
+        &self,
+        token: &str,
+        from: Option<IpAddr>,
+        cause: &Cause,
+    ) -> Result<Caller, Error> {
+        let token = Token::parse(TokenKind::Run, token).map_err(|_| Error::NotProven)?;
+        let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };
+        let rows = self.run_rows(RunId::from_uuid(token.id()), suspect).await?.ok_or(Error::NotProven)?;
+        if !self.keys.proves(&token, &self.keys.hash(&token), &rows.run.token_hash) {
+            return Err(Error::NotProven);
+        }
+        self.admitted(self.running(rows)?, from)
+    }
+
+    /// The rows of a run, proven.
+    pub(super) async fn run_rows(&self, id: RunId, suspect: Suspect<'_>) -> Result<Option<ProvenRun>, Error> {
+        match self.readable(self.store.run(id).await, suspect).await? {
+            Some(stored) => self.noting(self.prove_run(stored), suspect).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Proves each of the rows that decide about a run.
+    pub(super) fn prove_run(&self, stored: StoredRun) -> Result<ProvenRun, IntegrityViolation> {
+        Ok(RunRows {
+            run: self.keys.verify(stored.run)?,
+            key: self.keys.verify(stored.key)?,
+            agent: self.keys.verify(stored.agent)?,
+            user: self.keys.verify(stored.user)?,
+            membership: self.keys.verify(stored.membership)?,
+            team: self.keys.verify(stored.team)?,
+        })
+    }
+
+    /// A run as a caller, while it is good. Beside its own environment and
+    /// lease there is nothing that it may do.
+    pub(super) fn running(&self, rows: ProvenRun) -> Result<Caller, Error> {
+        if let Some(ended) = rows.ended(self.world.clock.now()) {
+            return Err(Error::RunOver(ended));
+        }
+        let RunRows { run, key, agent, user, membership, team } = rows;
+        let start = Some((key.mac(), agent.mac()));
+        Ok(Caller {
+            team_id: run.team_id,
+            user_id: run.user_id,
+            means: Means::Run(run.id),
+            grant: Arc::new(Grant {
+                role: Role::Member,
+                scopes: Scopes::default(),
+                agents: None,
+                networks: key.grant.networks.clone(),
+                expires_at: Some(run.expires_at),
+            }),
+            team_deleted: false,
+            proof: Proof { start, ..proof(run.mac(), user.mac(), membership.mac(), team.mac()) },
+            run: Some(Arc::new(run)),
+        })
+    }
+
     /// A proven caller, unless the time is over or the place is wrong.
     fn admitted(&self, caller: Caller, from: Option<IpAddr>) -> Result<Caller, Error> {
         if lapsed(caller.grant.expires_at, self.world.clock.now()) {
@@ -199,6 +266,7 @@ impl App {
             means: means.means(),
             grant: Arc::new(grant),
             team_deleted: team.deleted_at.is_some(),
+            run: None,
             proof,
         };
         Ok(Some((caller, means.token_hash())))
@@ -206,7 +274,7 @@ impl App {
 }
 
 fn proof(means: RowMac, user: RowMac, membership: RowMac, team: RowMac) -> Proof {
-    Proof { means, user, membership, team }
+    Proof { means, user, membership, team, start: None }
 }
 
 /// Whether what ends then is over.

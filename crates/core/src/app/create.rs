@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::World;
 use crate::api_keys::ApiKey;
-use crate::events::{Actor, Event, EventKind, Object};
+use crate::events::{Actor, Event, EventKind, Object, Place};
 use crate::grants::{Grant, Scopes};
 use crate::ids::{ApiKeyId, InstanceId, KeyId, TeamId, UserId};
 use crate::instance::{Instance, NewInstance};
@@ -165,7 +165,8 @@ fn first_rows(
         at: created_at,
         kind: EventKind::InstanceCreated,
         team_id: Some(team_id),
-        actor: Actor { user_id: Some(user_id), key_id: Some(key_id) },
+        actor: Actor { user_id: Some(user_id), key_id: Some(key_id), run_id: None },
+        place: Place::default(),
         object: Object::of::<Instance>(Some(instance.id.uuid())),
         request_id: None,
     };

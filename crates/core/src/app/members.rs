@@ -215,7 +215,7 @@ impl App {
     }
 
     /// Withdraws the links for a user and by them.
-    async fn closed_links_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
+    pub(super) async fn closed_links_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
         self.closed_links(ask, |link| link.user_id == user || link.created_by == user).await
     }
 

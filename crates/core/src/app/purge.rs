@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{App, Cause, Error, Suspect};
 use crate::answers::KEPT_FOR;
 use crate::clock::Timestamp;
-use crate::events::{Actor, Event, EventKind, Object};
+use crate::events::{Actor, Event, EventKind, Object, Place};
 use crate::ids::TeamId;
 use crate::rows::{Proven, Row, Stored};
 use crate::sealing::IntegrityViolation;
@@ -35,7 +35,7 @@ type Suspects = HashSet<Option<Uuid>>;
 
 impl App {
     /// Takes away what was deleted by `before`, and answers that are too old
-    /// to be repeated. Each of the three is done whatever becomes of the others.
+    /// to be repeated. Each is done whatever becomes of the others.
     ///
     /// # Errors
     /// The first one of the store's; what was taken away stays so.
@@ -43,8 +43,15 @@ impl App {
         let teams = self.shred_teams(before).await;
         let secrets = self.purge_secrets(before).await;
         let answers = self.forget_answers().await;
+        let runs = self.forget_runs().await;
         let purged = Purged { teams: teams?, secrets: secrets? };
-        answers.map(|()| purged)
+        answers.and(runs).map(|()| purged)
+    }
+
+    /// Those of shredded teams; nobody is left who could ask for them.
+    async fn forget_runs(&self) -> Result<(), Error> {
+        while self.store.forget_runs(BATCH).await? == BATCH {}
+        Ok(())
     }
 
     async fn forget_answers(&self) -> Result<(), Error> {
@@ -139,5 +146,6 @@ impl App {
 }
 
 fn system_event(kind: EventKind, team: TeamId, at: Timestamp, object: Object) -> Event {
-    Event { at, kind, team_id: Some(team), actor: Actor::default(), object, request_id: None }
+    let (actor, place) = (Actor::default(), Place::default());
+    Event { at, kind, team_id: Some(team), actor, place, object, request_id: None }
 }

@@ -88,6 +88,10 @@ impl Walk<'_> {
             AnyRow::ApiKey(row) => self.mac(row, |key| key.id.to_string()),
             AnyRow::KeyLink(row) => self.mac(row, |link| link.id.to_string()),
             AnyRow::Answer(row) => self.mac(row, |_| "?".to_owned()),
+            AnyRow::Agent(row) => self.mac(row, |agent| agent.id.to_string()),
+            AnyRow::Revision(row) => self.mac(row, |revision| revision.id.to_string()),
+            AnyRow::Attachment(row) => self.mac(row, |a| format!("{}/{}", a.revision_id, a.secret_id)),
+            AnyRow::Run(row) => self.mac(row, |run| run.id.to_string()),
             AnyRow::Secret(row, versions) => self.secret(row, &versions),
             AnyRow::Malformed(table) => self.found(table, "?".to_owned(), "can't be read"),
         }

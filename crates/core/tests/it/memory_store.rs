@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use std::sync::{Mutex, MutexGuard};
 use strongroom_core::access::{Means, Permit, Proof};
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::events::Event;
@@ -11,12 +12,16 @@ use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, RowMac, Stored};
+use strongroom_core::runs::{Delivery, Run, RunRows, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::store::{AnyRow, Change, Purge, Put, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Member, Membership, StoredMember, User};
-use strongroom_core::{ApiKeyId, KeyLinkId, Role, SecretId, Store, StoreError, TeamId, Timestamp, UserId};
+use strongroom_core::{
+    AgentId, ApiKeyId, KeyLinkId, RevisionId, Role, RunId, SecretId, Store, StoreError, TeamId, Timestamp,
+    UserId,
+};
 
 /// Every table.
 #[derive(Clone, Default)]
@@ -31,6 +36,11 @@ pub(crate) struct Tables {
     pub(crate) answers: Vec<Stored<KeptAnswer>>,
     pub(crate) secrets: Vec<Stored<Secret>>,
     pub(crate) versions: Vec<Version>,
+    pub(crate) agents: Vec<Stored<Agent>>,
+    pub(crate) revisions: Vec<Stored<Revision>>,
+    pub(crate) attachments: Vec<Stored<Attachment>>,
+    pub(crate) runs: Vec<Stored<Run>>,
+    pub(crate) deliveries: Vec<Delivery>,
     pub(crate) uses: Vec<(ApiKeyId, Timestamp)>,
     pub(crate) events: Vec<Event>,
 }
@@ -109,10 +119,59 @@ impl Tables {
         self.rows_of(link, place)
     }
 
+    fn run_rows_of(&self, id: RunId) -> Option<StoredRun> {
+        let run = find(&self.runs, |run| run.id == id)?;
+        let (team, user) = (run.row().team_id, run.row().user_id);
+        let key = find(&self.api_keys, |key| key.id == run.row().key_id)?;
+        let agent = find(&self.agents, |agent| (agent.team_id, agent.id) == (team, run.row().agent_id))?;
+        let Member { user, membership } = self.member_of(team, user)?;
+        Some(RunRows { run, key, agent, user, membership, team: self.team_of(team)? })
+    }
+
+    /// The runs that a question is about, the newest first.
+    fn runs_of(&self, team: TeamId, of: RunsOf) -> Vec<&Run> {
+        let wanted = |run: &&Run| {
+            run.team_id == team
+                && match of {
+                    RunsOf::Team => true,
+                    RunsOf::Run(id) => run.id == id,
+                    RunsOf::Agent(agent) => run.agent_id == agent,
+                    RunsOf::Key(key) => run.key_id == key,
+                    RunsOf::User(user) => run.user_id == user,
+                }
+        };
+        let mut runs: Vec<_> = self.runs.iter().map(Stored::row).filter(wanted).collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+        runs
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let same = |there: &Delivery| {
+            (there.run_id, there.secret_id, there.version, &there.env_keys)
+                == (delivery.run_id, delivery.secret_id, delivery.version, &delivery.env_keys)
+        };
+        if !self.deliveries.iter().any(same) {
+            self.deliveries.push(delivery);
+        }
+    }
+
+    fn detach(
+        &mut self,
+        (team, revision, secret): (TeamId, RevisionId, SecretId),
+        mac: RowMac,
+    ) -> Result<(), StoreError> {
+        let this =
+            |row: &Attachment| (row.team_id, row.revision_id, row.secret_id) == (team, revision, secret);
+        is(find(&self.attachments, this), mac)?;
+        self.attachments.retain(|row| !this(row.row()));
+        Ok(())
+    }
+
     fn prove(&self, permit: &Permit) -> Result<(), StoreError> {
         let now = match permit.means() {
             Means::Key(id) => self.key_rows_of(id).and_then(proof),
             Means::Link(id) => self.link_rows_of(id).and_then(proof),
+            Means::Run(id) => self.run_rows_of(id).map(|rows| run_proof(&rows)),
         };
         holds(now == Some(permit.proof()), StoreError::StalePermit)
     }
@@ -133,6 +192,20 @@ impl Tables {
             Change::Membership(row) => put(&mut self.memberships, row, |row| (row.team_id, row.user_id)),
             Change::ApiKey(row) => put(&mut self.api_keys, row, |row| row.id),
             Change::KeyLink(row) => put(&mut self.key_links, row, |row| row.id),
+            Change::Agent(row) => put(&mut self.agents, row, |row| (row.team_id, row.id)),
+            Change::Revision(row) => put(&mut self.revisions, row, |row| (row.team_id, row.id)),
+            Change::Attachment(row) => {
+                put(&mut self.attachments, row, |row| (row.team_id, row.revision_id, row.secret_id))
+            }
+            Change::Detach(team, revision, secret, mac) => self.detach((team, revision, secret), mac),
+            Change::Run(row) => put(&mut self.runs, row, |row| row.id),
+            Change::Delivery(delivery) => {
+                self.deliver(delivery);
+                Ok(())
+            }
+            Change::AgentIs(team, id, mac) => {
+                is(find(&self.agents, |row| (row.team_id, row.id) == (team, id)), mac)
+            }
             Change::SecretIs(team, id, mac) => is(self.secret_of(team, id), mac),
             Change::MembershipIs(team, user, mac) => is(self.membership_of(team, user), mac),
             Change::HasOwner(team) => holds(self.has_owner(team), StoreError::LastOwner),
@@ -182,6 +255,7 @@ impl Tables {
                 is(self.secret_of(team, id), mac)?;
                 self.secrets.retain(|secret| secret.row().id != id);
                 self.versions.retain(|version| version.secret_id != id);
+                self.attachments.retain(|row| (row.row().team_id, row.row().secret_id) != (team, id));
             }
             Purge::Team(row) => {
                 let id = row.now.row().id;
@@ -190,6 +264,9 @@ impl Tables {
                 self.memberships.retain(|row| row.row().team_id != id);
                 self.api_keys.retain(|key| key.row().team_id != id);
                 self.key_links.retain(|link| link.row().team_id != id);
+                self.attachments.retain(|row| row.row().team_id != id);
+                self.revisions.retain(|row| row.row().team_id != id);
+                self.agents.retain(|row| row.row().team_id != id);
             }
         }
         Ok(())
@@ -198,7 +275,23 @@ impl Tables {
 
 fn proof<T: Row>(rows: ProofRows<T>) -> Option<Proof> {
     let membership = rows.membership?.mac();
-    Some(Proof { means: rows.means.mac(), user: rows.user.mac(), membership, team: rows.team.mac() })
+    Some(Proof {
+        means: rows.means.mac(),
+        user: rows.user.mac(),
+        membership,
+        team: rows.team.mac(),
+        start: None,
+    })
+}
+
+fn run_proof(rows: &StoredRun) -> Proof {
+    Proof {
+        means: rows.run.mac(),
+        user: rows.user.mac(),
+        membership: rows.membership.mac(),
+        team: rows.team.mac(),
+        start: Some((rows.key.mac(), rows.agent.mac())),
+    }
 }
 
 fn is<T: Row>(row: Option<Stored<T>>, mac: RowMac) -> Result<(), StoreError> {
@@ -367,6 +460,109 @@ impl Store for MemoryStore {
         Ok(page(&self.tables().key_links, limit, |row| row.id, open))
     }
 
+    async fn agent(&self, team: TeamId, agent: AgentId) -> Result<Option<Stored<Agent>>, StoreError> {
+        Ok(find(&self.tables().agents, |row| (row.team_id, row.id) == (team, agent)))
+    }
+
+    async fn agents(
+        &self,
+        team: TeamId,
+        after: Option<AgentId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Agent>>, StoreError> {
+        let present = |row: &Agent| {
+            row.team_id == team && row.deleted_at.is_none() && after.is_none_or(|after| row.id > after)
+        };
+        Ok(page(&self.tables().agents, limit, |row| row.id, present))
+    }
+
+    async fn revision(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Option<Stored<Revision>>, StoreError> {
+        Ok(find(&self.tables().revisions, |row| (row.team_id, row.id) == (team, revision)))
+    }
+
+    async fn revisions(
+        &self,
+        team: TeamId,
+        agent: AgentId,
+        after: Option<RevisionId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Revision>>, StoreError> {
+        let wanted = |row: &Revision| {
+            (row.team_id, row.agent_id) == (team, agent) && after.is_none_or(|after| row.id > after)
+        };
+        Ok(page(&self.tables().revisions, limit, |row| row.id, wanted))
+    }
+
+    async fn attachments(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError> {
+        let wanted = |row: &Attachment| (row.team_id, row.revision_id) == (team, revision);
+        Ok(page(&self.tables().attachments, u32::MAX, |row| row.secret_id, wanted))
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
+        Ok(self.tables().run_rows_of(run))
+    }
+
+    async fn runs(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        open_at: Option<Timestamp>,
+        (skip, limit): (u32, u32),
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        let tables = self.tables();
+        let open = |run: &&Run| open_at.is_none_or(|now| run.expires_at > now && run.stopped_at.is_none());
+        let runs = tables.runs_of(team, of).into_iter().filter(open);
+        let page = runs.skip(usize::try_from(skip).unwrap()).take(usize::try_from(limit).unwrap());
+        Ok(page.filter_map(|run| tables.run_rows_of(run.id)).collect())
+    }
+
+    async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {
+        Ok(u64::try_from(self.tables().runs_of(team, of).len()).unwrap())
+    }
+
+    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError> {
+        let tables = self.tables();
+        let runs: Vec<_> = tables.runs_of(team, of).into_iter().map(|run| run.id).collect();
+        let mut found: Vec<_> =
+            tables.deliveries.iter().filter(|row| runs.contains(&row.run_id)).cloned().collect();
+        found.sort_by_key(|row| row.run_id);
+        Ok(found)
+    }
+
+    async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        let tables = self.tables();
+        let mut found: Vec<_> =
+            tables.deliveries.iter().filter(|row| row.secret_id == secret).cloned().collect();
+        found.sort_by_key(|row| std::cmp::Reverse((row.version, row.run_id)));
+        found.truncate(usize::try_from(limit).unwrap());
+        Ok(found)
+    }
+
+    async fn forget_runs(&self, limit: u32) -> Result<u32, StoreError> {
+        let mut tables = self.tables();
+        let shredded: Vec<_> = tables
+            .teams
+            .iter()
+            .map(Stored::row)
+            .filter(|team| team.shredded_at.is_some())
+            .map(|team| team.id)
+            .collect();
+        let gone = tables.runs.iter().map(Stored::row);
+        let gone: Vec<_> = gone.filter(|run| shredded.contains(&run.team_id)).map(|run| run.id).collect();
+        let gone = &gone[..gone.len().min(usize::try_from(limit).unwrap())];
+        tables.runs.retain(|run| !gone.contains(&run.row().id));
+        tables.deliveries.retain(|row| !gone.contains(&row.run_id));
+        Ok(u32::try_from(gone.len()).unwrap())
+    }
+
     async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError> {
         Ok(find(&self.tables().answers, |row| row.id == id))
     }
@@ -440,6 +636,10 @@ impl Store for MemoryStore {
         tables.api_keys.into_iter().for_each(|row| visit(AnyRow::ApiKey(row)));
         tables.key_links.into_iter().for_each(|row| visit(AnyRow::KeyLink(row)));
         tables.answers.into_iter().for_each(|row| visit(AnyRow::Answer(row)));
+        tables.agents.into_iter().for_each(|row| visit(AnyRow::Agent(row)));
+        tables.revisions.into_iter().for_each(|row| visit(AnyRow::Revision(row)));
+        tables.attachments.into_iter().for_each(|row| visit(AnyRow::Attachment(row)));
+        tables.runs.into_iter().for_each(|row| visit(AnyRow::Run(row)));
         for secret in tables.secrets {
             let id = secret.row().id;
             let versions = tables.versions.iter().filter(|version| version.secret_id == id);

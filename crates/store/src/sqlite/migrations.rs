@@ -11,9 +11,10 @@ use strongroom_core::StoreError;
 const APPLICATION: i32 = 0x5352_6462;
 
 /// In order; the first is number 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
     include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
+    include_str!("../../migrations/sqlite/0003_agents_and_runs.sql"),
 ];
 
 /// The number of the schema that this program serves.

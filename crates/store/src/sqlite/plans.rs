@@ -2,8 +2,10 @@
 //! there is an index, and never by sorting.
 
 use rusqlite::Connection;
+use strongroom_core::AgentId;
+use strongroom_core::runs::RunsOf;
 
-use super::{answers, api_keys, key_links, migrations, proofs, purge, secrets, users};
+use super::{agents, answers, api_keys, key_links, migrations, proofs, purge, runs, secrets, users};
 
 fn plan(statement: &str) -> String {
     let connection = Connection::open_in_memory().unwrap();
@@ -20,7 +22,21 @@ fn plan(statement: &str) -> String {
 
 #[test]
 fn every_query_goes_by_a_key_or_an_index() {
-    let indexed: [(&str, &[&str]); 10] = [
+    let (team, agent) = (RunsOf::Team, RunsOf::Agent(AgentId::from_uuid(uuid::Uuid::nil())));
+    let by_team = "runs_by_team (team_id=?)";
+    let indexed: [(&str, &[&str]); 22] = [
+        (&agents::AGENTS, &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
+        (&agents::REVISIONS, &["SEARCH revisions USING PRIMARY KEY (team_id=? AND agent_id=? AND id>?)"]),
+        (&agents::REVISION, &["revisions_by_id (team_id=? AND id=?)"]),
+        (&agents::ATTACHED, &["SEARCH attachments USING PRIMARY KEY (team_id=? AND revision_id=?)"]),
+        (&runs::ONE, &["SEARCH r USING PRIMARY KEY (id=?)"]),
+        (proofs::OF_RUN, &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (&runs::page(team), &[by_team]),
+        (&runs::page(agent), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (&runs::deliveries(team), &[by_team, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
+        (&runs::deliveries(agent), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (runs::DELIVERIES_OF_SECRET, &["deliveries_by_secret (secret_id=?)"]),
+        (runs::LEFT, &["SEARCH r USING COVERING INDEX runs_by_agent (team_id=?)"]),
         (&users::BY_EMAIL, &["users_by_email"]),
         (&users::MEMBERS, &["SEARCH m USING PRIMARY KEY", "SEARCH u USING PRIMARY KEY"]),
         (&api_keys::PAGE, &["api_keys_by_team (team_id=? AND id>?)"]),
@@ -37,8 +53,9 @@ fn every_query_goes_by_a_key_or_an_index() {
         for expected in expected {
             assert!(plan.contains(expected), "{statement}\n{plan}");
         }
-        // There are few teams.
-        assert!(!plan.replace("SCAN t\n", "").contains("SCAN"), "{statement}\n{plan}");
+        // There are few teams, and `r` is what was found already.
+        let scans = plan.replace("SCAN t\n", "").replace("SCAN r\n", "");
+        assert!(!scans.contains("SCAN"), "{statement}\n{plan}");
         assert!(!plan.contains("ORDER BY"), "{statement}\n{plan}");
     }
 }

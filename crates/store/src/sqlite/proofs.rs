@@ -50,39 +50,52 @@ fn read<T: Table>(row: &Row<'_>) -> rusqlite::Result<ProofRows<T>> {
     Ok(ProofRows { means, user, membership, team })
 }
 
-/// The MACs behind a permit as they are now, for a table of keys or links.
+/// The MACs behind a permit as they are now, for a table of keys, links or runs.
 macro_rules! macs {
-    ($table:literal) => {
+    ($table:literal, $columns:literal, $joined:literal) => {
         concat!(
-            "SELECT c.row_mac, u.row_mac, m.row_mac, t.row_mac FROM ",
+            "SELECT c.row_mac, u.row_mac, m.row_mac, t.row_mac",
+            $columns,
+            " FROM ",
             $table,
             " c JOIN users u ON u.id = c.user_id \
              JOIN memberships m ON m.team_id = c.team_id AND m.user_id = c.user_id \
-             JOIN teams t ON t.id = c.team_id WHERE c.id = ?"
+             JOIN teams t ON t.id = c.team_id ",
+            $joined,
+            " WHERE c.id = ?"
         )
     };
 }
 
+/// The same with those of what a run was started by and of.
+pub(super) const OF_RUN: &str = macs!(
+    "runs",
+    ", k.row_mac, a.row_mac",
+    "JOIN api_keys k ON k.id = c.key_id JOIN agents a ON a.team_id = c.team_id AND a.id = c.agent_id"
+);
+
 /// Holds a permit against the rows as they are now, inside its write's
 /// transaction: a key revoked or a role cut in between stops the write.
 pub(super) fn prove(transaction: &Connection, permit: &Permit) -> Result<(), StoreError> {
-    let (select, id) = match permit.means() {
-        Means::Key(key) => (macs!("api_keys"), key.uuid()),
-        Means::Link(link) => (macs!("key_links"), link.uuid()),
+    let (select, id, start) = match permit.means() {
+        Means::Key(key) => (macs!("api_keys", "", ""), key.uuid(), false),
+        Means::Link(link) => (macs!("key_links", "", ""), link.uuid(), false),
+        Means::Run(run) => (OF_RUN, run.uuid(), true),
     };
     let now = transaction
         .prepare_cached(select)
-        .and_then(|mut statement| statement.query_row([id.as_bytes()], proof).optional())
+        .and_then(|mut statement| statement.query_row([id.as_bytes()], |row| proof(row, start)).optional())
         .map_err(|error| rows::store_error(error, "api_keys"))?;
     if now == Some(permit.proof()) { Ok(()) } else { Err(StoreError::StalePermit) }
 }
 
-fn proof(row: &Row<'_>) -> rusqlite::Result<Proof> {
+fn proof(row: &Row<'_>, start: bool) -> rusqlite::Result<Proof> {
     let mut columns = Columns::new(row);
     Ok(Proof {
         means: columns.mac()?,
         user: columns.mac()?,
         membership: columns.mac()?,
         team: columns.mac()?,
+        start: if start { Some((columns.mac()?, columns.mac()?)) } else { None },
     })
 }

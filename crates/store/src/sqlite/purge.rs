@@ -92,11 +92,13 @@ fn secret(transaction: &Connection, team: TeamId, id: SecretId, was: RowMac) -> 
                   WHERE team_id = ?1 AND user_id = owner AND removed_at IS NOT NULL))";
     let values = params![team.as_bytes(), id.as_bytes(), was.as_bytes()];
     tables::as_seen(execute(transaction, "secrets", delete, values)?)?;
+    let delete = "DELETE FROM attachments WHERE team_id = ? AND secret_id = ?";
+    execute(transaction, "attachments", delete, [team.as_bytes(), id.as_bytes()])?;
     let delete = "DELETE FROM versions WHERE secret_id = ?";
     execute(transaction, "versions", delete, [id.as_bytes()]).map(|_| ())
 }
 
-/// What goes with a team. Its secrets go later, a few at a time: without the
+/// What goes with a team. Its secrets and runs go later, a few at a time: without the
 /// keys nobody opens them. Uses go before the keys to which they refer.
 fn belongings(transaction: &Connection, team: TeamId) -> Result<(), StoreError> {
     let deletes = [
@@ -108,6 +110,9 @@ fn belongings(transaction: &Connection, team: TeamId) -> Result<(), StoreError> 
         ),
         ("api_keys", "DELETE FROM api_keys WHERE team_id = ?"),
         ("key_links", "DELETE FROM key_links WHERE team_id = ?"),
+        ("attachments", "DELETE FROM attachments WHERE team_id = ?"),
+        ("revisions", "DELETE FROM revisions WHERE team_id = ?"),
+        ("agents", "DELETE FROM agents WHERE team_id = ?"),
     ];
     deletes
         .into_iter()

@@ -5,9 +5,10 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 use super::{
-    Database, answers, api_keys, events, instance, key_links, proofs, purge, secrets, tables, users, walk,
-    writes,
+    Database, agents, answers, api_keys, events, instance, key_links, proofs, purge, runs, secrets, tables,
+    users, walk, writes,
 };
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
@@ -16,12 +17,28 @@ use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::Stored;
+use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::store::{AnyRow, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{StoredMember, User};
-use strongroom_core::{ApiKeyId, KeyLinkId, SecretId, Store, StoreError, TeamId, UserId};
+use strongroom_core::{
+    AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, Store, StoreError, TeamId, UserId,
+};
+
+impl Database {
+    /// Reads what may be whole teams: not where requests are answered.
+    async fn read_aside<T: Send + 'static>(
+        &self,
+        table: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = Arc::clone(&self.readers);
+        let aside = tokio::task::spawn_blocking(move || readers.read(table, read));
+        aside.await.unwrap_or(Err(StoreError::Stopped))
+    }
+}
 
 #[async_trait]
 impl Store for Database {
@@ -125,6 +142,81 @@ impl Store for Database {
         self.readers.read("key_links", page)
     }
 
+    async fn agent(&self, team: TeamId, agent: AgentId) -> Result<Option<Stored<Agent>>, StoreError> {
+        let key = [team.as_bytes(), agent.as_bytes()];
+        self.readers.read("agents", |connection| tables::by_key(connection, key))
+    }
+
+    async fn agents(
+        &self,
+        team: TeamId,
+        after: Option<AgentId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Agent>>, StoreError> {
+        self.readers.read("agents", |connection| agents::select_agents(connection, team, after, limit))
+    }
+
+    async fn revision(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Option<Stored<Revision>>, StoreError> {
+        let select = |connection: &_| agents::select_revision(connection, team, revision);
+        self.readers.read("revisions", select)
+    }
+
+    async fn revisions(
+        &self,
+        team: TeamId,
+        agent: AgentId,
+        after: Option<RevisionId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Revision>>, StoreError> {
+        let page = |connection: &_| agents::select_revisions(connection, (team, agent), after, limit);
+        self.readers.read("revisions", page)
+    }
+
+    async fn attachments(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError> {
+        let select = |connection: &_| agents::select_attachments(connection, team, revision);
+        self.readers.read("attachments", select)
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
+        self.readers.read("runs", |connection| runs::select(connection, run))
+    }
+
+    async fn runs(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        open_at: Option<Timestamp>,
+        page: (u32, u32),
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        let select = move |connection: &Connection| runs::select_page(connection, (team, of), open_at, page);
+        self.read_aside("runs", select).await
+    }
+
+    async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {
+        self.read_aside("runs", move |connection| runs::count(connection, team, of)).await
+    }
+
+    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError> {
+        let select = move |connection: &Connection| runs::select_deliveries(connection, team, of);
+        self.read_aside("deliveries", select).await
+    }
+
+    async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.read("deliveries", |connection| runs::select_deliveries_of(connection, secret, limit))
+    }
+
+    async fn forget_runs(&self, limit: u32) -> Result<u32, StoreError> {
+        self.writer()?.write(move |transaction| runs::forget(transaction, limit)).await
+    }
+
     async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError> {
         self.readers.read("answers", |connection| tables::by_key(connection, [id.as_bytes()]))
     }
@@ -154,11 +246,8 @@ impl Store for Database {
         skip: u32,
         limit: u32,
     ) -> Result<Vec<Option<Stored<Secret>>>, StoreError> {
-        // It may read whole teams: not where requests are answered.
-        let readers = Arc::clone(&self.readers);
         let select = move |connection: &Connection| purge::select_secrets(connection, before, (skip, limit));
-        let due = move || readers.read("secrets", select);
-        tokio::task::spawn_blocking(due).await.unwrap_or(Err(StoreError::Stopped))
+        self.read_aside("secrets", select).await
     }
 
     async fn teams_due(&self, before: Timestamp) -> Result<Vec<Option<Stored<Team>>>, StoreError> {

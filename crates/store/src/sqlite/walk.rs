@@ -6,17 +6,19 @@ use rusqlite::{Connection, Row as SqlRow};
 use super::rows::{Columns, is_malformed};
 use super::tables::{self, Table};
 use super::{instance, secrets};
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::{Row, Stored};
+use strongroom_core::runs::Run;
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::AnyRow;
 use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
 
 /// Those whose rows are shown; a secret's versions are shown with it.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 12] = [
     "keys",
     Team::TABLE,
     User::TABLE,
@@ -24,6 +26,10 @@ const TABLES: [&str; 8] = [
     ApiKey::TABLE,
     KeyLink::TABLE,
     KeptAnswer::TABLE,
+    Agent::TABLE,
+    Revision::TABLE,
+    Attachment::TABLE,
+    Run::TABLE,
     Secret::TABLE,
 ];
 
@@ -53,6 +59,10 @@ pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> ru
     walk.table::<ApiKey>(|row| Ok(AnyRow::ApiKey(row)))?;
     walk.table::<KeyLink>(|row| Ok(AnyRow::KeyLink(row)))?;
     walk.table::<KeptAnswer>(|row| Ok(AnyRow::Answer(row)))?;
+    walk.table::<Agent>(|row| Ok(AnyRow::Agent(row)))?;
+    walk.table::<Revision>(|row| Ok(AnyRow::Revision(row)))?;
+    walk.table::<Attachment>(|row| Ok(AnyRow::Attachment(row)))?;
+    walk.table::<Run>(|row| Ok(AnyRow::Run(row)))?;
     walk.table::<Secret>(|secret| {
         let versions = secrets::select_all_versions(connection, secret.row().id)?;
         Ok(AnyRow::Secret(secret, versions))

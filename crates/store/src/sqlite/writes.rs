@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::{answers, events, instance, proofs, secrets, tables, users};
+use super::{agents, answers, events, instance, proofs, runs, secrets, tables, users};
 use strongroom_core::StoreError;
+use strongroom_core::agents::Agent;
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Write};
 use strongroom_core::users::Membership;
@@ -27,6 +28,18 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::Membership(row) => tables::put(transaction, row),
         Change::ApiKey(row) => tables::put(transaction, row),
         Change::KeyLink(row) => tables::put(transaction, row),
+        Change::Agent(row) => tables::put(transaction, row),
+        Change::Revision(row) => tables::put(transaction, row),
+        Change::Attachment(row) => tables::put(transaction, row),
+        Change::Detach(team, revision, secret, mac) => {
+            agents::detach(transaction, (*team, *revision, *secret), *mac)
+        }
+        Change::Run(row) => tables::put(transaction, row),
+        Change::Delivery(delivery) => runs::insert_delivery(transaction, delivery),
+        Change::AgentIs(team, id, mac) => {
+            let values = params![team.as_bytes(), id.as_bytes(), mac.as_bytes()];
+            tables::unchanged::<Agent>(transaction, values)
+        }
         Change::SecretIs(team, id, mac) => {
             let values = params![team.as_bytes(), id.as_bytes(), mac.as_bytes()];
             tables::unchanged::<Secret>(transaction, values)

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use strongroom_core::access::{Action, Ownership};
+use strongroom_core::access::{Action, Means, Ownership};
 use strongroom_core::answers::{AnswerId, KeptAnswer, RequestDigest};
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::app::{Cause, Error, Founding, Recovery, RecoveryError, World, create_instance};
-use strongroom_core::events::{Actor, Event, EventKind, Object};
+use strongroom_core::events::{Actor, Event, EventKind, Object, Place};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, MasterKey};
 use strongroom_core::root_key::LocalRootKey;
@@ -294,10 +294,15 @@ pub(crate) fn count(data: &Path, query: &str) -> i64 {
 }
 
 pub(crate) fn event(permit: &Permit) -> Event {
-    Event { actor: Actor::from(permit), ..system_event(EventKind::SecretUpdated) }
+    let key_id = match permit.means() {
+        Means::Key(key) => Some(key),
+        _ => None,
+    };
+    let actor = Actor { user_id: Some(permit.user_id()), key_id, run_id: None };
+    Event { actor, ..system_event(EventKind::SecretUpdated) }
 }
 
 pub(crate) fn system_event(kind: EventKind) -> Event {
     let (actor, object) = (Actor::default(), Object { table: "secrets", ..Object::default() });
-    Event { at: at(NOW), kind, team_id: None, actor, object, request_id: None }
+    Event { at: at(NOW), kind, team_id: None, actor, place: Place::default(), object, request_id: None }
 }

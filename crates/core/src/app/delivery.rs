@@ -1,0 +1,95 @@
+//! The one way out of the whole system: a run receives its environment. Which
+//! versions it receives is stored, and safe on the disk, before a value leaves.
+
+use std::collections::BTreeSet;
+
+use super::ask::Steps;
+use super::runs::refuse_collisions;
+use super::{App, Ask, Error, Planned};
+use crate::access::{Action, Denied, Ownership};
+use crate::environment::winners;
+use crate::events::{Event, EventKind, Place};
+use crate::rows::Proven;
+use crate::runs::{Delivery, Run};
+use crate::secrets::Secret;
+use crate::store::{Change, StoreError};
+use crate::values::{EnvKey, SecretValue};
+
+/// How often it is tried again when a secret or the run changed meanwhile.
+const ATTEMPTS: u32 = 64;
+
+/// An environment: names and values.
+type Delivered = Vec<(EnvKey, SecretValue)>;
+
+impl App {
+    /// The environment of the caller's run: the present values of its secrets.
+    ///
+    /// # Errors
+    /// [`Error::RunOver`] when the run is over; when it could not be stored that
+    /// these values leave, they don't.
+    pub async fn deliver(&self, ask: &Ask) -> Result<Delivered, Error> {
+        let mut ask = ask.clone();
+        for _ in 1..ATTEMPTS {
+            let planned = self.delivery(&ask).await?;
+            match self.carry_out(&ask, planned, None).await {
+                Err(Error::Store(StoreError::Changed)) => ask = self.own_run(&ask).await?.1,
+                done => return done,
+            }
+        }
+        Err(StoreError::Changed.into())
+    }
+
+    async fn delivery(&self, ask: &Ask) -> Result<Planned<Delivered>, Error> {
+        let permit = ask.permit(Action::ReceiveEnvironment, Ownership::Own)?;
+        let run = ask.caller.run.as_deref().ok_or(Denied::Invisible)?;
+        let secrets = self.received(ask, run).await?;
+        let won = winners(secrets.iter().map(|secret| secret.env_keys.as_slice()));
+        if run.strict {
+            refuse_collisions(&won)?;
+        }
+        let mut steps = Steps::default();
+        let mut environment = Vec::with_capacity(won.len());
+        for (source, secret) in secrets.iter().enumerate() {
+            let names: BTreeSet<_> = won
+                .iter()
+                .filter(|winner| winner.source == source)
+                .map(|winner| winner.key.clone())
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            let content = self.open_content(ask, secret, secret.version).await?;
+            let received = content.into_entries().into_iter().filter(|(key, _)| names.contains(key));
+            environment.extend(received);
+            steps = self.delivering(ask, steps, (run, secret), names);
+        }
+        Ok(Planned::new(environment, permit, steps))
+    }
+
+    /// The secrets of a run that are still there for its starter, the strongest first.
+    async fn received(&self, ask: &Ask, run: &Run) -> Result<Vec<Proven<Secret>>, Error> {
+        let mut secrets = Vec::with_capacity(run.composition.parts().len());
+        for part in run.composition.parts() {
+            secrets.extend(self.seen(ask, part.secret_id).await?);
+        }
+        Ok(secrets)
+    }
+
+    fn delivering(
+        &self,
+        ask: &Ask,
+        steps: Steps,
+        (run, secret): (&Proven<Run>, &Proven<Secret>),
+        env_keys: BTreeSet<EnvKey>,
+    ) -> Steps {
+        let at = self.world.clock.now();
+        let delivery =
+            Delivery { run_id: run.id, secret_id: secret.id, version: secret.version, env_keys, at };
+        let object = super::versions::version_object(secret, Some(secret.version));
+        let place = Place { agent_id: Some(run.agent_id), revision_id: Some(run.revision_id) };
+        let event = Event { place, ..ask.event_of(EventKind::SecretDelivered, at, object) };
+        steps
+            .with(Change::SecretIs(secret.team_id, secret.id, secret.mac()))
+            .and(Change::Delivery(delivery), event)
+    }
+}

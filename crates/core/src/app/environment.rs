@@ -1,0 +1,88 @@
+//! The preview of an environment: what a run of the caller's would receive,
+//! which secret wins each name, and what is likely wrong with it. Values are
+//! opened to look at their shape, and dropped.
+
+use super::{App, Ask, Error};
+use crate::access::{Action, Ownership};
+use crate::clock::Timestamp;
+use crate::environment::{Reason, Winner, winners};
+use crate::health::{self, SecretHint, ValueHint};
+use crate::ids::{AgentId, RevisionId, SecretId};
+use crate::rows::Proven;
+use crate::secrets::Secret;
+use crate::values::{Bundle, EnvKey};
+
+/// What a run would receive.
+pub struct Preview {
+    /// Its names, with the strongest secret's first.
+    pub names: Vec<PreviewedName>,
+    /// Its secrets, the strongest first.
+    pub secrets: Vec<PreviewedSecret>,
+}
+
+/// A name of an environment.
+pub struct PreviewedName {
+    /// The name.
+    pub key: EnvKey,
+    /// From which secret its value comes.
+    pub secret_id: SecretId,
+    /// Why from that one.
+    pub reason: Reason,
+    /// Which secrets have a value of this name that it doesn't get.
+    pub over: Vec<SecretId>,
+    /// What is noticed of the value.
+    pub hints: Vec<ValueHint>,
+}
+
+/// A secret of an environment.
+pub struct PreviewedSecret {
+    /// The secret.
+    pub secret: Proven<Secret>,
+    /// When it was attached.
+    pub attached_at: Timestamp,
+    /// What is noticed of it.
+    pub hints: Vec<SecretHint>,
+}
+
+impl App {
+    /// What a run of this revision would receive if the caller started it now.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is no such revision.
+    pub async fn preview(&self, ask: &Ask, agent: AgentId, revision: RevisionId) -> Result<Preview, Error> {
+        let _permit = ask.permit(Action::PreviewEnvironment, Ownership::Shared)?;
+        self.present_revision(ask, agent, revision).await?;
+        let (mut secrets, mut contents) = (Vec::new(), Vec::new());
+        for attached in self.attached(ask, revision).await? {
+            let secret = attached.secret;
+            contents.push(self.open_content(ask, &secret, secret.version).await?);
+            let used = !self.store.deliveries_of(secret.id, 1).await?.is_empty();
+            let hints = health::of_secret(&secret, used, self.world.clock.now());
+            let attached_at = attached.attachment.created_at;
+            secrets.push(PreviewedSecret { secret, attached_at, hints });
+        }
+        let won = winners(secrets.iter().map(|previewed| previewed.secret.env_keys.as_slice()));
+        let names = won.into_iter().filter_map(|winner| previewed(winner, &secrets, &contents)).collect();
+        Ok(Preview { names, secrets })
+    }
+}
+
+fn previewed(winner: Winner, secrets: &[PreviewedSecret], contents: &[Bundle]) -> Option<PreviewedName> {
+    let of = |source: usize| secrets.get(source).map(|previewed| &previewed.secret);
+    let from = of(winner.source)?;
+    let value = contents.get(winner.source)?.value(&winner.key)?;
+    let beaten: Vec<_> = winner.over.iter().filter_map(|source| of(*source)).collect();
+    let reason = match beaten.first() {
+        None => Reason::Only,
+        // The strongest of them tells.
+        Some(next) if from.owner.is_some() && next.owner.is_none() => Reason::Personal,
+        Some(_) => Reason::Later,
+    };
+    Some(PreviewedName {
+        secret_id: from.id,
+        reason,
+        over: beaten.iter().map(|secret| secret.id).collect(),
+        hints: health::of_value(value),
+        key: winner.key,
+    })
+}

@@ -1,0 +1,190 @@
+//! When values may be in wrong hands: whatever could fetch them is revoked at
+//! once, and what was fetched is listed, so that it can be changed at its source.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ask::Steps;
+use super::{App, Ask, Error, Planned};
+use crate::access::{Action, Ownership, Permit};
+use crate::agents::Agent;
+use crate::events::{EventKind, Object};
+use crate::ids::{AgentId, ApiKeyId, KeyLinkId, RunId, SecretId, UserId};
+use crate::runs::{Ended, Run, RunsOf};
+use crate::secrets::Secret;
+use crate::store::Change;
+use crate::values::EnvKey;
+
+/// Runs read at a time.
+const PAGE: u32 = 256;
+
+/// Whom not to trust any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspected {
+    /// A run.
+    Run(RunId),
+    /// An agent: all runs of it.
+    Agent(AgentId),
+    /// An API key, and all runs that were started with it.
+    Key(ApiKeyId),
+    /// A user: their keys in this team, links, and all runs that they started.
+    User(UserId),
+}
+
+impl Suspected {
+    fn runs(self) -> RunsOf {
+        match self {
+            Self::Run(run) => RunsOf::Run(run),
+            Self::Agent(agent) => RunsOf::Agent(agent),
+            Self::Key(key) => RunsOf::Key(key),
+            Self::User(user) => RunsOf::User(user),
+        }
+    }
+}
+
+/// What is revoked beside runs.
+#[derive(Debug, Default)]
+pub struct Revoked {
+    /// Keys.
+    pub keys: Vec<ApiKeyId>,
+    /// Links.
+    pub links: Vec<KeyLinkId>,
+}
+
+/// A version that was delivered.
+#[derive(Debug)]
+pub struct Exposed {
+    /// Of which secret.
+    pub secret_id: SecretId,
+    /// Which version.
+    pub version: u32,
+    /// Whose the secret is; nobody's when it is the team's, or gone.
+    pub owner: Option<UserId>,
+    /// Which of its values, by their names.
+    pub env_keys: BTreeSet<EnvKey>,
+    /// To which runs.
+    pub runs: BTreeSet<RunId>,
+}
+
+impl App {
+    /// Revokes whatever could fetch values in the name of the suspected. Runs
+    /// hang on what is revoked here, so that none of them slips through, also
+    /// none that is being started just now.
+    ///
+    /// # Errors
+    /// When the caller may not, or there is no such thing in the team.
+    pub async fn panic(&self, ask: &Ask, suspected: Suspected) -> Result<Planned<Revoked>, Error> {
+        ask.caller.screen(Action::Panic)?;
+        match suspected {
+            Suspected::Run(run) => self.panic_run(ask, run).await,
+            Suspected::Agent(agent) => self.panic_agent(ask, agent).await,
+            Suspected::Key(key) => self.panic_key(ask, key).await,
+            Suspected::User(user) => self.panic_user(ask, user).await,
+        }
+    }
+
+    async fn panic_run(&self, ask: &Ask, id: RunId) -> Result<Planned<Revoked>, Error> {
+        let rows = self.present_run(ask, id).await?;
+        let permit = ask.permit(Action::Panic, ask.caller.concern(rows.run.user_id))?;
+        if rows.run.revoked_at.is_some() || rows.run.stopped_at.is_some() {
+            return Ok(Planned::nothing(Revoked::default()));
+        }
+        let after = Run { revoked_at: Some(self.world.clock.now()), ..self.changed_run(&rows.run) };
+        let (_, steps) = self.replacing_run(ask, EventKind::RunRevoked, &rows.run, after);
+        Ok(Planned::new(Revoked::default(), permit, steps))
+    }
+
+    async fn panic_agent(&self, ask: &Ask, id: AgentId) -> Result<Planned<Revoked>, Error> {
+        let permit = ask.permit(Action::Panic, Ownership::Shared)?;
+        let before = self.present_agent(ask, id).await?;
+        let generation =
+            before.generation.checked_add(1).ok_or(Error::Conflict("too often revoked; delete the agent"))?;
+        let after = Agent { generation, ..self.changed_agent(&before) };
+        let (_, steps) = self.replacing_agent(ask, EventKind::AgentRunsRevoked, &before, after);
+        Ok(Planned::new(Revoked::default(), permit, steps))
+    }
+
+    async fn panic_key(&self, ask: &Ask, id: ApiKeyId) -> Result<Planned<Revoked>, Error> {
+        let (permit, steps) = self.revoking_key(ask, Action::Panic, id).await?;
+        Ok(planned(permit, steps))
+    }
+
+    async fn panic_user(&self, ask: &Ask, id: UserId) -> Result<Planned<Revoked>, Error> {
+        let permit = ask.permit(Action::Panic, ask.caller.concern(id))?;
+        let member = self.member(ask, id).await?;
+        if id != ask.caller.user_id {
+            ask.caller.reaches(member.membership.role)?;
+        }
+        let mut steps = self.revoked_keys(ask, id).await?;
+        steps.extend(self.closed_links_of(ask, id).await?);
+        Ok(planned(permit, steps))
+    }
+
+    /// Which runs of the suspected are revoked by now, of those that nobody
+    /// stopped and whose lease goes on; and everything that was ever delivered
+    /// to any of them. To be asked when [`Self::panic`] is carried out: then no
+    /// more is delivered.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn exposed(
+        &self,
+        ask: &Ask,
+        suspected: Suspected,
+    ) -> Result<(BTreeSet<RunId>, Vec<Exposed>), Error> {
+        ask.caller.screen(Action::Panic)?;
+        let runs = self.revoked_runs(ask, suspected.runs()).await?;
+        let mut exposed: BTreeMap<(SecretId, u32), Exposed> = BTreeMap::new();
+        for delivery in self.store.deliveries(ask.caller.team_id, suspected.runs()).await? {
+            let (secret_id, version) = (delivery.secret_id, delivery.version);
+            let fresh = || Exposed {
+                secret_id,
+                version,
+                owner: None,
+                env_keys: BTreeSet::new(),
+                runs: BTreeSet::new(),
+            };
+            let entry = exposed.entry((secret_id, version)).or_insert_with(fresh);
+            entry.env_keys.extend(delivery.env_keys);
+            entry.runs.insert(delivery.run_id);
+        }
+        let mut exposed: Vec<_> = exposed.into_values().collect();
+        for entry in &mut exposed {
+            entry.owner = self.owner_of(ask, entry.secret_id).await?;
+        }
+        Ok((runs, exposed))
+    }
+
+    async fn revoked_runs(&self, ask: &Ask, of: RunsOf) -> Result<BTreeSet<RunId>, Error> {
+        let (mut revoked, mut skip, now) = (BTreeSet::new(), 0, self.world.clock.now());
+        loop {
+            let page = self.proven_runs(ask, of, Some(now), (skip, PAGE)).await?;
+            if page.is_empty() {
+                return Ok(revoked);
+            }
+            let gone = page.iter().filter(|rows| rows.ended(now) == Some(Ended::Revoked));
+            revoked.extend(gone.map(|rows| rows.run.id));
+            skip += PAGE;
+        }
+    }
+
+    async fn owner_of(&self, ask: &Ask, id: SecretId) -> Result<Option<UserId>, Error> {
+        let suspect = ask.suspect(Object::of::<Secret>(Some(id.uuid())));
+        match self.readable(self.store.secret(ask.caller.team_id, id).await, suspect).await? {
+            Some(stored) => Ok(self.noting(self.keys.verify(stored), suspect).await?.owner),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Steps that revoke, and what they revoke.
+fn planned(permit: Permit, steps: Steps) -> Planned<Revoked> {
+    let mut revoked = Revoked::default();
+    for change in steps.changes() {
+        match change {
+            Change::ApiKey(put) => revoked.keys.push(put.now.row().id),
+            Change::KeyLink(put) => revoked.links.push(put.now.row().id),
+            _ => {}
+        }
+    }
+    Planned::of(permit, steps).map(|()| revoked)
+}
