@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use strongroom_core::tokens::TokenKind;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -83,7 +84,7 @@ fn unquoted(text: &str, is_argument: bool) -> String {
     }
     let (name, rest) = text.split_once('=').map_or((text, ""), |(name, _)| (name, "=…"));
     let known_shape = !is_argument || name.starts_with('-') || name.starts_with('<');
-    if known_shape && !name.contains("srk_") && !name.contains("srl_") {
+    if known_shape && !TokenKind::ALL.iter().any(|kind| name.contains(kind.prefix())) {
         format!("{name}{rest}")
     } else {
         format!("…{rest}")

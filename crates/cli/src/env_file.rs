@@ -122,7 +122,7 @@ impl Reader<'_> {
             Some('n') => Ok('\n'),
             Some('r') => Ok('\r'),
             Some('t') => Ok('\t'),
-            Some(c @ ('"' | '\\' | '$')) => Ok(c),
+            Some(c @ ('"' | '\\' | '$' | '`')) => Ok(c),
             _ => {
                 let before = self.rest.get(..at).unwrap_or_default();
                 let line = self.line + before.matches('\n').count();

@@ -271,6 +271,21 @@ pub(crate) struct Rules {
         value_parser = clap::value_parser!(u32).range(0..=36_500)
     )]
     pub(crate) retention_days: u32,
+    /// Make agents and revisions that aren't there when a builder attaches a secret to them, under
+    /// the ids of the platform that runs them.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "STRONGROOM_AUTO_REGISTER_AGENTS",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub(crate) auto_register_agents: bool,
 }
 
 /// What is logged.

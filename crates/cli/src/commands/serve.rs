@@ -108,7 +108,7 @@ impl Open {
     /// When the store stopped, so that whoever watches the process starts it anew.
     pub(super) async fn serve(self, app: App, limits: Limits, rules: Rules) -> Result<(), Failure> {
         warn_of_unlocked_keys(&app);
-        let app = Arc::new(app);
+        let app = Arc::new(app.registering_agents(rules.auto_register_agents));
         let mut end = End::Asked;
         let mut signals = self.signals;
         let (told, was_told) = oneshot::channel();
