@@ -2,6 +2,7 @@
 
 mod completions;
 mod confirm;
+mod counted;
 mod dev;
 mod doctor;
 mod init;

@@ -37,6 +37,17 @@ pub(crate) struct Server {
     pub(crate) insecure_http: bool,
 }
 
+/// Which part of a list.
+#[derive(Debug, Args)]
+pub(crate) struct Part {
+    /// At most so many, up to 200 [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(crate) limit: Option<u8>,
+    /// Leave out so many first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: u32,
+}
+
 /// How a change is made.
 #[derive(Debug, Args)]
 pub(crate) struct Write {

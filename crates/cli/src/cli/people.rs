@@ -4,7 +4,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::client::{Common, Confirmed, Server, Write, id};
+use super::client::{Common, Confirmed, Part, Server, Write, id};
 use crate::profiles::ProfileName;
 
 /// What somebody is in a team; each may do what those before may.
@@ -61,12 +61,8 @@ pub(crate) struct ListMembers {
     /// Only those with this text in their name or address.
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
-    /// At most so many, up to 200 [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=200))]
-    pub(crate) limit: Option<u8>,
-    /// Leave out so many first.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) offset: u32,
+    #[command(flatten)]
+    pub(crate) part: Part,
     #[command(flatten)]
     pub(crate) common: Common,
 }

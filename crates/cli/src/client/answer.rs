@@ -5,6 +5,8 @@ use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderMap, LINK, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Target, retry};
@@ -91,6 +93,16 @@ impl Answer {
     /// When it isn't what the API promises.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.text).map_err(|_| strange())
+    }
+
+    /// The meaning of one of its fields.
+    ///
+    /// # Errors
+    /// When it has no such field, or the field isn't what the API promises.
+    pub(crate) fn field<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
+        let fields: HashMap<String, &RawValue> = serde_json::from_str(&self.text).map_err(|_| strange())?;
+        let field = fields.get(name).ok_or_else(strange)?;
+        serde_json::from_str(field.get()).map_err(|_| strange())
     }
 
     /// The tag of the version that it shows.

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 
 /// A request. Changes carry an idempotency key, so that sending one again
 /// can't make it twice.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(super) method: Method,
     pub(super) path: String,

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::confirm::confirm;
-use super::{acknowledge, change};
+use super::{acknowledge, change, counted};
 use crate::cli::people::{AddMember, ListMembers, Members, RemoveMember, UpdateMember};
 use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
@@ -50,49 +49,11 @@ struct One {
     member: Member,
 }
 
-/// A page with its elements as the server wrote them.
-#[derive(Deserialize, Serialize)]
-struct Page {
-    members: Vec<Box<RawValue>>,
-    total: u64,
-    limit: u64,
-    offset: u64,
-}
-
 async fn list(args: &ListMembers) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
-    let path = client.in_team("members").await?;
-    let first = page(&client, &path, args, args.offset.into()).await?;
-    let answer = if args.limit.is_some() { first } else { all(&client, &path, args, first).await? };
+    let request = Request::get(client.in_team("members").await?).query("search", args.search.as_ref());
+    let answer = counted::list(&client, request, &args.part, "members").await?;
     client.show(&answer, |listed: Listed| table(&listed.members))
-}
-
-async fn page(client: &Client, path: &str, args: &ListMembers, offset: u64) -> Result<Answer, Failure> {
-    let request = Request::get(path)
-        .query("search", args.search.as_ref())
-        .query("limit", args.limit)
-        .query("offset", (offset > 0).then_some(offset));
-    client.send(request).await
-}
-
-/// Asks on until all are there. What was one page stays as the server wrote it.
-async fn all(client: &Client, path: &str, args: &ListMembers, first: Answer) -> Result<Answer, Failure> {
-    let mut whole: Page = first.read()?;
-    let start = whole.offset;
-    let mut came = whole.members.len() as u64;
-    if start + came >= whole.total {
-        return Ok(first);
-    }
-    while start + came < whole.total {
-        let further: Page = page(client, path, args, start + came).await?.read()?;
-        if further.members.is_empty() {
-            break;
-        }
-        whole.members.extend(further.members);
-        came = whole.members.len() as u64;
-    }
-    whole.limit = came;
-    Ok(first.joined(serde_json::to_string(&whole)?))
 }
 
 fn table(members: &[Member]) -> String {

@@ -195,6 +195,25 @@ fn members_are_listed_to_the_end_or_to_a_limit() {
     let args = ["members", "list", "--limit", "1", "--offset", "1", "--json"];
     assert_eq!(stub.run_in_team(&args).done(), format!("{}\n", page("two", 1)));
     assert_eq!(stub.one().query, "limit=1&offset=1");
+    stub.say(200, page("one", 0));
+    let first = stub.run_in_team(&["members", "list", "--limit", "1"]);
+    assert!(first.done().contains("one") && first.stderr.contains("note: 1 of 2; "), "{}", first.stderr);
+}
+
+#[test]
+fn counted_pages_together_are_one_list_of_what_the_server_wrote() {
+    let stub = Stub::new();
+    stub.say(200, "{\"total\":4, \"members\":[{\"a\" : 1.0}, 2],\"limit\":2,\"offset\":1}\n");
+    stub.say(200, "{\"members\":[\"\\u00e9\"],\"total\":4,\"limit\":2,\"offset\":3}");
+    let listed = stub.run_in_team(&["members", "list", "--offset", "1", "--json"]);
+    let expected = "{\"members\":[{\"a\" : 1.0},2,\"\\u00e9\"],\"total\":4,\"limit\":3,\"offset\":1}\n";
+    assert_eq!(listed.done(), expected);
+    let queries: Vec<_> = stub.seen().into_iter().map(|seen| seen.query).collect();
+    assert_eq!(queries, ["offset=1", "offset=3"]);
+    stub.say(200, "{\"members\":[1],\"total\":9,\"limit\":1,\"offset\":0}");
+    stub.say(200, "{\"members\":[],\"total\":9,\"limit\":1,\"offset\":1}");
+    stub.run_in_team(&["members", "list", "--json"]).done();
+    assert_eq!(stub.seen().len(), 2, "an empty page is the end, whatever the total says");
 }
 
 #[test]
