@@ -2,6 +2,7 @@
 //! key, default and words, said once. The configuration file, the help and the
 //! reference pages come from here.
 
+pub(crate) mod agents;
 pub(crate) mod client;
 pub(crate) mod keys;
 pub(crate) mod people;
@@ -89,6 +90,33 @@ Examples:
   strongroom secrets create --name Mail --value SMTP_PASSWORD"
     )]
     Secrets(secrets::Secrets),
+    /// Create, list, show, rename and delete agents.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom agents list
+  strongroom agents create --name Triage"
+    )]
+    Agents(agents::Agents),
+    /// Create, list and show an agent's revisions, make one live, and see what its runs would get.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom revisions create --agent ID --name v2
+  strongroom revisions promote ID"
+    )]
+    Revisions(agents::Revisions),
+    /// List, attach and detach the secrets of a revision.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom revision-secrets list --agent ID --revision ID
+  strongroom revision-secrets attach --agent ID --revision ID --secret ID"
+    )]
+    RevisionSecrets(agents::RevisionSecrets),
     /// Create, list and revoke API keys, and links that give one.
     #[command(
         subcommand,

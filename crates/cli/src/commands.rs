@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod agents;
 mod completions;
 mod confirm;
 mod counted;
@@ -12,6 +13,8 @@ mod logout;
 mod members;
 mod openapi;
 mod profile;
+mod revision_secrets;
+mod revisions;
 mod secrets;
 mod serve;
 mod teams;
@@ -36,6 +39,9 @@ pub(crate) fn run(command: Command) -> ExitCode {
             Err(failure) => Err(failure),
         },
         Command::Secrets(command) => block_on(secrets::run(&command)),
+        Command::Agents(command) => block_on(agents::run(&command)),
+        Command::Revisions(command) => block_on(revisions::run(&command)),
+        Command::RevisionSecrets(command) => block_on(revision_secrets::run(&command)),
         Command::Keys(command) => block_on(keys::run(&command)),
         Command::Members(command) => block_on(members::run(&command)),
         Command::Teams(command) => block_on(teams::run(&command)),
@@ -64,6 +70,26 @@ async fn change(client: &Client, request: Request, write: &Write) -> Result<Answ
         output::complain("note: a dry run; nothing was changed");
     }
     Ok(answer)
+}
+
+/// Shows the elements of an answer: as the server wrote them to a program, in a
+/// table to a person, who is told when there are none.
+fn show_list<T>(
+    client: &Client,
+    answer: &Answer,
+    elements: impl FnOnce(&Answer) -> Result<Vec<T>, Failure>,
+    none: &str,
+    table: impl FnOnce(&[T]) -> String,
+) -> Result<(), Failure> {
+    if client.json() {
+        return Ok(output::whole(answer.raw()?)?);
+    }
+    let elements = elements(answer)?;
+    if elements.is_empty() {
+        output::complain(none);
+        return Ok(());
+    }
+    Ok(output::whole(&table(&elements))?)
 }
 
 /// Shows the answer to a change that has nothing to show: the server's to a

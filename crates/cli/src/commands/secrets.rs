@@ -2,7 +2,7 @@
 //! their names.
 
 mod history;
-mod list;
+pub(super) mod list;
 mod pages;
 mod twins;
 mod view;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use strongroom_core::tokens::TokenKind;
 
-use crate::stub::{OTHER, SECRET, Stub, TEAM, USER, fed, token};
+use crate::stub::{OTHER, SECRET, Stub, TEAM, USER, fed, sent, token};
 
 const AT: &str = "2026-11-07T05:31:56.000Z";
 
@@ -22,17 +22,6 @@ fn with(mut object: Value, field: &str, value: impl Into<Value>) -> Value {
 fn key_link() -> Value {
     json!({"id": OTHER, "user_id": USER, "name": "laptop", "role": "builder", "scopes": [], "agents": null,
            "cidrs": null, "key_expires_at": null, "created_by": USER, "created_at": AT, "expires_at": AT})
-}
-
-/// Runs a verb that is answered so; the line and the body that it sent, and
-/// what it wrote to standard output.
-fn sent(args: &[&str], answer: &Value) -> (String, Value, String) {
-    let stub = Stub::new();
-    stub.say(200, answer);
-    let ended = stub.run_in_team(args);
-    ended.done();
-    let seen = stub.one();
-    (seen.line(), serde_json::from_str(&seen.body).unwrap_or_default(), ended.stdout)
 }
 
 #[test]

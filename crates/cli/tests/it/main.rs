@@ -1,6 +1,8 @@
 //! The binary from outside: what it prints, refuses, keeps and survives.
 
 #[cfg(test)]
+mod client_agents;
+#[cfg(test)]
 mod client_end_to_end;
 #[cfg(test)]
 mod client_login;

@@ -177,6 +177,18 @@ impl Drop for Stub {
     }
 }
 
+/// Runs a verb that is answered so, in a team that is named; the line and the
+/// body that it sent, and what it wrote to standard output.
+pub(crate) fn sent(args: &[&str], answer: &Value) -> (String, Value, String) {
+    let stub = Stub::new();
+    stub.say(200, answer);
+    let ended = stub.run_in_team(args);
+    ended.done();
+    let seen = stub.one();
+    assert_eq!(seen.header("idempotency-key").is_some(), seen.method != "GET", "{args:?}");
+    (seen.line(), serde_json::from_str(&seen.body).unwrap_or_default(), ended.stdout)
+}
+
 /// Runs a command with this on its standard input.
 pub(crate) fn fed(mut command: Command, input: &[u8]) -> Ended {
     let (reader, mut writer) = std::io::pipe().unwrap();

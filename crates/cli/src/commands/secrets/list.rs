@@ -4,8 +4,11 @@ use super::pages;
 use super::view::{self, Secret};
 use crate::cli::secrets::List;
 use crate::client::{Answer, Client, Request};
+use crate::commands::show_list;
 use crate::failure::Failure;
 use crate::output;
+
+const NONE: &str = "No secrets here. To create one: strongroom secrets create --help";
 
 pub(super) async fn run(args: &List) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
@@ -16,22 +19,18 @@ pub(super) async fn run(args: &List) -> Result<(), Failure> {
         .query("limit", args.limit);
     let first = client.send(request).await?;
     if args.limit.is_none() {
-        return show(&client, &pages::all(&client, &path, first).await?);
+        return show(&client, &pages::all(&client, &path, first).await?, NONE);
     }
     if first.next().is_some() {
         output::complain("note: there are more; without --limit all are listed");
     }
-    show(&client, &first)
+    show(&client, &first, NONE)
 }
 
-fn show(client: &Client, answer: &Answer) -> Result<(), Failure> {
-    if client.json() {
-        return client.show(answer, |_: Vec<Secret>| String::new());
-    }
-    let secrets: Vec<Secret> = answer.read()?;
-    if secrets.is_empty() {
-        output::complain("No secrets here. To create one: strongroom secrets create --help");
-        return Ok(());
-    }
-    Ok(output::whole(&view::table(&secrets, output::width()))?)
+/// Shows many secrets; `none` is said when there are none.
+///
+/// # Errors
+/// When the answer isn't a list of secrets.
+pub(in crate::commands) fn show(client: &Client, answer: &Answer, none: &str) -> Result<(), Failure> {
+    show_list(client, answer, Answer::read, none, |secrets: &[Secret]| view::table(secrets, output::width()))
 }
