@@ -6,6 +6,7 @@ pub(crate) mod agents;
 pub(crate) mod client;
 pub(crate) mod keys;
 pub(crate) mod people;
+pub(crate) mod runs;
 pub(crate) mod secrets;
 mod server;
 
@@ -117,6 +118,15 @@ Examples:
   strongroom revision-secrets attach --agent ID --revision ID --secret ID"
     )]
     RevisionSecrets(agents::RevisionSecrets),
+    /// List, show and stop runs, and see what they received.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom runs list --agent ID
+  strongroom runs deliveries ID"
+    )]
+    Runs(runs::Runs),
     /// Create, list and revoke API keys, and links that give one.
     #[command(
         subcommand,

@@ -15,6 +15,7 @@ mod openapi;
 mod profile;
 mod revision_secrets;
 mod revisions;
+mod runs;
 mod secrets;
 mod serve;
 mod teams;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Agents(command) => block_on(agents::run(&command)),
         Command::Revisions(command) => block_on(revisions::run(&command)),
         Command::RevisionSecrets(command) => block_on(revision_secrets::run(&command)),
+        Command::Runs(command) => block_on(runs::run(&command)),
         Command::Keys(command) => block_on(keys::run(&command)),
         Command::Members(command) => block_on(members::run(&command)),
         Command::Teams(command) => block_on(teams::run(&command)),

@@ -48,6 +48,8 @@ Renaming comes first, then removing, then setting.")]
     Copy(Copy),
     /// Say which names have the same value in two secrets, without showing any.
     Compare(Compare),
+    /// List the runs that received a secret, and which of its versions.
+    Runs(One),
 }
 
 /// `secrets list`.
@@ -66,7 +68,7 @@ pub(crate) struct List {
     pub(crate) common: Common,
 }
 
-/// `secrets get`, `secrets versions`.
+/// `secrets get`, `secrets versions`, `secrets runs`.
 #[derive(Debug, Args)]
 pub(crate) struct One {
     /// The secret's id.

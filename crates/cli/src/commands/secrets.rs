@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, Serializer};
 use strongroom_core::EnvKey;
 
 use super::confirm::confirm_about;
-use super::{acknowledge, change};
+use super::{acknowledge, change, runs};
 use crate::cli::secrets::{Create, Delete, One, Secrets, Update};
 use crate::client::{Client, Request};
 use crate::failure::Failure;
@@ -31,11 +31,12 @@ pub(super) async fn run(command: &Secrets) -> Result<(), Failure> {
         Secrets::Undelete(args) => history::undelete(args).await,
         Secrets::Copy(args) => twins::copy(args).await,
         Secrets::Compare(args) => twins::compare(args).await,
+        Secrets::Runs(args) => runs::of_secret(args).await,
     }
 }
 
 /// The path of one secret.
-fn path(id: &uuid::Uuid) -> String {
+pub(super) fn path(id: &uuid::Uuid) -> String {
     format!("/v2/credentials/{id}")
 }
 

@@ -18,6 +18,7 @@ fn version_and_help_go_to_standard_output() {
         "agents",
         "revisions",
         "revision-secrets",
+        "runs",
         "keys",
         "members",
         "teams",

@@ -9,6 +9,8 @@ mod client_login;
 #[cfg(test)]
 mod client_people;
 #[cfg(test)]
+mod client_runs;
+#[cfg(test)]
 mod client_secrets;
 #[cfg(test)]
 mod client_tls;

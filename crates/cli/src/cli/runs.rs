@@ -1,0 +1,57 @@
+//! `strongroom runs …`.
+
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::client::{Common, Confirmed, id};
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, newest first.
+    List(ListRuns),
+    /// Show a run.
+    Get(OneRun),
+    /// Stop a run: its token is refused from then on. What the run has, it keeps.
+    Stop(StopRun),
+    /// List which versions of which secrets a run received, never the values.
+    Deliveries(OneRun),
+}
+
+/// `runs list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListRuns {
+    /// Only runs of this agent.
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) agent: Option<Uuid>,
+    /// At most so many, up to 200.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(crate) limit: u8,
+    /// Leave out so many first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: u32,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `runs get`, `runs deliveries`.
+#[derive(Debug, Args)]
+pub(crate) struct OneRun {
+    /// The run's id.
+    #[arg(value_parser = id)]
+    pub(crate) id: Uuid,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `runs stop`.
+#[derive(Debug, Args)]
+pub(crate) struct StopRun {
+    /// The run's id.
+    #[arg(value_parser = id)]
+    pub(crate) id: Uuid,
+    #[command(flatten)]
+    pub(crate) confirmed: Confirmed,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}

@@ -1,0 +1,163 @@
+//! `strongroom runs`: what was started, what it received, and stopping it.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::confirm::confirm_about;
+use super::{acknowledge, change, counted, show_list};
+use crate::cli::client::Part;
+use crate::cli::runs::{ListRuns, OneRun, Runs, StopRun};
+use crate::cli::secrets;
+use crate::client::{Client, Request};
+use crate::failure::Failure;
+use crate::output;
+use crate::printable::printable;
+use crate::table::{Column, Table, labelled, minute};
+
+pub(super) async fn run(command: &Runs) -> Result<(), Failure> {
+    match command {
+        Runs::List(args) => list(args).await,
+        Runs::Get(args) => get(args).await,
+        Runs::Stop(args) => stop(args).await,
+        Runs::Deliveries(args) => deliveries(args).await,
+    }
+}
+
+/// A run as the API shows it.
+#[derive(Deserialize)]
+struct Run {
+    id: String,
+    team_id: String,
+    agent_id: String,
+    build_id: String,
+    user_id: String,
+    api_key_id: Option<String>,
+    mode: String,
+    strict: bool,
+    note: Option<String>,
+    status: String,
+    started_at: String,
+    completed_at: Option<String>,
+    expires_at: String,
+}
+
+#[derive(Deserialize)]
+struct One {
+    run: Run,
+}
+
+/// The path of one run.
+fn path(id: Uuid) -> String {
+    format!("/v2/runs/{id}")
+}
+
+/// There are ever more of them, so a list without a limit isn't all.
+async fn list(args: &ListRuns) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let request = Request::get(client.in_team("runs").await?).query("agent_id", args.agent);
+    let part = Part { limit: Some(args.limit), offset: args.offset };
+    let answer = counted::list(&client, request, &part, "data").await?;
+    show_list(&client, &answer, |answer| answer.field("data"), "No runs here.", table)
+}
+
+fn table(runs: &[Run]) -> String {
+    let mut table = Table::new([
+        Column::Whole("ID"),
+        Column::Whole("STATUS"),
+        Column::Whole("STARTED (UTC)"),
+        Column::CutOrSpare("NOTE"),
+        Column::Spare("AGENT"),
+    ]);
+    for run in runs {
+        let note = run.note.as_deref().unwrap_or("-");
+        table.row([&run.id, &run.status, &minute(&run.started_at), note, &run.agent_id]);
+    }
+    table.render(output::width())
+}
+
+async fn get(args: &OneRun) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let answer = client.send(Request::get(path(args.id))).await?;
+    client.show(&answer, |One { run }| run.whole())
+}
+
+impl Run {
+    /// All that is known of it.
+    fn whole(&self) -> String {
+        let end = match &self.completed_at {
+            Some(at) => ("ended", at.as_str()),
+            None => ("expires", self.expires_at.as_str()),
+        };
+        labelled(&[
+            ("id", &self.id),
+            ("status", &self.status),
+            ("note", self.note.as_deref().unwrap_or("-")),
+            ("agent", &self.agent_id),
+            ("revision", &self.build_id),
+            ("mode", &self.mode),
+            ("strict", if self.strict { "yes" } else { "no" }),
+            ("started", &self.started_at),
+            end,
+            ("user", &self.user_id),
+            ("API key", self.api_key_id.as_deref().unwrap_or("-")),
+            ("team", &self.team_id),
+        ])
+    }
+
+    /// What it is, for a question.
+    fn title(&self) -> String {
+        let note = self.note.as_ref().map(|note| format!("\"{}\" ", printable(note))).unwrap_or_default();
+        format!("the {} run {note}({})", printable(&self.status), printable(&self.id))
+    }
+}
+
+async fn stop(args: &StopRun) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let question = |One { run }: One| format!("Stop {}? Its token is refused from then on.", run.title());
+    confirm_about(&client, path(args.id), &args.confirmed, question).await?;
+    let request = Request::post(format!("{}/stop", path(args.id)));
+    let answer = change(&client, request, &args.confirmed.write).await?;
+    acknowledge(&client, &answer, &args.confirmed.write, &format!("Stopped the run {}.", args.id))
+}
+
+/// A version of a secret that a run received. Asked about either of the two, the
+/// server tells the other.
+#[derive(Deserialize)]
+struct Delivery {
+    #[serde(alias = "credential_id", alias = "run_id")]
+    other: String,
+    version: u64,
+    env_var_keys: Vec<String>,
+    delivered_at: String,
+}
+
+async fn deliveries(args: &OneRun) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let answer = client.send(Request::get(format!("{}/deliveries", path(args.id)))).await?;
+    let none = "The run has received nothing.";
+    show_list(&client, &answer, |answer| answer.field("deliveries"), none, |seen| delivered("SECRET", seen))
+}
+
+/// `strongroom secrets runs`.
+pub(super) async fn of_secret(args: &secrets::One) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let path = format!("{}/runs", super::secrets::path(&args.id));
+    let answer = client.send(Request::get(path)).await?;
+    let none = "No run has received it.";
+    show_list(&client, &answer, |answer| answer.field("runs"), none, |seen| delivered("RUN", seen))
+}
+
+fn delivered(other: &'static str, deliveries: &[Delivery]) -> String {
+    let mut table = Table::new([
+        Column::Whole(other),
+        Column::Whole("VERSION"),
+        Column::Whole("RECEIVED (UTC)"),
+        Column::CutOrSpare("KEYS"),
+    ]);
+    for delivery in deliveries {
+        let received = minute(&delivery.delivered_at);
+        let keys = delivery.env_var_keys.join(", ");
+        table.row([&delivery.other, &delivery.version.to_string(), &received, &keys]);
+    }
+    table.render(output::width())
+}
