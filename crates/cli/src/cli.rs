@@ -127,6 +127,17 @@ Examples:
   strongroom runs deliveries ID"
     )]
     Runs(runs::Runs),
+    /// Revoke at once what is no longer trusted, and list the values to rotate.
+    #[command(after_help = "\
+Examples:
+  strongroom panic --key ID
+  strongroom panic --agent ID --yes > to-rotate.md
+  strongroom panic --user ID --dry-run
+
+What a run received it may have kept: revoking it takes no value back. Standard
+output gets what was revoked, and a list to work through; repeating the command
+gives the list again.")]
+    Panic(runs::Panic),
     /// Create, list and revoke API keys, and links that give one.
     #[command(
         subcommand,

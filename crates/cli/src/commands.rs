@@ -12,6 +12,7 @@ mod login;
 mod logout;
 mod members;
 mod openapi;
+mod panic;
 mod profile;
 mod revision_secrets;
 mod revisions;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Revisions(command) => block_on(revisions::run(&command)),
         Command::RevisionSecrets(command) => block_on(revision_secrets::run(&command)),
         Command::Runs(command) => block_on(runs::run(&command)),
+        Command::Panic(args) => block_on(panic::run(&args)),
         Command::Keys(command) => block_on(keys::run(&command)),
         Command::Members(command) => block_on(members::run(&command)),
         Command::Teams(command) => block_on(teams::run(&command)),

@@ -1,4 +1,4 @@
-//! `strongroom runs …`.
+//! `strongroom runs …` and `strongroom panic`.
 
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -54,4 +54,33 @@ pub(crate) struct StopRun {
     pub(crate) confirmed: Confirmed,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// `strongroom panic`.
+#[derive(Debug, Args)]
+pub(crate) struct Panic {
+    #[command(flatten)]
+    pub(crate) suspect: Suspect,
+    #[command(flatten)]
+    pub(crate) confirmed: Confirmed,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What is no longer trusted.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Suspect {
+    /// Revoke this run.
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) run: Option<Uuid>,
+    /// Revoke every run of this agent.
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) agent: Option<Uuid>,
+    /// Revoke this API key, and every run that was started with it.
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) key: Option<Uuid>,
+    /// Revoke every API key, link and run of this member.
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) user: Option<Uuid>,
 }

@@ -5,7 +5,7 @@ mod history;
 pub(super) mod list;
 mod pages;
 mod twins;
-mod view;
+pub(super) mod view;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};

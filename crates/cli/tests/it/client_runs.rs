@@ -1,10 +1,10 @@
-//! `strongroom runs` and `secrets runs`: what each sends, and what a person is
-//! shown.
+//! `strongroom runs`, `secrets runs` and `panic`: what each sends, and what a
+//! person is shown.
 
 use serde_json::{Value, json};
 
 use crate::harness::on_a_terminal;
-use crate::stub::{SECRET, Seen, Stub, TEAM, USER};
+use crate::stub::{OTHER, SECRET, Seen, Stub, TEAM, USER, secret};
 
 const AT: &str = "2026-11-07T05:31:56.000Z";
 const AGENT: &str = "01890a5d-ac96-774b-bcce-b302099a8010";
@@ -105,4 +105,159 @@ fn deliveries_are_shown_from_both_ends() {
         let ended = stub.run(&args);
         assert_eq!((ended.done(), ended.stderr.as_str()), ("", none));
     }
+}
+
+fn delivered(id: &str, version: u8, owner: Option<&str>, keys: &[&str]) -> Value {
+    json!({"credential_id": id, "version": version, "user_id": owner, "env_var_keys": keys, "runs": [RUN]})
+}
+
+fn told(deliveries: &[Value]) -> Value {
+    json!({"revoked": {"runs": [RUN], "api_keys": [KEY], "key_links": [OTHER]}, "deliveries": deliveries})
+}
+
+#[test]
+fn exactly_one_thing_is_revoked() {
+    let stub = Stub::new();
+    for (option, field) in
+        [("--run", "run_id"), ("--agent", "agent_id"), ("--key", "key_id"), ("--user", "user_id")]
+    {
+        stub.say(200, told(&[]));
+        let revoked = stub.run_in_team(&["panic", option, OTHER, "--yes"]);
+        let expected = format!(
+            "REVOKED  ID\nrun      {RUN}\nAPI key  {KEY}\nlink     {OTHER}\n\nNo value was received, so there is nothing to rotate.\n"
+        );
+        assert_eq!((revoked.done(), revoked.stderr.as_str()), (expected.as_str(), ""));
+        let seen = stub.one();
+        assert_eq!(
+            (seen.line(), seen.json()),
+            (format!("POST /v2/teams/{TEAM}/panic"), json!({field: OTHER}))
+        );
+        assert!(seen.header("idempotency-key").is_some());
+    }
+    for args in [&["panic", "-y"][..], &["panic", "-y", "--run", RUN, "--key", KEY], &["panic", RUN]] {
+        assert_eq!(stub.run_in_team(args).code, Some(64), "{args:?}");
+    }
+    assert_eq!(stub.seen().len(), 0);
+}
+
+#[test]
+fn what_to_rotate_is_a_list_to_work_through() {
+    let stub = Stub::new();
+    let unseen = "01890a5d-ac96-774b-bcce-b302099a8051";
+    stub.say(
+        200,
+        told(&[
+            delivered(SECRET, 3, Some(USER), &["SMTP_USER", "GONE"]),
+            delivered(OTHER, 1, Some(TEAM), &["TOKEN"]),
+            delivered(SECRET, 2, Some(USER), &["SMTP_USER", "OLD"]),
+            delivered(unseen, 7, None, &["A", "B"]),
+            delivered(KEY, 1, None, &[]),
+        ]),
+    );
+    stub.say_with(200, ("link", "</v2/x?cursor=2>; rel=\"next\""), "[]").say(200, json!([secret("Mail")]));
+    let list = stub.run_in_team(&["panic", "--agent", AGENT, "-y"]);
+    let (_, rotation) = list.done().split_once("\n\n").unwrap();
+    let expected = format!(
+        "\
+These values were received, and may have been kept. Replace each where it is
+valid, and then here:
+
+- [ ] Mail (personal), versions 2, 3
+  - [ ] SMTP_USER
+  - [ ] GONE
+  - [ ] OLD
+      strongroom secrets update {SECRET} --set SMTP_USER
+
+- [ ] {OTHER} (personal), version 1
+  - [ ] TOKEN
+      only its owner can change it: {TEAM}
+
+- [ ] {unseen} (shared), version 7
+  - [ ] A
+  - [ ] B
+      deleted, or not yours to see
+"
+    );
+    assert_eq!(rotation, expected);
+    let credentials = format!("GET /v2/teams/{TEAM}/credentials");
+    assert_eq!(
+        lines(&stub),
+        [
+            format!("POST /v2/teams/{TEAM}/panic"),
+            format!("{credentials}?limit=1000"),
+            format!("{credentials}?cursor=2")
+        ]
+    );
+}
+
+#[test]
+fn names_that_cannot_be_looked_up_take_nothing_from_the_list() {
+    let stub = Stub::new();
+    stub.say(200, told(&[delivered(SECRET, 3, None, &["A"]), delivered(OTHER, 1, Some(USER), &["B"])]));
+    stub.say(403, json!({"error": "forbidden", "message": "the key may not list secrets"}));
+    let list = stub.run_in_team(&["panic", "--run", RUN, "-y"]);
+    assert!(list.done().starts_with(&format!("REVOKED  ID\nrun      {RUN}\n")), "{}", list.stdout);
+    for (title, update) in [
+        (format!("- [ ] {SECRET} (shared), version 3\n"), format!("secrets update {SECRET} --set A\n")),
+        (format!("- [ ] {OTHER} (personal), version 1\n"), format!("secrets update {OTHER} --set B\n")),
+    ] {
+        assert!(list.stdout.contains(&title) && list.stdout.contains(&update), "{}", list.stdout);
+    }
+    assert!(list.stderr.contains("can't be looked up: the key may not list secrets"), "{}", list.stderr);
+}
+
+#[test]
+fn names_in_the_list_cannot_move_the_cursor() {
+    let stub = Stub::new();
+    let hostile = "\u{1b}[2J\u{9b}31m\u{202e}\n";
+    stub.say(
+        200,
+        told(&[delivered(SECRET, 3, None, &[hostile]), delivered(hostile, 1, Some(hostile), &["A"])]),
+    );
+    stub.say(200, json!([secret(hostile)]));
+    let list = stub.run_in_team(&["panic", "--run", RUN, "-y"]);
+    assert!(list.done().contains("- [ ] \\u{1b}"), "{}", list.stdout);
+    assert!(!list.stdout.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{}", list.stdout);
+}
+
+#[test]
+fn a_panic_can_be_tried_and_read_by_a_program() {
+    let stub = Stub::new();
+    stub.say(200, told(&[]));
+    let tried = stub.run_in_team(&["panic", "--user", USER, "--dry-run"]);
+    assert!(tried.done().starts_with("WOULD BE REVOKED  ID\n"), "{}", tried.stdout);
+    assert_eq!(tried.stderr, "note: a dry run; nothing was changed\n");
+    assert_eq!(stub.one().line(), format!("POST /v2/teams/{TEAM}/panic?dry_run=true"));
+    let raw = format!("{} ", told(&[delivered(SECRET, 3, None, &["A"])]));
+    stub.say(200, &raw);
+    let ended = stub.run_in_team(&["panic", "--user", USER, "--yes", "--json"]);
+    assert_eq!((ended.done(), ended.stderr.as_str()), (format!("{raw}\n").as_str(), ""));
+    assert_eq!(stub.seen().len(), 1, "no names are looked up for a program");
+    stub.say(200, json!({"revoked": {"runs": [], "api_keys": [], "key_links": []}, "deliveries": []}));
+    let again = stub.run_in_team(&["panic", "--user", USER, "--yes"]);
+    assert!(again.done().starts_with("Nothing was left to revoke.\n"), "{}", again.stdout);
+}
+
+#[test]
+fn a_person_is_asked_what_a_panic_revokes() {
+    let stub = Stub::new();
+    for (option, question) in [
+        ("--run", format!("Revoke the run {OTHER} at once? [y/N]")),
+        ("--agent", format!("Revoke every run of the agent {OTHER} at once? [y/N]")),
+        ("--key", format!("Revoke the API key {OTHER} and every run that it started at once? [y/N]")),
+        ("--user", format!("Revoke every API key, link and run of the user {OTHER} at once? [y/N]")),
+    ] {
+        let no = on_a_terminal(&stub.command(&[]), &format!("panic {option} {OTHER}"), "\n");
+        assert_eq!(no.code, Some(1), "{}", no.stdout);
+        assert!(
+            no.screen().contains(&question) && no.stdout.contains("nothing was changed"),
+            "{}",
+            no.stdout
+        );
+    }
+    assert_eq!(stub.seen().len(), 0);
+    stub.say(200, told(&[]));
+    let yes = on_a_terminal(&stub.command(&[]), &format!("panic --run {RUN} --team {TEAM}"), "y\n");
+    assert_eq!(yes.code, Some(0), "{}", yes.stdout);
+    assert_eq!(stub.one().json(), json!({"run_id": RUN}));
 }

@@ -247,6 +247,7 @@ fn destructive_verbs_ask_a_person_and_refuse_a_program() {
         &["agents", "delete", SECRET],
         &["revision-secrets", "detach", SECRET, "--agent", SECRET, "--revision", SECRET],
         &["runs", "stop", SECRET],
+        &["panic", "--run", SECRET],
     ] {
         let ended = stub.run_in_team(args);
         assert!(ended.refusal().contains("there is no terminal to ask on"), "{}", ended.stderr);

@@ -19,6 +19,7 @@ fn version_and_help_go_to_standard_output() {
         "revisions",
         "revision-secrets",
         "runs",
+        "panic",
         "keys",
         "members",
         "teams",

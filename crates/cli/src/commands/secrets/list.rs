@@ -8,6 +8,9 @@ use crate::commands::show_list;
 use crate::failure::Failure;
 use crate::output;
 
+/// The most that the server lists at once.
+const MOST: u16 = 1000;
+
 const NONE: &str = "No secrets here. To create one: strongroom secrets create --help";
 
 pub(super) async fn run(args: &List) -> Result<(), Failure> {
@@ -33,4 +36,13 @@ pub(super) async fn run(args: &List) -> Result<(), Failure> {
 /// When the answer isn't a list of secrets.
 pub(in crate::commands) fn show(client: &Client, answer: &Answer, none: &str) -> Result<(), Failure> {
     show_list(client, answer, Answer::read, none, |secrets: &[Secret]| view::table(secrets, output::width()))
+}
+
+/// All secrets that the caller can see, listed at this path.
+///
+/// # Errors
+/// When the caller may list none.
+pub(in crate::commands) async fn visible(client: &Client, path: &str) -> Result<Vec<Secret>, Failure> {
+    let first = client.send(Request::get(path).query("limit", Some(MOST))).await?;
+    pages::all(client, path, first).await?.read()
 }

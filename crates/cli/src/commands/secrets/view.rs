@@ -9,13 +9,13 @@ use crate::table::{Column, Table, labelled, minute};
 
 /// A secret as the API shows it.
 #[derive(Deserialize)]
-pub(super) struct Secret {
-    id: String,
+pub(in crate::commands) struct Secret {
+    pub(in crate::commands) id: String,
     team_id: String,
     user_id: Option<String>,
-    name: String,
+    pub(in crate::commands) name: String,
     service_slug: Option<String>,
-    env_var_keys: Vec<String>,
+    pub(in crate::commands) env_var_keys: Vec<String>,
     created_by: String,
     created_at: String,
     updated_at: String,
