@@ -21,6 +21,8 @@ mod client_wire;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod deliveries;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod disk;
