@@ -218,8 +218,8 @@ impl Serialize for Revealed<'_> {
     security(("runToken" = [])),
     responses((status = 200, description = "The values", headers(("vary" = String, description = "Always `accept`")),
             content((RunEnvironment = "application/json"), (String = "text/plain"))),
-        (status = 409, description = "The run is strict, and two secrets have a value of the same name by now",
-            body = Error),
+        (status = 409, description = "The run is strict, and two secrets have a value of the same name by now; or the \
+            values have more than 2 MiB together", body = Error),
         Refused))]
 async fn get_run_environment(
     State(app): State<Arc<App>>,

@@ -405,7 +405,11 @@ mod tests {
     fn mistakes_in_the_file_are_named() {
         for (contents, message, remedy) in [
             ("lisen = \"127.0.0.1:1\"", "unknown key `lisen`", "did you mean `listen`?"),
-            ("zzzzzzzzzzzz = 1", "unknown key `zzzzzzzzzzzz`", "the keys are auto_register_agents, data_dir, "),
+            (
+                "zzzzzzzzzzzz = 1",
+                "unknown key `zzzzzzzzzzzz`",
+                "the keys are auto_register_agents, data_dir, ",
+            ),
             ("json = true", "unknown key `json`", ""),
             ("listen = 8700", "`listen` must be a string, not a TOML integer", ""),
             ("insecure_http = \"yes\"", "`insecure_http` must be true or false, not a TOML string", ""),

@@ -90,6 +90,11 @@ impl SecretValue {
         self.0.expose_secret()
     }
 
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes().len()
+    }
+
     /// Whether both are the same, in time that depends on their lengths only.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         verify_slices_are_equal(self.bytes(), other.bytes()).is_ok()

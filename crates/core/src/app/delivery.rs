@@ -18,6 +18,10 @@ use crate::values::{EnvKey, SecretValue};
 /// How often it is tried again when a secret or the run changed meanwhile.
 const ATTEMPTS: u32 = 64;
 
+/// The most bytes of names and values in an environment: 2 MiB, which is about
+/// what a process can have, and a bound for what one request holds in memory.
+const MOST_BYTES: usize = 2 << 20;
+
 /// An environment: names and values.
 type Delivered = Vec<(EnvKey, SecretValue)>;
 
@@ -61,6 +65,7 @@ impl App {
             let content = self.open_content(ask, secret, secret.version).await?;
             let received = content.into_entries().into_iter().filter(|(key, _)| names.contains(key));
             environment.extend(received);
+            bounded(&environment)?;
             steps = self.delivering(ask, steps, (run, secret), names);
         }
         Ok(Planned::new(environment, permit, steps))
@@ -92,4 +97,15 @@ impl App {
             .with(Change::SecretIs(secret.team_id, secret.id, secret.mac()))
             .and(Change::Delivery(delivery), event)
     }
+}
+
+/// Refuses more than a process could have.
+fn bounded(environment: &[(EnvKey, SecretValue)]) -> Result<(), Error> {
+    let bytes = environment.iter().map(|(key, value)| key.as_str().len() + value.size()).sum::<usize>();
+    if bytes > MOST_BYTES {
+        return Err(Error::Conflict(
+            "this run's environment has more than 2 MiB, more than a process can have; detach a secret, or make one smaller",
+        ));
+    }
+    Ok(())
 }

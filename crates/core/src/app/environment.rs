@@ -10,7 +10,8 @@ use crate::health::{self, SecretHint, ValueHint};
 use crate::ids::{AgentId, RevisionId, SecretId};
 use crate::rows::Proven;
 use crate::secrets::Secret;
-use crate::values::{Bundle, EnvKey};
+use crate::values::EnvKey;
+use std::collections::HashMap;
 
 /// What a run would receive.
 pub struct Preview {
@@ -52,25 +53,31 @@ impl App {
     pub async fn preview(&self, ask: &Ask, agent: AgentId, revision: RevisionId) -> Result<Preview, Error> {
         let _permit = ask.permit(Action::PreviewEnvironment, Ownership::Shared)?;
         self.present_revision(ask, agent, revision).await?;
-        let (mut secrets, mut contents) = (Vec::new(), Vec::new());
+        let (mut secrets, mut hints_of) = (Vec::new(), Vec::new());
         for attached in self.attached(ask, revision).await? {
             let secret = attached.secret;
-            contents.push(self.open_content(ask, &secret, secret.version).await?);
+            // One at a time: together they could be 64 MiB.
+            let content = self.open_content(ask, &secret, secret.version).await?.into_entries();
+            hints_of
+                .push(content.iter().map(|(key, value)| (key.clone(), health::of_value(value))).collect());
             let used = !self.store.deliveries_of(secret.id, 1).await?.is_empty();
             let hints = health::of_secret(&secret, used, self.world.clock.now());
             let attached_at = attached.attachment.created_at;
             secrets.push(PreviewedSecret { secret, attached_at, hints });
         }
         let won = winners(secrets.iter().map(|previewed| previewed.secret.env_keys.as_slice()));
-        let names = won.into_iter().filter_map(|winner| previewed(winner, &secrets, &contents)).collect();
+        let names = won.into_iter().filter_map(|winner| previewed(winner, &secrets, &hints_of)).collect();
         Ok(Preview { names, secrets })
     }
 }
 
-fn previewed(winner: Winner, secrets: &[PreviewedSecret], contents: &[Bundle]) -> Option<PreviewedName> {
+/// What is noticed of each value of a secret.
+type Hints = HashMap<EnvKey, Vec<ValueHint>>;
+
+fn previewed(winner: Winner, secrets: &[PreviewedSecret], hints_of: &[Hints]) -> Option<PreviewedName> {
     let of = |source: usize| secrets.get(source).map(|previewed| &previewed.secret);
     let from = of(winner.source)?;
-    let value = contents.get(winner.source)?.value(&winner.key)?;
+    let hints = hints_of.get(winner.source)?.get(&winner.key)?.clone();
     let beaten: Vec<_> = winner.over.iter().filter_map(|source| of(*source)).collect();
     let reason = match beaten.first() {
         None => Reason::Only,
@@ -82,7 +89,7 @@ fn previewed(winner: Winner, secrets: &[PreviewedSecret], contents: &[Bundle]) -
         secret_id: from.id,
         reason,
         over: beaten.iter().map(|secret| secret.id).collect(),
-        hints: health::of_value(value),
+        hints,
         key: winner.key,
     })
 }
