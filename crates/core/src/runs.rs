@@ -176,10 +176,20 @@ impl ProvenRun {
 
     /// When it was over, as far as that is known.
     pub fn ended_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let Self { run, key, agent, user, membership, team } = self;
         match self.ended(now)? {
-            Ended::Stopped => self.run.stopped_at,
-            Ended::Expired => Some(self.run.expires_at),
-            Ended::Revoked => self.run.revoked_at.or(self.key.revoked_at).or(self.agent.deleted_at),
+            Ended::Stopped => run.stopped_at,
+            Ended::Expired => Some(run.expires_at),
+            Ended::Revoked => {
+                let ends = [
+                    key.revoked_at,
+                    agent.deleted_at,
+                    user.disabled_at,
+                    membership.removed_at,
+                    team.deleted_at,
+                ];
+                run.revoked_at.or(ends.into_iter().flatten().min())
+            }
         }
     }
 }

@@ -38,18 +38,23 @@ impl App {
     /// When the caller may not.
     pub fn create_agent(&self, ask: &Ask, name: AgentName) -> Result<Planned<Proven<Agent>>, Error> {
         let permit = ask.permit(Action::CreateAgent, Ownership::Shared)?;
-        let (stored, event) = self.new_agent(ask, AgentId::from_uuid(self.uuid()), name);
+        let (stored, event) = self.new_agent(ask, (AgentId::from_uuid(self.uuid()), None), name);
         let outcome = stored.proven();
         Ok(Planned::new(outcome, permit, Steps::default().and(Change::Agent(Put::new(stored)), event)))
     }
 
-    fn new_agent(&self, ask: &Ask, id: AgentId, name: AgentName) -> (Stored<Agent>, Event) {
+    fn new_agent(
+        &self,
+        ask: &Ask,
+        (id, live): (AgentId, Option<RevisionId>),
+        name: AgentName,
+    ) -> (Stored<Agent>, Event) {
         let now = self.world.clock.now();
         let stored = self.keys.authenticate(Agent {
             id,
             team_id: ask.caller.team_id,
             name,
-            live: None,
+            live,
             generation: 0,
             created_by: ask.caller.user_id,
             created_at: now,
@@ -108,7 +113,8 @@ impl App {
         if agent.deleted_at.is_some() { Err(Denied::Invisible.into()) } else { Ok(agent) }
     }
 
-    async fn any_agent(&self, ask: &Ask, id: AgentId) -> Result<Option<Proven<Agent>>, Error> {
+    /// An agent of the caller's team, deleted or not.
+    pub(super) async fn any_agent(&self, ask: &Ask, id: AgentId) -> Result<Option<Proven<Agent>>, Error> {
         let suspect = ask.suspect(Object::of::<Agent>(Some(id.uuid())));
         match self.readable(self.store.agent(ask.caller.team_id, id).await, suspect).await? {
             Some(stored) => self.noting(self.keys.verify(stored), suspect).await.map(Some),
@@ -327,11 +333,15 @@ impl App {
         }
         match self.any_agent(ask, agent).await? {
             Some(agent) if agent.deleted_at.is_some() => return Err(absent),
-            Some(_) => {}
+            Some(agent) if agent.live.is_some() => {}
+            Some(before) => {
+                let after = Agent { live: Some(id), ..self.changed_agent(&before) };
+                steps.extend(self.replacing_agent(ask, EventKind::AgentUpdated, &before, after).1);
+            }
             None => {
-                let (stored, event) = self.new_agent(ask, agent, named_after(agent, AgentName::parse)?);
-                let live = Agent { live: Some(id), ..stored.row().clone() };
-                steps.add(Change::Agent(Put::new(self.keys.authenticate(live))), event);
+                let name = named_after(agent, AgentName::parse)?;
+                let (stored, event) = self.new_agent(ask, (agent, Some(id)), name);
+                steps.add(Change::Agent(Put::new(stored)), event);
             }
         }
         let (stored, event) = self.new_revision(ask, (agent, id), named_after(id, RevisionName::parse)?);

@@ -230,7 +230,7 @@ impl App {
     }
 
     /// A user's place in the caller's team, also when they were removed.
-    async fn place(&self, ask: &Ask, user: UserId) -> Result<Option<ProvenMember>, Error> {
+    pub(super) async fn place(&self, ask: &Ask, user: UserId) -> Result<Option<ProvenMember>, Error> {
         let stored = self.store.member(ask.caller.team_id, user).await;
         match self.readable(stored, suspect(ask, Some(user))).await? {
             Some(stored) => self.prove_member(ask, stored).await.map(Some),

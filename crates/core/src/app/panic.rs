@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ask::Steps;
 use super::{App, Ask, Error, Planned};
-use crate::access::{Action, Ownership, Permit};
+use crate::access::{Action, Denied, Ownership, Permit};
 use crate::agents::Agent;
 use crate::events::{EventKind, Object};
 use crate::ids::{AgentId, ApiKeyId, KeyLinkId, RunId, SecretId, UserId};
@@ -95,7 +95,11 @@ impl App {
 
     async fn panic_agent(&self, ask: &Ask, id: AgentId) -> Result<Planned<Revoked>, Error> {
         let permit = ask.permit(Action::Panic, Ownership::Shared)?;
-        let before = self.present_agent(ask, id).await?;
+        let before = self.any_agent(ask, id).await?.ok_or(Denied::Invisible)?;
+        // Its runs ended with it; what they received is still to be listed.
+        if before.deleted_at.is_some() {
+            return Ok(Planned::nothing(Revoked::default()));
+        }
         let generation =
             before.generation.checked_add(1).ok_or(Error::Conflict("too often revoked; delete the agent"))?;
         let after = Agent { generation, ..self.changed_agent(&before) };
@@ -110,7 +114,8 @@ impl App {
 
     async fn panic_user(&self, ask: &Ask, id: UserId) -> Result<Planned<Revoked>, Error> {
         let permit = ask.permit(Action::Panic, ask.caller.concern(id))?;
-        let member = self.member(ask, id).await?;
+        // Also one who was removed: what their runs received is still to be listed.
+        let member = self.place(ask, id).await?.ok_or(Denied::Invisible)?;
         if id != ask.caller.user_id {
             ask.caller.reaches(member.membership.role)?;
         }

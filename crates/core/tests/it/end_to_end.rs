@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::app::{
-    Ask, Cause, Created, Founding, OpenError, Recovery, RecoveryError, World, create_instance,
+    Ask, Cause, Created, Founding, NewRun, OpenError, Recovery, RecoveryError, World, create_instance,
 };
 use strongroom_core::instance::Instance;
 use strongroom_core::keyring::{KeyOwner, Purpose};
@@ -14,8 +14,8 @@ use strongroom_core::rows::{RowMac, Stored};
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Filter, NewSecret, Secret, Version};
 use strongroom_core::teams::Team;
-use strongroom_core::text::{Email, KeyName, TeamName, UserName};
-use strongroom_core::tokens::TokenHash;
+use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, RunNote, TeamName, UserName};
+use strongroom_core::tokens::{Token, TokenHash};
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
     ApiKeyId, App, Bundle, EnvKey, Grant, KeyId, OsRandom, Role, RootKey as _, Scope, SecretId, SecretName,
@@ -182,13 +182,39 @@ fn raw_rows(tables: &Tables) -> Vec<RawRow> {
     rows.extend(tables.memberships.iter().map(RawRow::of));
     rows.extend(tables.api_keys.iter().map(RawRow::of));
     rows.extend(tables.secrets.iter().map(RawRow::of));
+    rows.extend(tables.agents.iter().map(RawRow::of));
+    rows.extend(tables.revisions.iter().map(RawRow::of));
+    rows.extend(tables.attachments.iter().map(RawRow::of));
+    rows.extend(tables.runs.iter().map(RawRow::of));
     rows
+}
+
+/// Starts a run of an agent with every secret, and gives its token.
+fn with_a_run(store: &Arc<MemoryStore>, created: &Created) -> Token {
+    let app = at_once(App::open(store.clone(), &local_root_key(), world())).unwrap();
+    let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
+    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let agent = app.create_agent(&ask, AgentName::parse("Kurier").unwrap()).unwrap();
+    let agent = at_once(app.carry_out(&ask, agent, None)).unwrap().id;
+    let name = RevisionName::parse("first").unwrap();
+    let revision = at_once(app.create_revision(&ask, agent, &name)).unwrap();
+    let revision = at_once(app.carry_out(&ask, revision, None)).unwrap().0.id;
+    let secrets: Vec<_> = store.tables().secrets.iter().map(|secret| secret.row().id).collect();
+    for secret in secrets {
+        let planned = at_once(app.attach_secret(&ask, (agent, revision), secret)).unwrap();
+        at_once(app.carry_out(&ask, planned, None)).unwrap();
+    }
+    let note = Some(RunNote::parse("…").unwrap());
+    let new = NewRun { agent, revision: None, strict: false, note, lease: 60 };
+    let planned = at_once(app.start_run(&ask, &new)).unwrap();
+    at_once(app.carry_out(&ask, planned, None)).unwrap().1
 }
 
 #[test]
 fn a_stranger_with_the_root_key_and_the_page_reads_everything() {
     let recovery = Witness::default();
     let (store, created) = instance_with_secrets(&recovery);
+    let run = with_a_run(&store, &created);
     let tables = store.tables();
     let stranger = Stranger::enter(&root_key(), &tables);
     assert_eq!(stranger.master.as_slice(), *recovery.0.lock().unwrap(), "recovery gives the master key");
@@ -198,11 +224,18 @@ fn a_stranger_with_the_root_key_and_the_page_reads_everything() {
     for row in raw_rows(&tables) {
         assert!(stranger.holds(&row), "a MAC of {}", row.table);
     }
-    let api_key = RawRow::of(&tables.api_keys[0]);
-    let kept = api_key.column("token_hash").unwrap();
-    let pepper = stranger.purpose_key("api_key_pepper", kept);
-    let hash = independent::token_hash(pepper, independent::version_of(kept), created.api_key.reveal());
-    assert_eq!(hash, kept);
+    let (api_key, run_row) = (RawRow::of(&tables.api_keys[0]), RawRow::of(&tables.runs[0]));
+    for (row, token) in [(&api_key, &created.api_key), (&run_row, &run)] {
+        let kept = row.column("token_hash").unwrap();
+        let pepper = stranger.purpose_key("api_key_pepper", kept);
+        let hash = independent::token_hash(pepper, independent::version_of(kept), token.reveal());
+        assert_eq!(hash, kept);
+        assert_eq!(&row.id("id"), token.id().as_bytes());
+    }
+    let received: Vec<_> = run_row.text("composition").lines().map(|line| line[..36].to_owned()).collect();
+    assert_eq!(received.len(), bundles().len());
+    let is_received = |secret: &Stored<Secret>| received.contains(&secret.row().id.to_string());
+    assert!(tables.secrets.iter().all(is_received));
 
     assert_eq!(tables.versions.len(), bundles().len());
     for ((secret, version), given) in tables.secrets.iter().zip(&tables.versions).zip(bundles()) {

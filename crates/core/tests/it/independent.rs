@@ -232,7 +232,7 @@ pub(crate) fn version_of(mac: &[u8]) -> u16 {
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-fn base62(mut number: u128, digits: usize) -> String {
+pub(crate) fn base62(mut number: u128, digits: usize) -> String {
     let mut out = vec![b'0'; digits];
     for place in out.iter_mut().rev() {
         *place = BASE62[usize::try_from(number % 62).unwrap()];
@@ -251,7 +251,7 @@ pub(crate) fn token(prefix: &str, id: &Id, secret: &Key32) -> String {
 }
 
 /// CRC-32 (IEEE), a bit at a time.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
         crc ^= u32::from(*byte);

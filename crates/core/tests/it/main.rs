@@ -1,10 +1,14 @@
 //! Attacks on the sealing, from outside the crate: another implementation,
-//! bytes that were frozen, every flipped bit, every swap, repeated chance.
-//! Whatever shows that something is refused also shows a careless reader that
+//! bytes that were frozen, every flipped bit, every swap, repeated chance. And
+//! the verbs of runs, over a store that forgets nothing. Whatever shows that something is refused also shows a careless reader that
 //! takes it, so that the test could fail.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod commitment;
+#[cfg(test)]
+mod deliveries;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
@@ -12,7 +16,11 @@ mod flips;
 #[cfg(test)]
 mod independent;
 #[cfg(test)]
+mod instance;
+#[cfg(test)]
 mod memory_store;
+#[cfg(test)]
+mod panic;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -21,6 +29,8 @@ mod raw;
 mod repeated_chance;
 #[cfg(test)]
 mod row_macs;
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

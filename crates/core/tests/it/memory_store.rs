@@ -298,16 +298,39 @@ fn is<T: Row>(row: Option<Stored<T>>, mac: RowMac) -> Result<(), StoreError> {
     holds(row.is_some_and(|row| row.mac() == mac), StoreError::Changed)
 }
 
+/// What happens between the reads of a verb and its write. An error is the write's.
+pub(crate) type Meanwhile = Box<dyn FnMut() -> Result<(), StoreError> + Send>;
+
 #[derive(Default)]
-pub(crate) struct MemoryStore(Mutex<Tables>);
+pub(crate) struct MemoryStore {
+    tables: Mutex<Tables>,
+    meanwhile: Mutex<Option<Meanwhile>>,
+}
 
 impl MemoryStore {
     pub(crate) fn with(tables: Tables) -> Self {
-        Self(Mutex::new(tables))
+        Self { tables: Mutex::new(tables), meanwhile: Mutex::default() }
     }
 
     pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().unwrap()
+        self.tables.lock().unwrap()
+    }
+
+    /// Does this before each write from now on, but not before its own.
+    pub(crate) fn set_meanwhile(&self, meanwhile: Meanwhile) {
+        *self.meanwhile.lock().unwrap() = Some(meanwhile);
+    }
+
+    pub(crate) fn clear_meanwhile(&self) {
+        *self.meanwhile.lock().unwrap() = None;
+    }
+
+    fn happens(&self) -> Result<(), StoreError> {
+        let taken = self.meanwhile.lock().unwrap().take();
+        let Some(mut meanwhile) = taken else { return Ok(()) };
+        let happened = meanwhile();
+        *self.meanwhile.lock().unwrap() = Some(meanwhile);
+        happened
     }
 
     /// Does this whole, or not at all.
@@ -568,6 +591,7 @@ impl Store for MemoryStore {
     }
 
     async fn write(&self, write: Write) -> Result<(), StoreError> {
+        self.happens()?;
         self.all_or_nothing(|tables| {
             tables.prove(&write.permit)?;
             write.changes.into_iter().try_for_each(|change| tables.step(change))?;

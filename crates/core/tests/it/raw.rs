@@ -1,17 +1,19 @@
 //! Rows as a stranger finds them in the database: columns of bytes, in the
 //! order of `docs/reference/sealing.md`.
 
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::grants::Networks;
 use strongroom_core::instance::Instance;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::{Row, Stored};
+use strongroom_core::runs::Run;
 use strongroom_core::secrets::Secret;
 use strongroom_core::teams::Team;
-use strongroom_core::text::Email;
+use strongroom_core::text::{Email, RunNote};
 use strongroom_core::users::{Membership, User};
-use strongroom_core::{Grant, ServiceSlug, TeamId, Timestamp, UserId};
+use strongroom_core::{Grant, RevisionId, ServiceSlug, TeamId, Timestamp, UserId};
 
 use crate::independent::{self, Id, Key32};
 
@@ -61,6 +63,10 @@ fn bytes(value: impl AsRef<[u8]>) -> Vec<u8> {
 
 fn time(time: Timestamp) -> Vec<u8> {
     bytes(time.as_millis().to_be_bytes())
+}
+
+fn number(number: impl Into<i64>) -> Vec<u8> {
+    bytes(number.into().to_be_bytes())
 }
 
 impl Raw for Instance {
@@ -188,11 +194,89 @@ impl Raw for Secret {
             ("name", Some(bytes(self.name.as_str()))),
             ("service_slug", self.service_slug.as_ref().map(ServiceSlug::as_str).map(bytes)),
             ("env_keys", Some(bytes(self.env_key_lines()))),
-            ("version", Some(bytes(i64::from(self.version).to_be_bytes()))),
+            ("version", Some(number(self.version))),
             ("created_by", Some(bytes(self.created_by.as_bytes()))),
             ("created_at", Some(time(self.created_at))),
             ("updated_at", Some(time(self.updated_at))),
             ("deleted_at", self.deleted_at.map(time)),
         ]
     }
+}
+
+impl Raw for Agent {
+    fn columns(&self) -> Columns {
+        vec![
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("live", self.live.as_ref().map(RevisionId::as_bytes).map(bytes)),
+            ("generation", Some(number(self.generation))),
+            ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("updated_at", Some(time(self.updated_at))),
+            ("deleted_at", self.deleted_at.map(time)),
+        ]
+    }
+}
+
+impl Raw for Revision {
+    fn columns(&self) -> Columns {
+        vec![
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("agent_id", Some(bytes(self.agent_id.as_bytes()))),
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+        ]
+    }
+}
+
+impl Raw for Attachment {
+    fn columns(&self) -> Columns {
+        vec![
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("revision_id", Some(bytes(self.revision_id.as_bytes()))),
+            ("secret_id", Some(bytes(self.secret_id.as_bytes()))),
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+        ]
+    }
+}
+
+impl Raw for Run {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("agent_id", Some(bytes(self.agent_id.as_bytes()))),
+            ("revision_id", Some(bytes(self.revision_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("key_id", Some(bytes(self.key_id.as_bytes()))),
+            ("generation", Some(number(self.generation))),
+            ("strict", Some(number(self.strict))),
+            ("note", self.note.as_ref().map(RunNote::as_str).map(bytes)),
+            ("composition", Some(composition(self))),
+            ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
+            ("lease", Some(number(self.lease))),
+            ("created_at", Some(time(self.created_at))),
+            ("updated_at", Some(time(self.updated_at))),
+            ("expires_at", Some(time(self.expires_at))),
+            ("stopped_at", self.stopped_at.map(time)),
+            ("revoked_at", self.revoked_at.map(time)),
+        ]
+    }
+}
+
+/// A line for each secret: its id in hexadecimal with hyphens, and the names
+/// that it won, a space before each.
+fn composition(run: &Run) -> Vec<u8> {
+    let line = |part: &strongroom_core::environment::Part| {
+        let hex = independent::to_hex(part.secret_id.as_bytes());
+        let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+        part.won.iter().fold(id, |line, key| line + " " + key.as_str())
+    };
+    let lines: Vec<_> = run.composition.parts().iter().map(line).collect();
+    bytes(lines.join("\n"))
 }

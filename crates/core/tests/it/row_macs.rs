@@ -3,20 +3,23 @@
 //! refused. A MAC over joined columns, which many use, takes some of it.
 
 use std::collections::BTreeSet;
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer, RequestDigest};
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::environment::Composition;
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, Purpose};
 use strongroom_core::rows::{Fields, Row, RowMac, Stored};
+use strongroom_core::runs::Run;
 use strongroom_core::secrets::Secret;
 use strongroom_core::teams::Team;
-use strongroom_core::text::{Email, KeyName, TeamName, UserName};
+use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, RunNote, TeamName, UserName};
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, EnvKey, Grant, KeyLinkId, Role, Scope, Scopes, SecretId, SecretName, ServiceSlug,
-    TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, AttachmentId, EnvKey, Grant, KeyLinkId, RevisionId, Role, RunId, Scope, Scopes,
+    SecretId, SecretName, ServiceSlug, TeamId, Timestamp, UserId,
 };
 
 use crate::independent::{self, Key32};
@@ -97,7 +100,7 @@ fn api_key(at: usize) -> ApiKey {
     }
 }
 
-fn agent(label: usize) -> AgentId {
+fn agent_id(label: usize) -> AgentId {
     AgentId::from_uuid(seeded_uuid(&format!("agent {label}")))
 }
 
@@ -105,7 +108,7 @@ fn grant(at: usize) -> Grant {
     Grant {
         role: Role::ALL[at % 5],
         scopes: Scopes::all(),
-        agents: at.is_multiple_of(2).then(|| Agents::new(vec![agent(1), agent(2)]).unwrap()),
+        agents: at.is_multiple_of(2).then(|| Agents::new(vec![agent_id(1), agent_id(2)]).unwrap()),
         networks: at.is_multiple_of(2).then(|| Networks::parse(["10.0.0.0/8", "2001:db8::/32"]).unwrap()),
         expires_at: at.is_multiple_of(2).then(|| time(2)),
     }
@@ -149,6 +152,75 @@ fn secret(at: usize) -> Secret {
         created_at: time(1),
         updated_at: time(1),
         deleted_at: at.is_multiple_of(5).then(|| time(2)),
+    }
+}
+
+fn revision_id(label: usize) -> RevisionId {
+    RevisionId::from_uuid(seeded_uuid(&format!("revision {label}")))
+}
+
+fn agent(at: usize) -> Agent {
+    Agent {
+        id: agent_id(at),
+        team_id: team_id(at % 3),
+        name: AgentName::parse(format!("agent {}", at % 4)).unwrap(),
+        live: at.is_multiple_of(2).then(|| revision_id(at)),
+        generation: u32::try_from(at % 5).unwrap(),
+        created_by: user_id(at % 4),
+        created_at: time(1),
+        updated_at: time(1),
+        deleted_at: at.is_multiple_of(4).then(|| time(2)),
+    }
+}
+
+/// Rows of which several differ in one id only.
+fn revision(at: usize) -> Revision {
+    Revision {
+        id: revision_id(at / 8),
+        team_id: team_id(at / 4 % 2),
+        agent_id: agent_id(at / 2 % 2),
+        name: RevisionName::parse(format!("revision {}", at % 2)).unwrap(),
+        created_by: user_id(1),
+        created_at: time(1),
+    }
+}
+
+fn attachment(at: usize) -> Attachment {
+    Attachment {
+        team_id: team_id(at / 20),
+        revision_id: revision_id(at / 10 % 2),
+        secret_id: secret(at / 5 % 2).id,
+        id: AttachmentId::from_uuid(seeded_uuid(&format!("attachment {}", at % 5))),
+        created_by: user_id(1),
+        created_at: time(1),
+    }
+}
+
+fn composition(secrets: &[(usize, &[&str])]) -> Composition {
+    let secret = |(at, names): &(usize, &[&str])| with(&secret(*at), |row| row.env_keys = env_keys(names));
+    let secrets: Vec<_> = secrets.iter().map(secret).collect();
+    Composition::new(&secrets)
+}
+
+fn run(at: usize) -> Run {
+    Run {
+        id: RunId::from_uuid(seeded_uuid(&format!("run {at}"))),
+        team_id: team_id(at % 3),
+        agent_id: agent_id(at % 4),
+        revision_id: revision_id(at % 4),
+        user_id: user_id(at % 4),
+        key_id: api_key(at % 4).id,
+        generation: 1,
+        strict: at.is_multiple_of(2),
+        note: at.is_multiple_of(2).then(|| RunNote::parse("note").unwrap()),
+        composition: composition(&[(1, &["A", "B"]), (2, &["C"])]),
+        token_hash: TokenHash::from_slice(&seeded("token", 34)).unwrap(),
+        lease: 10,
+        created_at: time(1),
+        updated_at: time(1),
+        expires_at: time(2),
+        stopped_at: at.is_multiple_of(4).then(|| time(2)),
+        revoked_at: at.is_multiple_of(6).then(|| time(2)),
     }
 }
 
@@ -257,7 +329,7 @@ fn other_grants<T: Clone>(
         Role::ALL[1..].iter().map(|role| ("role", with(&|grant| grant.role = *role))).collect();
     let without = |out: Scope| Scope::ALL.into_iter().filter(move |scope| *scope != out).collect();
     changes.extend(Scope::ALL.map(|scope| ("scopes", with(&|grant| grant.scopes = without(scope)))));
-    let agents = |agents: &[usize]| Agents::new(agents.iter().map(|label| agent(*label)).collect()).ok();
+    let agents = |agents: &[usize]| Agents::new(agents.iter().map(|label| agent_id(*label)).collect()).ok();
     let networks = |networks: &[&str]| Networks::parse(networks.iter().copied()).ok();
     changes.extend([
         ("scopes", with(&|grant| grant.scopes = Scopes::default())),
@@ -345,6 +417,90 @@ fn every_column_of_a_secret_counts() {
     every_column_counts(&row, changes);
 }
 
+#[test]
+fn every_column_of_an_agent_counts() {
+    let row = agent(0);
+    let changes = vec![
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("id", with(&row, |row| row.id = agent_id(1))),
+        ("name", with(&row, |row| row.name = AgentName::parse("agent").unwrap())),
+        ("live", with(&row, |row| row.live = Some(revision_id(1)))),
+        ("live", with(&row, |row| row.live = None)),
+        ("generation", with(&row, |row| row.generation = 1)),
+        ("generation", with(&row, |row| row.generation = u32::MAX)),
+        ("created_by", with(&row, |row| row.created_by = user_id(1))),
+        ("created_at", with(&row, |row| row.created_at = time(2))),
+        ("updated_at", with(&row, |row| row.updated_at = time(2))),
+        ("deleted_at", with(&row, |row| row.deleted_at = Some(time(0)))),
+        ("deleted_at", with(&row, |row| row.deleted_at = None)),
+    ];
+    every_column_counts(&row, changes);
+}
+
+#[test]
+fn every_column_of_a_revision_counts() {
+    let row = revision(0);
+    let changes = vec![
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("agent_id", with(&row, |row| row.agent_id = agent_id(1))),
+        ("id", with(&row, |row| row.id = revision_id(1))),
+        ("name", with(&row, |row| row.name = RevisionName::parse("Revision 0").unwrap())),
+        ("created_by", with(&row, |row| row.created_by = user_id(0))),
+        ("created_at", with(&row, |row| row.created_at = time(0))),
+    ];
+    every_column_counts(&row, changes);
+}
+
+#[test]
+fn every_column_of_an_attachment_counts() {
+    let row = attachment(0);
+    let changes = vec![
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("revision_id", with(&row, |row| row.revision_id = revision_id(1))),
+        ("secret_id", with(&row, |row| row.secret_id = secret(1).id)),
+        ("id", with(&row, |row| row.id = attachment(1).id)),
+        ("created_by", with(&row, |row| row.created_by = user_id(0))),
+        ("created_at", with(&row, |row| row.created_at = time(0))),
+    ];
+    every_column_counts(&row, changes);
+}
+
+#[test]
+fn every_column_of_a_run_counts() {
+    let row = run(0);
+    let composed = |secrets: &[(usize, &[&str])]| with(&row, |row| row.composition = composition(secrets));
+    let mut changes = vec![
+        ("id", with(&row, |row| row.id = run(1).id)),
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("agent_id", with(&row, |row| row.agent_id = agent_id(1))),
+        ("revision_id", with(&row, |row| row.revision_id = revision_id(1))),
+        ("user_id", with(&row, |row| row.user_id = user_id(1))),
+        ("key_id", with(&row, |row| row.key_id = api_key(1).id)),
+        ("generation", with(&row, |row| row.generation = 0)),
+        ("strict", with(&row, |row| row.strict = false)),
+        ("note", with(&row, |row| row.note = Some(RunNote::parse("not").unwrap()))),
+        ("note", with(&row, |row| row.note = None)),
+        ("composition", composed(&[])),
+        ("composition", composed(&[(1, &["A", "B"])])),
+        ("composition", composed(&[(2, &["C"]), (1, &["A", "B"])])),
+        ("composition", composed(&[(1, &["A"]), (2, &["B", "C"])])),
+        ("composition", composed(&[(1, &["B", "A"]), (2, &["C"])])),
+        ("composition", composed(&[(1, &["A", "B"]), (3, &["C"])])),
+        ("lease", with(&row, |row| row.lease = 11)),
+        ("created_at", with(&row, |row| row.created_at = time(2))),
+        ("updated_at", with(&row, |row| row.updated_at = time(2))),
+        ("expires_at", with(&row, |row| row.expires_at = time(3))),
+    ];
+    changes.extend(other_hashes(&row, |row| &mut row.token_hash));
+    changes.extend([
+        ("stopped_at", with(&row, |row| row.stopped_at = Some(time(0)))),
+        ("stopped_at", with(&row, |row| row.stopped_at = None)),
+        ("revoked_at", with(&row, |row| row.revoked_at = Some(time(0)))),
+        ("revoked_at", with(&row, |row| row.revoked_at = None)),
+    ]);
+    every_column_counts(&row, changes);
+}
+
 /// Whether a row, whose type is forgotten, takes a MAC.
 type Holds = Box<dyn Fn(&Keyring, RowMac) -> bool>;
 
@@ -363,7 +519,7 @@ impl Candidate {
     }
 }
 
-/// 280 rows, 40 of each table.
+/// 440 rows, 40 of each table.
 fn candidates(keys: &Keyring) -> Vec<Candidate> {
     let of_table = |at| {
         [
@@ -374,6 +530,10 @@ fn candidates(keys: &Keyring) -> Vec<Candidate> {
             Candidate::new(keys, key_link(at)),
             Candidate::new(keys, answer(at)),
             Candidate::new(keys, secret(at)),
+            Candidate::new(keys, agent(at)),
+            Candidate::new(keys, revision(at)),
+            Candidate::new(keys, attachment(at)),
+            Candidate::new(keys, run(at)),
         ]
     };
     (0..40).flat_map(of_table).collect()
@@ -391,7 +551,7 @@ fn no_row_takes_the_mac_of_another() {
             taken += usize::from((row.holds)(&keys, other.mac));
         }
     }
-    assert_eq!((swaps, taken), (78_120, 0));
+    assert_eq!((swaps, taken), (193_160, 0));
 }
 
 #[test]
@@ -487,6 +647,38 @@ fn text_that_moves_to_the_next_column_is_refused() {
     let (one, other) = (texts("ab", "c@d"), texts("a", "bc@d"));
     assert!(apart(&keys, &one, &other));
     assert_eq!(careless_mac(&one), careless_mac(&other));
+    // A note can look like the beginning of what a run receives.
+    let run = |note: Option<&str>, secrets: &[(usize, &[&str])]| {
+        with(&run(0), |row| {
+            row.note = note.map(|note| RunNote::parse(note).unwrap());
+            row.composition = composition(secrets);
+        })
+    };
+    let line = run(None, &[(1, &["A"])]).composition.to_lines();
+    let (one, other) = (run(None, &[(1, &["A"])]), run(Some(&line), &[]));
+    assert!(apart(&keys, &one, &other));
+    assert_eq!(careless_mac(&one), careless_mac(&other));
+}
+
+#[test]
+fn an_id_that_moves_to_the_next_column_is_refused() {
+    let keys = keyring();
+    let ids = |one: usize, other: usize| {
+        with(&attachment(0), |row| {
+            (row.revision_id, row.secret_id) =
+                (revision_id(one), SecretId::from_uuid(revision_id(other).uuid()));
+        })
+    };
+    assert!(apart(&keys, &ids(1, 2), &ids(2, 1)));
+    // No revision, and the one that is nothing but zeros.
+    let live = |live: Option<RevisionId>| with(&agent(1), |row| row.live = live);
+    assert!(apart(&keys, &live(None), &live(Some(RevisionId::from_uuid(uuid::Uuid::nil())))));
+    let (starter, key) = (user_id(1), ApiKeyId::from_uuid(user_id(2).uuid()));
+    let by = |user_id: UserId, key_id: ApiKeyId| {
+        with(&run(0), |row| (row.user_id, row.key_id) = (user_id, key_id))
+    };
+    let swapped = by(UserId::from_uuid(key.uuid()), ApiKeyId::from_uuid(starter.uuid()));
+    assert!(apart(&keys, &by(starter, key), &swapped));
 }
 
 #[test]
@@ -516,6 +708,14 @@ fn a_time_that_moves_to_the_next_column_is_refused() {
     assert_eq!(careless_mac(&one), careless_mac(&other));
     assert!(apart(&keys, &times(None, None), &times(Some(0), None)));
     assert!(apart(&keys, &times(None, None), &times(None, Some(0))));
+    let ends = |stopped: Option<usize>, revoked: Option<usize>| {
+        with(&run(1), |row| (row.stopped_at, row.revoked_at) = (stopped.map(time), revoked.map(time)))
+    };
+    let (one, other) = (ends(Some(5), None), ends(None, Some(5)));
+    assert!(apart(&keys, &one, &other), "a revoked run that passes for one that was stopped");
+    assert_eq!(careless_mac(&one), careless_mac(&other));
+    assert!(apart(&keys, &ends(None, None), &ends(Some(0), None)));
+    assert!(apart(&keys, &ends(None, None), &ends(None, Some(0))));
 }
 
 /// A row of columns that no type keeps from being empty or from holding another
@@ -596,6 +796,10 @@ fn the_columns_of_the_page_are_all() {
         (KeyLink::TABLE, names(key_link(0).columns())),
         (KeptAnswer::TABLE, names(answer(0).columns())),
         (Secret::TABLE, names(secret(0).columns())),
+        (Agent::TABLE, names(agent(0).columns())),
+        (Revision::TABLE, names(revision(0).columns())),
+        (Attachment::TABLE, names(attachment(0).columns())),
+        (Run::TABLE, names(run(0).columns())),
     ];
     for (table, columns) in tables {
         assert!(page.contains(&format!("| `{table}` | {columns} |")), "the page's row of {table}");

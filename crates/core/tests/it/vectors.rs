@@ -27,7 +27,7 @@ use crate::independent::{self, Id, Key32, from_hex, to_hex};
 use crate::support::{KnownMaster, Scripted, seeded_id, seeded_key};
 
 /// The tables of vectors, and how many each must at least have.
-const KINDS: [(&str, usize); 4] = [("records", 80), ("rows", 50), ("tokens", 25), ("root_keys", 10)];
+const KINDS: [(&str, usize); 4] = [("records", 80), ("rows", 180), ("tokens", 25), ("root_keys", 10)];
 
 fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "it", "vectors"].iter().collect()
@@ -139,6 +139,7 @@ fn write_missing() {
         ONCE.call_once(|| {
             write("records-1.json", &records::write());
             write("rows-2.json", &rows::write());
+            write("rows-3.json", &rows::write_of_schema_3());
             write("tokens-1.json", &write_tokens());
             write("root_keys-1.json", &write_root_keys());
         });

@@ -1,10 +1,11 @@
 //! Lists: whom and what they hold, in which order, and that pages neither
 //! overlap nor leave anything out.
 
+use strongroom_core::runs::RunsOf;
 use strongroom_core::store::{Change, Put};
-use strongroom_core::{ApiKeyId, Role, Store};
+use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, Store};
 
-use crate::support::{Instance, NOW, at};
+use crate::support::{Colleague, Instance, NOW, at, delivery};
 
 #[tokio::test]
 async fn members_who_left_are_found_but_not_listed() {
@@ -113,4 +114,181 @@ async fn deleted_secrets_are_found_but_not_listed() {
     let seen = instance.database.secrets_visible_to(instance.team, instance.owner, None, 10).await.unwrap();
     assert_eq!(seen.iter().map(|row| row.row().id).collect::<Vec<_>>(), [kept.row().id]);
     assert!(instance.database.secret(instance.team, gone.row().id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn deleted_agents_are_found_but_not_listed() {
+    let instance = Instance::new().await;
+    let agents = [instance.store_agent().await, instance.store_agent().await, instance.store_agent().await];
+    let ids: Vec<_> = agents.iter().map(|agent| agent.row().id).collect();
+    let page = async |after, limit| {
+        let agents = instance.database.agents(instance.team, after, limit).await.unwrap();
+        agents.iter().map(|agent| agent.row().id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, 10).await, ids);
+    assert_eq!(page(Some(ids[0]), 1).await, ids[1..2]);
+    let deleted = instance.altered(&agents[1], |agent| agent.deleted_at = Some(at(NOW)));
+    instance.write(vec![Change::Agent(deleted)]).await.unwrap();
+    assert_eq!(page(None, 10).await, [ids[0], ids[2]]);
+    assert_eq!(page(Some(ids[0]), 1).await, ids[2..]);
+    assert!(instance.database.agent(instance.team, ids[1]).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn revisions_are_an_agents_and_attachments_a_revisions() {
+    let instance = Instance::new().await;
+    let [one, other] = [(); 2].map(|()| AgentId::from_uuid(instance.id()));
+    let revisions: Vec<_> = [one, other, one, one].map(|agent| instance.new_revision(agent)).into();
+    let of_one: Vec<_> = revisions.iter().filter(|row| row.agent_id == one).map(|row| row.id).collect();
+    let [here, there] = [revisions[0].id, revisions[1].id];
+    let secrets = [(); 3].map(|()| SecretId::from_uuid(instance.id()));
+    let attached = [(here, secrets[0]), (here, secrets[1]), (there, secrets[2]), (there, secrets[0])];
+    let put = revisions.into_iter().map(|row| Change::Revision(Put::new(instance.sign(row))));
+    let attach = attached.map(|(revision, secret)| instance.new_attachment(revision, secret));
+    let attach = attach.into_iter().map(|row| Change::Attachment(Put::new(instance.sign(row))));
+    instance.write(put.chain(attach).collect()).await.unwrap();
+    let page = async |agent, after, limit| {
+        let revisions = instance.database.revisions(instance.team, agent, after, limit).await.unwrap();
+        revisions.iter().map(|row| row.row().id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(one, None, 10).await, of_one);
+    assert_eq!(page(one, Some(of_one[0]), 1).await, of_one[1..2]);
+    assert_eq!(page(other, None, 10).await, [there]);
+    let found = instance.database.attachments(instance.team, here).await.unwrap();
+    let mut found: Vec<_> = found.iter().map(|row| row.row().secret_id).collect();
+    found.sort();
+    assert_eq!(found, secrets[..2]);
+}
+
+/// Two people with a key each, two agents, six runs.
+struct Runs {
+    instance: Instance,
+    colleagues: [Colleague; 2],
+    agents: [AgentId; 2],
+    /// In the order of their start: whose and of which agent they are goes by these.
+    started: Vec<RunId>,
+}
+
+const WHOSE: [usize; 6] = [0, 0, 1, 1, 0, 1];
+const OF_WHICH: [usize; 6] = [0, 1, 0, 1, 0, 1];
+
+impl Runs {
+    async fn new() -> Self {
+        let instance = Instance::new().await;
+        let colleagues =
+            [instance.store_member(Role::Builder).await, instance.store_member(Role::Builder).await];
+        let agents = [instance.store_agent().await.row().id, instance.store_agent().await.row().id];
+        let mut started = Vec::new();
+        for (who, which) in WHOSE.into_iter().zip(OF_WHICH) {
+            started.push(instance.store_run(&colleagues[who], agents[which]).await.0.row().id);
+        }
+        Self { instance, colleagues, agents, started }
+    }
+
+    /// Each way to ask, and which runs it is about, by their places.
+    fn questions(&self) -> Vec<(RunsOf, Vec<usize>)> {
+        let by = |numbers: [usize; 6], number| (0..6).filter(|at| numbers[*at] == number).collect::<Vec<_>>();
+        vec![
+            (RunsOf::Team, (0..6).collect()),
+            (RunsOf::Run(self.started[3]), vec![3]),
+            (RunsOf::Agent(self.agents[0]), by(OF_WHICH, 0)),
+            (RunsOf::Agent(self.agents[1]), by(OF_WHICH, 1)),
+            (RunsOf::Key(self.colleagues[0].key.row().id), by(WHOSE, 0)),
+            (RunsOf::User(self.colleagues[1].user.row().id), by(WHOSE, 1)),
+        ]
+    }
+
+    fn ids(&self, places: &[usize]) -> Vec<RunId> {
+        places.iter().map(|at| self.started[*at]).collect()
+    }
+
+    async fn page(&self, of: RunsOf, open_at: Option<i64>, page: (u32, u32)) -> Vec<RunId> {
+        let runs = self.instance.database.runs(self.instance.team, of, open_at.map(at), page).await.unwrap();
+        for rows in &runs {
+            let run = rows.run.row();
+            let hangs_on = (rows.key.row().id, rows.agent.row().id, rows.user.row().id, rows.team.row().id);
+            assert_eq!(hangs_on, (run.key_id, run.agent_id, run.user_id, run.team_id));
+            assert_eq!(rows.membership.row().user_id, run.user_id);
+        }
+        runs.iter().map(|rows| rows.run.row().id).collect()
+    }
+}
+
+#[tokio::test]
+async fn runs_come_the_newest_first() {
+    let runs = Runs::new().await;
+    for (of, mut expected) in runs.questions() {
+        expected.reverse();
+        let expected = runs.ids(&expected);
+        assert_eq!(runs.page(of, None, (0, 10)).await, expected, "{of:?}");
+        let count = runs.instance.database.count_runs(runs.instance.team, of).await.unwrap();
+        assert_eq!(usize::try_from(count), Ok(expected.len()), "{of:?}");
+        let mut paged = Vec::new();
+        for skip in 0..6 {
+            paged.extend(runs.page(of, None, (skip, 1)).await);
+        }
+        assert_eq!(paged, expected, "{of:?}: one at a time");
+        let end = expected.len().min(3);
+        assert_eq!(runs.page(of, None, (1, 2)).await, expected[1.min(end)..end], "{of:?}");
+    }
+    let other = strongroom_core::TeamId::from_uuid(runs.instance.id());
+    for (of, _) in runs.questions() {
+        assert!(runs.instance.database.runs(other, of, None, (0, 10)).await.unwrap().is_empty());
+        assert_eq!(runs.instance.database.count_runs(other, of).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn open_runs_are_neither_stopped_nor_expired() {
+    let runs = Runs::new().await;
+    let instance = &runs.instance;
+    let row = async |at: usize| instance.database.run(runs.started[at]).await.unwrap().unwrap().run;
+    let changes = vec![
+        Change::Run(instance.altered(&row(0).await, |run| run.stopped_at = Some(at(NOW)))),
+        Change::Run(instance.altered(&row(1).await, |run| run.expires_at = at(NOW + 1))),
+        // Whoever revokes them lists them.
+        Change::Run(instance.altered(&row(2).await, |run| run.revoked_at = Some(at(NOW)))),
+    ];
+    instance.write(changes).await.unwrap();
+    let open = async |of, millis| runs.page(of, Some(millis), (0, 10)).await;
+    assert_eq!(open(RunsOf::Team, NOW).await, runs.ids(&[5, 4, 3, 2, 1]));
+    assert_eq!(open(RunsOf::Team, NOW + 1).await, runs.ids(&[5, 4, 3, 2]), "it ends when it ends");
+    assert_eq!(open(RunsOf::Agent(runs.agents[0]), NOW).await, runs.ids(&[4, 2]));
+    assert_eq!(open(RunsOf::Run(runs.started[0]), NOW).await, []);
+    assert_eq!(runs.page(RunsOf::Team, Some(NOW + 1), (1, 2)).await, runs.ids(&[4, 3]));
+    assert_eq!(open(RunsOf::Team, NOW + 10_000).await, []);
+    assert_eq!(runs.page(RunsOf::Team, None, (0, 10)).await.len(), 6);
+}
+
+#[tokio::test]
+async fn deliveries_are_found_by_whatever_received_them_and_by_the_secret() {
+    let runs = Runs::new().await;
+    let instance = &runs.instance;
+    let [first, second] = [(); 2].map(|()| SecretId::from_uuid(instance.id()));
+    let changes = runs.started.iter().rev().flat_map(|run| {
+        [
+            delivery(*run, first, 2, &["A"]),
+            delivery(*run, first, 1, &["A"]),
+            delivery(*run, second, 1, &["B"]),
+        ]
+    });
+    instance.write(changes.map(Change::Delivery).collect()).await.unwrap();
+    for (of, places) in runs.questions() {
+        let found = instance.database.deliveries(instance.team, of).await.unwrap();
+        let by_run: Vec<_> = found.iter().map(|row| row.run_id).collect();
+        let expected: Vec<_> = runs.ids(&places).into_iter().flat_map(|run| [run; 3]).collect();
+        assert_eq!(by_run, expected, "{of:?}");
+        let theirs = [(first, 1), (first, 2), (second, 1)];
+        assert!(theirs.iter().all(|version| {
+            found.iter().filter(|row| (row.secret_id, row.version) == *version).count() == places.len()
+        }));
+    }
+    let of_secret = instance.database.deliveries_of(first, 100).await.unwrap();
+    let order: Vec<_> = of_secret.iter().map(|row| (row.version, row.run_id)).collect();
+    let expected: Vec<_> = [1, 2].iter().flat_map(|at| runs.started.iter().map(|run| (*at, *run))).collect();
+    assert_eq!(order, expected);
+    assert_eq!(instance.database.deliveries_of(first, 4).await.unwrap(), of_secret[..4]);
+    assert_eq!(instance.database.deliveries_of(SecretId::from_uuid(instance.id()), 9).await.unwrap(), []);
+    let other = strongroom_core::TeamId::from_uuid(instance.id());
+    assert_eq!(instance.database.deliveries(other, RunsOf::Run(runs.started[0])).await.unwrap(), []);
 }

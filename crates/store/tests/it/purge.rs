@@ -6,9 +6,9 @@ use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Purge, Put};
 use strongroom_core::teams::Team;
 use strongroom_core::users::Membership;
-use strongroom_core::{Role, SecretId, Store, StoreError, Timestamp};
+use strongroom_core::{Role, RunId, SecretId, Store, StoreError, Timestamp};
 
-use crate::support::{Instance, NOW, at, system_event};
+use crate::support::{Instance, NOW, at, delivery, system_event};
 
 impl Instance {
     async fn deleted(&self, deleted_at: i64) -> Stored<Secret> {
@@ -164,6 +164,135 @@ async fn a_shredded_team_loses_its_keys_and_leaves_nothing_broken() {
     assert_eq!(instance.due(0, 10).await, [secret.row().id]);
     instance.purge(&[&secret]).await.unwrap();
     assert_eq!(instance.count("SELECT count(*) FROM secrets"), 0);
+}
+
+#[tokio::test]
+async fn what_was_attached_of_a_secret_goes_with_it() {
+    let instance = Instance::new().await;
+    let agent = instance.store_agent().await.row().id;
+    let (gone, stays) = (instance.deleted(NOW).await, instance.store_secret(instance.new_secret(None)).await);
+    let revisions = [instance.new_revision(agent), instance.new_revision(agent)].map(|row| row.id);
+    let attached = [
+        instance.new_attachment(revisions[0], gone.row().id),
+        instance.new_attachment(revisions[0], stays.row().id),
+        instance.new_attachment(revisions[1], gone.row().id),
+    ];
+    let attach = attached.map(|row| Change::Attachment(Put::new(instance.sign(row))));
+    instance.write(attach.into()).await.unwrap();
+    let run = RunId::from_uuid(instance.id());
+    instance.write(vec![Change::Delivery(delivery(run, gone.row().id, 1, &["A"]))]).await.unwrap();
+    instance.purge(&[&gone]).await.unwrap();
+    let left = instance.database.attachments(instance.team, revisions[0]).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.row().secret_id).collect::<Vec<_>>(), [stays.row().id]);
+    assert_eq!(instance.count("SELECT count(*) FROM attachments"), 1);
+    assert_eq!(instance.count("SELECT count(*) FROM deliveries"), 1, "what left has left");
+}
+
+impl Instance {
+    /// So many runs of a colleague's, each of which received something.
+    async fn busy(&self, runs: usize) {
+        let colleague = self.store_member(Role::Builder).await;
+        let agent = self.store_agent().await.row().id;
+        let secret = self.store_secret(self.new_secret(None)).await.row().id;
+        let revision = self.new_revision(agent);
+        let attachment = self.new_attachment(revision.id, secret);
+        let mut changes = vec![
+            Change::Revision(Put::new(self.sign(revision))),
+            Change::Attachment(Put::new(self.sign(attachment))),
+        ];
+        for _ in 0..runs {
+            let run = self.new_run(&colleague, agent).0;
+            let received = [1, 2].map(|version| delivery(run.id, secret, version, &["A"]));
+            changes.extend(received.map(Change::Delivery));
+            changes.push(Change::Run(Put::new(self.sign(run))));
+        }
+        self.write(changes).await.unwrap();
+    }
+
+    fn rows(&self, tables: [&str; 5]) -> [i64; 5] {
+        tables.map(|table| self.count(&format!("SELECT count(*) FROM {table}")))
+    }
+}
+
+const OF_AGENTS: [&str; 5] = ["agents", "revisions", "attachments", "runs", "deliveries"];
+
+#[tokio::test]
+async fn agents_go_with_their_team_and_runs_a_few_at_a_time() {
+    let instance = Instance::new().await;
+    instance.busy(5).await;
+    let forget = async |limit| instance.database.forget_runs(limit).await.unwrap();
+    assert_eq!(forget(10).await, 0, "no team is shredded");
+    assert_eq!(instance.rows(OF_AGENTS), [1, 1, 1, 5, 10]);
+    let deleted = instance.mark_team(Some(at(NOW))).await;
+    assert_eq!(forget(10).await, 0, "nor is it when it is deleted");
+    instance.shred(&deleted).await.unwrap();
+    assert_eq!(instance.rows(OF_AGENTS), [0, 0, 0, 5, 10]);
+    assert_eq!(instance.database.health().unwrap().problems, [""; 0]);
+    assert_eq!(forget(2).await, 2);
+    assert_eq!(instance.rows(OF_AGENTS), [0, 0, 0, 3, 6]);
+    assert_eq!((forget(2).await, forget(2).await, forget(2).await), (2, 1, 0));
+    assert_eq!(instance.rows(OF_AGENTS), [0; 5]);
+}
+
+#[tokio::test]
+async fn a_purge_forgets_all_runs_of_shredded_teams_and_no_others() {
+    let instance = Instance::new().await;
+    instance.busy(3).await;
+    let deleted = instance.sign(Team { deleted_at: Some(at(NOW)), ..instance.new_team() });
+    let (agent, colleague) = (instance.store_agent().await, instance.store_member(Role::Builder).await);
+    let mut changes = vec![Change::Team(Put::new(deleted.clone()))];
+    // More than are taken at a time.
+    for _ in 0..600 {
+        let run = instance.new_run(&colleague, agent.row().id).0;
+        let run = strongroom_core::runs::Run { team_id: deleted.row().id, ..run };
+        changes.push(Change::Delivery(delivery(run.id, SecretId::from_uuid(instance.id()), 1, &["A"])));
+        changes.push(Change::Run(Put::new(instance.sign(run))));
+    }
+    instance.write(changes).await.unwrap();
+    assert_eq!(instance.rows(OF_AGENTS)[3..], [603, 606]);
+    assert_eq!(instance.app.purge(at(NOW)).await.unwrap().teams, 1);
+    assert_eq!(instance.rows(OF_AGENTS), [2, 1, 1, 3, 6]);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_whatever_has_a_mac_is_found() {
+    let instance = Instance::new().await;
+    instance.busy(1).await;
+    let mut shown = 0;
+    let sealed_by_nobody = instance.app.verify(|| shown += 1).await.unwrap().findings.len();
+    assert_eq!((sealed_by_nobody, shown), (1, instance.database.rows().await.unwrap()));
+    for (table, columns) in [
+        ("agents", "id name generation created_by created_at updated_at row_mac"),
+        ("revisions", "agent_id id name created_by created_at row_mac"),
+        ("attachments", "revision_id secret_id id created_by created_at row_mac"),
+        (
+            "runs",
+            "id agent_id revision_id key_id generation strict token_hash lease created_at updated_at \
+             expires_at row_mac",
+        ),
+    ] {
+        for column in columns.split_whitespace() {
+            let flip = format!(
+                "UPDATE {table} SET {column} = CASE typeof({column}) WHEN 'integer' THEN 1 - {column} \
+                 WHEN 'text' THEN 'x' || substr({column}, 2) \
+                 ELSE unhex(substr(hex({column}), 1, length(hex({column})) - 1) || \
+                 CASE substr(hex({column}), -1) WHEN '0' THEN '1' ELSE '0' END) END"
+            );
+            let kept = format!("CREATE TABLE kept AS SELECT * FROM {table}");
+            instance.tamper(&format!("{kept}; {flip}"));
+            let findings = instance.app.verify(|| ()).await.unwrap().findings;
+            let of_table = findings.iter().filter(|finding| finding.table == table).count();
+            assert_eq!((of_table, findings.len()), (1, sealed_by_nobody + 1), "{table}.{column}");
+            let restore = format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept");
+            instance.tamper(&format!("{restore}; DROP TABLE kept"));
+            let findings = instance.app.verify(|| ()).await.unwrap().findings.len();
+            assert_eq!(findings, sealed_by_nobody, "{table}.{column}: the control");
+        }
+        instance.tamper(&format!("UPDATE {table} SET row_mac = zeroblob(33)"));
+        let findings = instance.app.verify(|| ()).await.unwrap().findings;
+        assert!(findings.iter().any(|finding| (finding.table, finding.id.as_str()) == (table, "?")));
+        instance.tamper(&format!("DELETE FROM {table}"));
+    }
 }
 
 #[tokio::test]

@@ -6,24 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use strongroom_core::access::{Action, Means, Ownership};
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer, RequestDigest};
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::app::{Cause, Error, Founding, Recovery, RecoveryError, World, create_instance};
+use strongroom_core::environment::Composition;
 use strongroom_core::events::{Actor, Event, EventKind, Object, Place};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, MasterKey};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::rows::{Row, Stored};
+use strongroom_core::runs::{Delivery, Run};
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::store::{Change, Put, Write};
 use strongroom_core::teams::Team;
-use strongroom_core::text::{Email, KeyName, TeamName, UserName};
+use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, TeamName, UserName};
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    ApiKeyId, App, Caller, Clock, EnvKey, Grant, KeyLinkId, OsRandom, Permit, Role, RootKey, Scopes,
-    SecretId, SecretName, ServiceSlug, Store, StoreError, TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, App, AttachmentId, Caller, Clock, EnvKey, Grant, KeyLinkId, OsRandom, Permit,
+    RevisionId, Role, RootKey, RunId, Scopes, SecretId, SecretName, ServiceSlug, Store, StoreError, TeamId,
+    Timestamp, UserId,
 };
 use strongroom_store::sqlite::{Database, FILE};
 use uuid::Uuid;
@@ -121,7 +125,9 @@ impl Instance {
 
     /// An id that rises with each call.
     pub(crate) fn id(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.ids.fetch_add(1, Ordering::SeqCst)) << 64 | 0x8000_0000_0000_0000)
+        Uuid::from_u128(
+            u128::from(self.ids.fetch_add(1, Ordering::SeqCst)) << 80 | 0x7000_8000_0000_0000_0000,
+        )
     }
 
     pub(crate) fn sign<T: Row>(&self, row: T) -> Stored<T> {
@@ -225,6 +231,67 @@ impl Instance {
         (link, token)
     }
 
+    pub(crate) fn new_agent(&self) -> Agent {
+        Agent {
+            id: AgentId::from_uuid(self.id()),
+            team_id: self.team,
+            name: AgentName::parse("courier").unwrap(),
+            live: None,
+            generation: 0,
+            created_by: self.owner,
+            created_at: at(NOW),
+            updated_at: at(NOW),
+            deleted_at: None,
+        }
+    }
+
+    pub(crate) fn new_revision(&self, agent_id: AgentId) -> Revision {
+        Revision {
+            id: RevisionId::from_uuid(self.id()),
+            team_id: self.team,
+            agent_id,
+            name: RevisionName::parse("first").unwrap(),
+            created_by: self.owner,
+            created_at: at(NOW),
+        }
+    }
+
+    pub(crate) fn new_attachment(&self, revision_id: RevisionId, secret_id: SecretId) -> Attachment {
+        Attachment {
+            team_id: self.team,
+            revision_id,
+            secret_id,
+            id: AttachmentId::from_uuid(self.id()),
+            created_by: self.owner,
+            created_at: at(NOW),
+        }
+    }
+
+    pub(crate) fn new_run(&self, by: &Colleague, agent_id: AgentId) -> (Run, Token) {
+        let id = RunId::from_uuid(self.id());
+        let token = Token::mint(TokenKind::Run, id.uuid(), &OsRandom);
+        let run = Run {
+            id,
+            team_id: self.team,
+            agent_id,
+            revision_id: RevisionId::from_uuid(self.id()),
+            user_id: by.user.row().id,
+            key_id: by.key.row().id,
+            generation: 0,
+            strict: false,
+            note: None,
+            composition: Composition::default(),
+            token_hash: self.keyring.hash(&token),
+            lease: 10,
+            created_at: at(NOW),
+            updated_at: at(NOW),
+            expires_at: at(NOW + 10_000),
+            stopped_at: None,
+            revoked_at: None,
+        };
+        (run, token)
+    }
+
     pub(crate) fn new_answer(&self, id: u8, created_at: i64) -> Stored<KeptAnswer> {
         self.sign(KeptAnswer {
             id: AnswerId::from_slice(&[id; AnswerId::LENGTH]).unwrap(),
@@ -257,6 +324,21 @@ impl Instance {
         Colleague { user, membership, key, token }
     }
 
+    /// Stores an agent.
+    pub(crate) async fn store_agent(&self) -> Stored<Agent> {
+        let agent = self.sign(self.new_agent());
+        self.write(vec![Change::Agent(Put::new(agent.clone()))]).await.unwrap();
+        agent
+    }
+
+    /// Stores a run.
+    pub(crate) async fn store_run(&self, by: &Colleague, agent: AgentId) -> (Stored<Run>, Token) {
+        let (run, token) = self.new_run(by, agent);
+        let run = self.sign(run);
+        self.write(vec![Change::Run(Put::new(run.clone()))]).await.unwrap();
+        (run, token)
+    }
+
     /// A row of this kind with one thing changed, to be put over the one that was.
     pub(crate) fn altered<T: Row + Clone>(&self, was: &Stored<T>, alter: impl FnOnce(&mut T)) -> Put<T> {
         let mut row = was.row().clone();
@@ -281,6 +363,12 @@ pub(crate) struct Colleague {
 
 pub(crate) fn everything() -> Grant {
     Grant { role: Role::Owner, scopes: Scopes::all(), agents: None, networks: None, expires_at: None }
+}
+
+/// That a run received these values of a secret's version.
+pub(crate) fn delivery(run_id: RunId, secret_id: SecretId, version: u32, names: &[&str]) -> Delivery {
+    let env_keys = names.iter().map(|name| EnvKey::parse(*name).unwrap()).collect();
+    Delivery { run_id, secret_id, version, env_keys, at: at(NOW) }
 }
 
 pub(crate) fn permit(caller: &Caller) -> Permit {

@@ -4,16 +4,23 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use strongroom_core::app::{Cause, OpenError};
+use strongroom_core::app::{Ask, Cause, NewRun, OpenError};
 use strongroom_core::root_key::LocalRootKey;
-use strongroom_core::{App, Role, Store};
+use strongroom_core::text::{AgentName, RevisionName};
+use strongroom_core::{App, Caller, EnvKey, Role, SecretId, SecretValue, Store};
 use strongroom_store::sqlite::{Database, FILE, LOCK};
 
 use crate::support::{Instance, count, root_key, world};
 
-const FIRST: &str = include_str!("../../migrations/sqlite/0001_foundation.sql");
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_foundation.sql"),
+    include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
+];
 
-/// The tables of schema 1, and their columns, as that schema has them.
+/// The schemas of before, and how many tables they have.
+const EARLIER: [(u32, usize); 2] = [(1, 9), (2, 12)];
+
+/// The tables of an earlier schema, and their columns, as that schema has them.
 fn tables(connection: &rusqlite::Connection) -> Vec<(String, String)> {
     let select = "SELECT t.name, group_concat(c.name, ', ') FROM sqlite_schema t, pragma_table_info(t.name) c \
                   WHERE t.type = 'table' GROUP BY t.name";
@@ -22,18 +29,18 @@ fn tables(connection: &rusqlite::Connection) -> Vec<(String, String)> {
     read.map(Result::unwrap).collect()
 }
 
-/// The rows of an instance in a database as schema 1 had it.
-fn downgraded(instance: &Instance) -> PathBuf {
-    let data = instance.directory.path().join("old");
+/// The rows of an instance in a database as an earlier schema had it.
+fn downgraded(instance: &Instance, (schema, has): (u32, usize)) -> PathBuf {
+    let data = instance.directory.path().join(format!("schema {schema}"));
     std::fs::create_dir(&data).unwrap();
     let path = data.join(FILE);
     let old = rusqlite::Connection::open(&path).unwrap();
     old.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
-    old.execute_batch(FIRST).unwrap();
-    old.pragma_update(None, "user_version", 1).unwrap();
+    MIGRATIONS.iter().zip(0..schema).for_each(|(migration, _)| old.execute_batch(migration).unwrap());
+    old.pragma_update(None, "user_version", schema).unwrap();
     old.pragma_update(None, "application_id", 0x5352_6462).unwrap();
     let tables = tables(&old);
-    assert_eq!(tables.len(), 9);
+    assert_eq!(tables.len(), has);
     old.execute("ATTACH ? AS new", [instance.data().join(FILE).to_str().unwrap()]).unwrap();
     old.pragma_update(None, "foreign_keys", "off").unwrap();
     for (table, columns) in tables {
@@ -61,10 +68,13 @@ async fn populated() -> Instance {
             name: strongroom_core::SecretName::parse(format!("secret {at}")).unwrap(),
             service_slug: None,
             shared,
-            values: strongroom_core::Bundle::new(vec![]).unwrap(),
+            values: strongroom_core::Bundle::new(vec![(
+                EnvKey::parse("A").unwrap(),
+                SecretValue::parse("1".to_owned()).unwrap(),
+            )])
+            .unwrap(),
         };
-        let ask =
-            strongroom_core::app::Ask { caller: caller.clone(), cause: Cause::default(), condition: None };
+        let ask = Ask { caller: caller.clone(), cause: Cause::default(), condition: None };
         let planned = instance.app.create_secret(&ask, new).await.unwrap();
         instance.app.carry_out(&ask, planned, None).await.unwrap();
     }
@@ -81,17 +91,25 @@ fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[tokio::test]
 async fn what_an_earlier_schema_held_is_true_after_the_upgrade() {
+    for earlier in EARLIER {
+        is_true_after_the_upgrade(earlier).await;
+    }
+}
+
+async fn is_true_after_the_upgrade(earlier: (u32, usize)) {
     let instance = populated().await;
-    let data = downgraded(&instance);
+    let data = downgraded(&instance, earlier);
     let database = Arc::new(Database::serve(&data).unwrap());
     let store: Arc<dyn Store> = Arc::clone(&database) as _;
-    let app = App::open(store, &root_key(), world()).await.expect("instance and keys read from schema 1");
-    assert_eq!(count(&data, "PRAGMA user_version"), 1, "not before the root key is proven");
-    assert!(app.authenticate(&instance.token, None, &Cause::default()).await.is_err(), "nor anything else");
+    let app = App::open(store, &root_key(), world()).await.expect("instance and keys read from it");
+    let number = || u32::try_from(count(&data, "PRAGMA user_version")).unwrap();
+    assert_eq!(number(), earlier.0, "not before the root key is proven");
+    let unread = app.authenticate(&instance.token, None, &Cause::default()).await.is_err();
+    assert_eq!(unread, earlier.0 == 1, "its keys lacked columns");
     database.migrate().await.unwrap();
-    assert_eq!(count(&data, "PRAGMA user_version"), 2);
+    assert_eq!(number(), 3);
     let health = database.health().unwrap();
-    assert_eq!((health.schema, health.problems, health.notes), (2, vec![], vec![]));
+    assert_eq!((health.schema, health.problems, health.notes), (3, vec![], vec![]));
     let caller = app.authenticate(&instance.token, None, &Cause::default()).await.unwrap();
     assert_eq!((caller.user_id, caller.grant.role), (instance.owner, Role::Owner));
     let verified = app.verify(|| ()).await.unwrap();
@@ -101,18 +119,45 @@ async fn what_an_earlier_schema_held_is_true_after_the_upgrade() {
     assert_eq!(seen.len(), 2);
     let member = database.member(instance.team, instance.owner).await.unwrap().unwrap();
     assert!(instance.holds(Some(member.user)) && instance.holds(Some(member.membership)));
+    receives(&app, caller, seen[0].row().id).await;
     // Twice is once; and it opens again.
     database.migrate().await.unwrap();
     drop((app, database));
     let again = Database::serve(&data).unwrap();
     again.migrate().await.unwrap();
-    assert_eq!(again.health().unwrap().schema, 2);
+    assert_eq!(again.health().unwrap().schema, 3);
+}
+
+/// Does what came with the newest schema: a run receives what was stored before.
+async fn receives(app: &App, caller: Caller, secret: SecretId) {
+    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let agent = app.create_agent(&ask, AgentName::parse("courier").unwrap()).unwrap();
+    let agent = app.carry_out(&ask, agent, None).await.unwrap().id;
+    let name = RevisionName::parse("first").unwrap();
+    let revision = app.create_revision(&ask, agent, &name).await.unwrap();
+    let revision = app.carry_out(&ask, revision, None).await.unwrap().0.id;
+    let attach = app.attach_secret(&ask, (agent, revision), secret).await.unwrap();
+    app.carry_out(&ask, attach, None).await.unwrap();
+    let new = NewRun { agent, revision: None, strict: true, note: None, lease: 60 };
+    let run = app.start_run(&ask, &new).await.unwrap();
+    let (run, token) = app.carry_out(&ask, run, None).await.unwrap();
+    let by_run = app.authenticate_run(token.reveal(), None, &Cause::default()).await.unwrap();
+    let by_run = Ask { caller: by_run, ..ask.clone() };
+    assert_eq!(app.deliver(&by_run).await.unwrap().len(), 1);
+    let deliveries = app.deliveries(&ask, run.id).await.unwrap();
+    assert_eq!(deliveries.iter().map(|row| (row.secret_id, row.version)).collect::<Vec<_>>(), [(secret, 1)]);
 }
 
 #[tokio::test]
 async fn an_upgraded_database_is_one_like_a_new_one() {
     let instance = Instance::new().await;
-    let data = downgraded(&instance);
+    for earlier in EARLIER {
+        is_like_a_new_one(&instance, earlier).await;
+    }
+}
+
+async fn is_like_a_new_one(instance: &Instance, earlier: (u32, usize)) {
+    let data = downgraded(instance, earlier);
     let database = Database::serve(&data).unwrap();
     database.migrate().await.unwrap();
     let schema = |data: &Path| {
@@ -130,7 +175,7 @@ async fn an_upgraded_database_is_one_like_a_new_one() {
 #[tokio::test]
 async fn a_wrong_root_key_changes_no_byte() {
     let instance = populated().await;
-    let data = downgraded(&instance);
+    let data = downgraded(&instance, EARLIER[0]);
     let try_with = async |data: &Path, byte: u8| {
         let database = Arc::new(Database::serve(data).unwrap());
         let root = LocalRootKey::take("file", &mut [byte; 32]);
@@ -162,12 +207,19 @@ async fn a_wrong_root_key_changes_no_byte() {
 #[tokio::test]
 async fn an_earlier_schema_is_looked_at_as_it_is() {
     let instance = populated().await;
-    let data = downgraded(&instance);
+    for earlier in EARLIER {
+        is_looked_at_as_it_is(&instance, earlier).await;
+    }
+}
+
+async fn is_looked_at_as_it_is(instance: &Instance, earlier: (u32, usize)) {
+    let data = downgraded(instance, earlier);
     let before = files(&data);
     let database = Arc::new(Database::inspect(&data).unwrap());
     let health = database.health().unwrap();
-    assert_eq!((health.schema, health.problems), (1, vec![]));
-    assert!(health.notes.len() == 1 && health.notes[0].contains("schema 1"), "{:?}", health.notes);
+    assert_eq!((health.schema, health.problems), (earlier.0, vec![]));
+    let note = format!("schema {}", earlier.0);
+    assert!(health.notes.len() == 1 && health.notes[0].contains(&note), "{:?}", health.notes);
     let app = App::open(Arc::clone(&database) as Arc<dyn Store>, &root_key(), world()).await.unwrap();
     let mut shown = 0;
     let verified = app.verify(|| shown += 1).await.unwrap();
@@ -188,7 +240,7 @@ async fn an_earlier_schema_is_looked_at_as_it_is() {
 #[tokio::test]
 async fn an_altered_schema_is_not_upgraded() {
     let instance = Instance::new().await;
-    let data = downgraded(&instance);
+    let data = downgraded(&instance, EARLIER[0]);
     let database = Database::serve(&data).unwrap();
     let raw = rusqlite::Connection::open(data.join(FILE)).unwrap();
     raw.execute_batch("CREATE TABLE answers (loot)").unwrap();
@@ -197,13 +249,13 @@ async fn an_altered_schema_is_not_upgraded() {
     assert_eq!(count(&data, "PRAGMA user_version"), 1);
     raw.execute_batch("DROP TABLE answers").unwrap();
     database.migrate().await.unwrap();
-    assert_eq!(count(&data, "PRAGMA user_version"), 2);
+    assert_eq!(count(&data, "PRAGMA user_version"), 3);
 }
 
 #[tokio::test]
 async fn an_upgrade_that_fails_leaves_the_earlier_schema() {
     let instance = Instance::new().await;
-    let data = downgraded(&instance);
+    let data = downgraded(&instance, EARLIER[0]);
     let raw = rusqlite::Connection::open(data.join(FILE)).unwrap();
     let twin =
         "INSERT INTO users SELECT randomblob(16), name, upper(email), created_at, NULL, row_mac FROM users";

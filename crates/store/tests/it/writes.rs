@@ -3,19 +3,24 @@
 
 use std::sync::Arc;
 use strongroom_core::access::{Action, Means, Ownership};
+use strongroom_core::agents::{Agent, Revision};
 use strongroom_core::answers::KEPT_FOR;
 use strongroom_core::app::{Cause, Error};
+use strongroom_core::environment::Composition;
+use strongroom_core::events::{Actor, Event, Place};
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::rows::Stored;
+use strongroom_core::runs::{Ended, Run, RunsOf};
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Put, Write};
-use strongroom_core::text::{Email, SecretName};
+use strongroom_core::text::{AgentName, Email, RunNote, SecretName, TeamName};
+use strongroom_core::tokens::Token;
 use strongroom_core::users::{Membership, User};
-use strongroom_core::{AgentId, Permit, Role, Store, StoreError};
+use strongroom_core::{AgentId, ApiKeyId, Permit, Role, RunId, SecretId, Store, StoreError, UserId};
 
 use strongroom_store::sqlite::FILE;
 
-use crate::support::{Colleague, Instance, NOW, at, event, permit};
+use crate::support::{Colleague, Instance, NOW, at, delivery, event, permit};
 
 #[tokio::test]
 async fn every_field_of_every_row_comes_back() {
@@ -26,6 +31,9 @@ async fn every_field_of_every_row_comes_back() {
     let mut membership = instance.new_membership(user.id, Role::Builder);
     membership.removed_at = Some(at(NOW + 2));
     let (mut key, _) = instance.new_key(user.id);
+    let mut agent = instance.new_agent();
+    let revision = instance.new_revision(agent.id);
+    (agent.live, agent.generation, agent.deleted_at) = (Some(revision.id), u32::MAX, Some(at(NOW + 7)));
     key.grant.agents = Some(Agents::new([1, 2].map(|_| AgentId::from_uuid(instance.id())).to_vec()).unwrap());
     key.grant.networks = Some(Networks::parse(["10.0.0.0/8", "2001:db8::1"]).unwrap());
     (key.grant.expires_at, key.revoked_at) = (Some(at(NOW + 3)), Some(at(NOW + 4)));
@@ -33,7 +41,10 @@ async fn every_field_of_every_row_comes_back() {
     (link.grant, link.closed_at) = (key.grant.clone(), Some(at(NOW + 5)));
     let mut secret = instance.new_secret(Some(user.id));
     (secret.deleted_at, secret.version) = (Some(at(NOW + 6)), 7);
+    let attachment = instance.new_attachment(revision.id, secret.id);
+    let run = whole_run(&instance, (user.id, key.id), &secret, &revision);
     let ids = (team.row().id, user.id, key.id, link.id, secret.id);
+    let theirs = (agent.id, revision.id, run.id);
     let changes = vec![
         Change::Team(Put::new(team)),
         Change::User(Put::new(instance.sign(user))),
@@ -41,6 +52,10 @@ async fn every_field_of_every_row_comes_back() {
         Change::ApiKey(Put::new(instance.sign(key))),
         Change::KeyLink(Put::new(instance.sign(link))),
         Change::Secret(Put::new(instance.sign(secret))),
+        Change::Agent(Put::new(instance.sign(agent))),
+        Change::Revision(Put::new(instance.sign(revision))),
+        Change::Attachment(Put::new(instance.sign(attachment))),
+        Change::Run(Put::new(instance.sign(run))),
     ];
     instance.write(changes).await.unwrap();
     let (database, ours) = (&instance.database, instance.team);
@@ -50,11 +65,50 @@ async fn every_field_of_every_row_comes_back() {
     assert!(instance.holds(database.api_key(ours, ids.2).await.unwrap()));
     assert!(instance.holds(database.key_link(ours, ids.3).await.unwrap()));
     assert!(instance.holds(database.secret(ours, ids.4).await.unwrap()), "deleted ones, too");
+    assert!(instance.holds(database.agent(ours, theirs.0).await.unwrap()), "deleted ones, too");
+    assert!(instance.holds(database.revision(ours, theirs.1).await.unwrap()));
+    assert!(instance.holds(database.attachments(ours, theirs.1).await.unwrap().pop()));
+    let rows = database.run(theirs.2).await.unwrap().unwrap();
+    assert!(instance.holds(Some(rows.run)) && instance.holds(Some(rows.key)));
+    assert!(instance.holds(Some(rows.agent)) && instance.holds(Some(rows.user)));
+    assert!(instance.holds(Some(rows.membership)) && instance.holds(Some(rows.team)));
     assert!(instance.app.verify(|| ()).await.unwrap().findings.iter().all(|f| f.table == "versions"));
     // Another team has none of them.
     assert!(database.api_key(ids.0, ids.2).await.unwrap().is_none());
     assert!(database.key_link(ids.0, ids.3).await.unwrap().is_none());
     assert!(database.secret(ids.0, ids.4).await.unwrap().is_none());
+    assert!(database.agent(ids.0, theirs.0).await.unwrap().is_none());
+    assert!(database.revision(ids.0, theirs.1).await.unwrap().is_none());
+    assert!(database.attachments(ids.0, theirs.1).await.unwrap().is_empty());
+    assert!(database.runs(ids.0, RunsOf::Run(theirs.2), None, (0, 9)).await.unwrap().is_empty());
+}
+
+/// A run with something in every field.
+fn whole_run(
+    instance: &Instance,
+    (user_id, key_id): (UserId, ApiKeyId),
+    secret: &Secret,
+    revision: &Revision,
+) -> Run {
+    Run {
+        id: RunId::from_uuid(instance.id()),
+        team_id: instance.team,
+        agent_id: revision.agent_id,
+        revision_id: revision.id,
+        user_id,
+        key_id,
+        generation: u32::MAX,
+        strict: true,
+        note: Some(RunNote::parse("nightly …").unwrap()),
+        composition: Composition::new([secret]),
+        token_hash: instance.new_key(user_id).0.token_hash,
+        lease: u32::MAX,
+        created_at: at(NOW),
+        updated_at: at(NOW + 8),
+        expires_at: at(NOW + 9),
+        stopped_at: Some(at(NOW + 10)),
+        revoked_at: Some(at(NOW + 11)),
+    }
 }
 
 /// Renames a secret, as somebody who saw it like this.
@@ -99,9 +153,20 @@ async fn a_step_that_fails_undoes_those_before_and_their_event() {
     let seen = instance.store_secret(instance.new_secret(None)).await;
     let other = instance.sign(instance.new_team());
     let taken = instance.sign(instance.new_user(Some("ada@example.com")));
+    let agent = instance.store_agent().await;
+    let revision = instance.new_revision(agent.row().id);
+    let attachment = instance.sign(instance.new_attachment(revision.id, seen.row().id));
+    instance.write(vec![Change::Attachment(Put::new(attachment.clone()))]).await.unwrap();
+    let detach = |secret, mac| Change::Detach(instance.team, revision.id, secret, mac);
     let failures: Vec<(Step, &str)> = vec![
         (Box::new(|| Change::SecretIs(instance.team, seen.row().id, other.mac())), "Changed"),
         (Box::new(|| Change::MembershipIs(instance.team, instance.owner, other.mac())), "Changed"),
+        (Box::new(|| Change::AgentIs(instance.team, agent.row().id, other.mac())), "Changed"),
+        (Box::new(|| Change::AgentIs(other.row().id, agent.row().id, agent.mac())), "Changed"),
+        (Box::new(|| detach(seen.row().id, other.mac())), "Changed"),
+        (Box::new(|| detach(SecretId::from_uuid(instance.id()), attachment.mac())), "Changed"),
+        (Box::new(|| Change::Agent(Put::new(agent.clone()))), "Exists"),
+        (Box::new(|| Change::Attachment(Put::new(attachment.clone()))), "Exists"),
         (Box::new(|| renamed(&instance, &instance.sign(instance.new_secret(None)), "gone")), "Changed"),
         (Box::new(|| Change::Secret(Put::new(seen.clone()))), "Exists"),
         (Box::new(|| Change::Version(instance.new_version(seen.row().id, 1))), "Exists"),
@@ -131,10 +196,13 @@ async fn a_step_that_fails_undoes_those_before_and_their_event() {
         Change::SecretIs(instance.team, seen.row().id, seen.mac()),
         Change::MembershipIs(instance.team, instance.owner, membership.mac()),
         Change::HasOwner(instance.team),
+        Change::AgentIs(instance.team, agent.row().id, agent.mac()),
+        detach(seen.row().id, attachment.mac()),
     ];
     all.extend(steps(None));
     instance.write(all).await.unwrap();
     assert_eq!(instance.count(rows), before + 3);
+    assert_eq!(instance.count("SELECT count(*) FROM attachments"), 0);
 }
 
 #[tokio::test]
@@ -347,4 +415,163 @@ async fn a_links_permit_ends_when_the_link_is_closed() {
     assert_eq!(instance.count("SELECT count(*) FROM api_keys"), 3, "the founder's, theirs, the claimed one");
     let refused = instance.app.authenticate_link(token.reveal(), &Cause::default()).await;
     assert!(matches!(refused, Err(Error::NotProven)));
+}
+
+/// A colleague's run, and the rows that it hangs on.
+struct Working {
+    instance: Instance,
+    colleague: Colleague,
+    agent: Stored<Agent>,
+    run: Stored<Run>,
+    token: Token,
+}
+
+impl Working {
+    async fn new() -> Self {
+        let instance = Instance::new().await;
+        let colleague = instance.store_member(Role::Builder).await;
+        let agent = instance.store_agent().await;
+        let (run, token) = instance.store_run(&colleague, agent.row().id).await;
+        Self { instance, colleague, agent, run, token }
+    }
+
+    async fn permit(&self) -> Result<Permit, Error> {
+        let app = &self.instance.app;
+        let caller = app.authenticate_run(self.token.reveal(), None, &Cause::default()).await?;
+        Ok(caller.permit(Action::ReceiveEnvironment, Ownership::Own).unwrap())
+    }
+
+    /// That the run received something.
+    fn receives(&self, version: u32) -> Vec<Change> {
+        let secret = SecretId::from_uuid(self.run.row().id.uuid());
+        vec![Change::Delivery(delivery(self.run.row().id, secret, version, &["A"]))]
+    }
+
+    fn deliveries(&self) -> i64 {
+        self.instance.count("SELECT count(*) FROM deliveries")
+    }
+}
+
+/// Changes a row of one of the tables that a run hangs on.
+type Alteration = fn(&Working) -> Change;
+
+#[tokio::test]
+async fn a_runs_permit_ends_with_any_of_its_six_rows() {
+    let alterations: [(&str, Alteration); 5] = [
+        ("runs", |working| Change::Run(working.instance.altered(&working.run, |run| run.lease += 1))),
+        ("api_keys", |working| {
+            let revoked =
+                working.instance.altered(&working.colleague.key, |key| key.revoked_at = Some(at(NOW)));
+            Change::ApiKey(revoked)
+        }),
+        ("agents", |working| {
+            Change::Agent(working.instance.altered(&working.agent, |agent| agent.generation += 1))
+        }),
+        ("users", |working| {
+            let disable = |user: &mut User| user.disabled_at = Some(at(NOW));
+            Change::User(working.instance.altered(&working.colleague.user, disable))
+        }),
+        ("memberships", |working| {
+            let lower = |row: &mut Membership| row.role = Role::Member;
+            Change::Membership(working.instance.altered(&working.colleague.membership, lower))
+        }),
+    ];
+    for (table, alteration) in alterations {
+        let working = Working::new().await;
+        let permit = working.permit().await.unwrap();
+        working.instance.write_by(permit.clone(), working.receives(1)).await.unwrap();
+        working.instance.write(vec![alteration(&working)]).await.unwrap();
+        let refused = working.instance.write_by(permit, working.receives(2)).await;
+        assert!(matches!(refused, Err(StoreError::StalePermit)), "{table}: {refused:?}");
+        assert_eq!(working.deliveries(), 1, "{table}");
+        match working.permit().await {
+            Ok(_) => assert_eq!(table, "runs", "only its lease was changed"),
+            Err(refused) => {
+                assert!(matches!(refused, Error::RunOver(Ended::Revoked)), "{table}: {refused:?}");
+            }
+        }
+    }
+    // The sixth is the team.
+    let working = Working::new().await;
+    let permit = working.permit().await.unwrap();
+    let team = working.instance.database.team(working.instance.team).await.unwrap().unwrap();
+    let renamed = working.instance.altered(&team, |team| team.name = TeamName::parse("x").unwrap());
+    working.instance.write(vec![Change::Team(renamed)]).await.unwrap();
+    let refused = working.instance.write_by(permit, working.receives(1)).await;
+    assert!(matches!(refused, Err(StoreError::StalePermit)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_runs_permit_stands_while_other_rows_change() {
+    let working = Working::new().await;
+    let (instance, permit) = (&working.instance, working.permit().await.unwrap());
+    let other = instance.store_member(Role::Builder).await;
+    let agent = instance.store_agent().await;
+    let (run, _) = instance.store_run(&other, agent.row().id).await;
+    let changes = vec![
+        Change::Run(instance.altered(&run, |run| run.stopped_at = Some(at(NOW)))),
+        Change::ApiKey(instance.altered(&other.key, |key| key.revoked_at = Some(at(NOW)))),
+        Change::Agent(instance.altered(&agent, |agent| agent.name = AgentName::parse("x").unwrap())),
+        Change::User(instance.altered(&other.user, |user| user.disabled_at = Some(at(NOW)))),
+        Change::Membership(instance.altered(&other.membership, |row| row.role = Role::Member)),
+    ];
+    instance.write(changes).await.unwrap();
+    instance.write_by(permit, working.receives(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_whose_rows_are_gone_is_none() {
+    for (table, column, id) in [
+        ("runs", "id", |working: &Working| *working.run.row().id.as_bytes()),
+        ("agents", "id", |working: &Working| *working.agent.row().id.as_bytes()),
+        ("api_keys", "id", |working: &Working| *working.colleague.key.row().id.as_bytes()),
+        ("memberships", "user_id", |working: &Working| *working.colleague.user.row().id.as_bytes()),
+    ] as [(&str, &str, fn(&Working) -> [u8; 16]); 4]
+    {
+        let working = Working::new().await;
+        let permit = working.permit().await.unwrap();
+        let connection = rusqlite::Connection::open(working.instance.data().join(FILE)).unwrap();
+        let delete = format!("DELETE FROM {table} WHERE {column} = ?");
+        assert_eq!(connection.execute(&delete, [id(&working)]).unwrap(), 1, "{table}");
+        working.instance.database.look_again();
+        assert!(matches!(working.permit().await, Err(Error::NotProven)), "{table}");
+        let refused = working.instance.write_by(permit, working.receives(1)).await;
+        assert!(matches!(refused, Err(StoreError::StalePermit)), "{table}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_very_same_delivery_is_noted_once_and_the_first_stays() {
+    let working = Working::new().await;
+    let (instance, run) = (&working.instance, working.run.row().id);
+    let secret = SecretId::from_uuid(instance.id());
+    let noted = async |version, names: &[&str], millis| {
+        let delivery =
+            strongroom_core::runs::Delivery { at: at(millis), ..delivery(run, secret, version, names) };
+        instance.write(vec![Change::Delivery(delivery)]).await.unwrap();
+        working.deliveries()
+    };
+    assert_eq!(noted(1, &["A", "B"], NOW).await, 1);
+    assert_eq!(noted(1, &["B", "A"], NOW + 1).await, 1, "names have no order");
+    assert_eq!(noted(1, &["A"], NOW + 2).await, 2, "other names of the same version");
+    assert_eq!(noted(2, &["A", "B"], NOW + 3).await, 3);
+    let found = instance.database.deliveries(instance.team, RunsOf::Run(run)).await.unwrap();
+    let first = found.iter().find(|row| (row.version, row.env_keys.len()) == (1, 2)).unwrap();
+    assert_eq!((first.at, first), (at(NOW), &delivery(run, secret, 1, &["A", "B"])));
+}
+
+#[tokio::test]
+async fn an_event_tells_of_which_agent_and_by_which_run() {
+    let working = Working::new().await;
+    let (permit, run) = (working.permit().await.unwrap(), working.run.row());
+    assert_eq!(permit.means(), Means::Run(run.id));
+    let actor = Actor { user_id: Some(run.user_id), key_id: Some(run.key_id), run_id: Some(run.id) };
+    let place = Place { agent_id: Some(run.agent_id), revision_id: Some(run.revision_id) };
+    let events = vec![Event { actor, place, ..event(&permit) }];
+    let write = Write { permit, changes: vec![], events, answer: None, rehearsal: false };
+    working.instance.database.write(write).await.unwrap();
+    let of_run = "SELECT count(*) FROM events e JOIN runs r ON e.run_id = r.id AND e.user_id = r.user_id \
+                  AND e.key_id = r.key_id AND e.agent_id = r.agent_id AND e.revision_id = r.revision_id";
+    assert_eq!(working.instance.count(of_run), 1);
+    assert_eq!(working.instance.count("SELECT count(*) FROM events WHERE agent_id IS NOT NULL"), 1);
 }

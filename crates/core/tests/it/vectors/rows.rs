@@ -2,20 +2,23 @@
 //! their borders, texts of any width.
 
 use serde_json::{Value, json};
+use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer, RequestDigest};
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::environment::Composition;
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, Purpose};
 use strongroom_core::rows::{Row, RowMac, Stored};
+use strongroom_core::runs::Run;
 use strongroom_core::secrets::Secret;
 use strongroom_core::teams::Team;
-use strongroom_core::text::{Email, KeyName, TeamName, UserName};
+use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, RunNote, TeamName, UserName};
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, EnvKey, Grant, KeyLinkId, Role, Scope, Scopes, SecretId, SecretName, ServiceSlug,
-    TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, AttachmentId, EnvKey, Grant, KeyLinkId, RevisionId, Role, RunId, Scope, Scopes,
+    SecretId, SecretName, ServiceSlug, TeamId, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -68,6 +71,12 @@ pub(super) fn write() -> Vec<Value> {
             write_secret(at),
         ]
     };
+    (0..12).flat_map(of_each_table).collect()
+}
+
+/// Rows of the tables that came with schema 3.
+pub(super) fn write_of_schema_3() -> Vec<Value> {
+    let of_each_table = |at| [write_agent(at), write_revision(at), write_attachment(at), write_run(at)];
     (0..12).flat_map(of_each_table).collect()
 }
 
@@ -176,6 +185,78 @@ fn write_secret(at: usize) -> Value {
     write_row(at, &row)
 }
 
+fn write_agent(at: usize) -> Value {
+    let row = Agent {
+        id: AgentId::from_uuid(seeded_uuid(&format!("agent {at}"))),
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        name: AgentName::parse(long_text(1 + at * 11)).unwrap(),
+        live: at.is_multiple_of(2).then(|| RevisionId::from_uuid(seeded_uuid(&format!("revision {at}")))),
+        generation: [0, 1, 65_536, u32::MAX][at % 4],
+        created_by: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        created_at: moment(at),
+        updated_at: moment(at + 1),
+        deleted_at: at.is_multiple_of(3).then(|| moment(at + 2)),
+    };
+    write_row(at, &row)
+}
+
+fn write_revision(at: usize) -> Value {
+    let row = Revision {
+        id: RevisionId::from_uuid(seeded_uuid(&format!("revision {at}"))),
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        agent_id: AgentId::from_uuid(seeded_uuid(&format!("agent {at}"))),
+        name: RevisionName::parse(long_text(1 + at * 11)).unwrap(),
+        created_by: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        created_at: moment(at),
+    };
+    write_row(at, &row)
+}
+
+fn write_attachment(at: usize) -> Value {
+    let row = Attachment {
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        revision_id: RevisionId::from_uuid(seeded_uuid(&format!("revision {at}"))),
+        secret_id: SecretId::from_uuid(seeded_uuid(&format!("secret {at}"))),
+        id: AttachmentId::from_uuid(seeded_uuid(&format!("attachment {at}"))),
+        created_by: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        created_at: moment(at),
+    };
+    write_row(at, &row)
+}
+
+/// A line for each secret, with none to three names.
+fn some_composition(at: usize) -> String {
+    let line = |secret: usize| {
+        let id = uuid::Builder::from_bytes(seeded_id(&format!("secret {secret}")));
+        let id = id.with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid();
+        (0..(at + secret) % 4).fold(id.to_string(), |line, key| format!("{line} KEY_{secret}_{key}"))
+    };
+    (0..at % 5).map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn write_run(at: usize) -> Value {
+    let row = Run {
+        id: RunId::from_uuid(seeded_uuid(&format!("run {at}"))),
+        team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
+        agent_id: AgentId::from_uuid(seeded_uuid(&format!("agent {at}"))),
+        revision_id: RevisionId::from_uuid(seeded_uuid(&format!("revision {at}"))),
+        user_id: UserId::from_uuid(seeded_uuid(&format!("user {at}"))),
+        key_id: ApiKeyId::from_uuid(seeded_uuid(&format!("key {at}"))),
+        generation: [0, 1, 65_536, u32::MAX][at % 4],
+        strict: at.is_multiple_of(2),
+        note: (at % 4 > 1).then(|| RunNote::parse(long_text(1 + at * 40)).unwrap()),
+        composition: Composition::from_lines(&some_composition(at)).unwrap(),
+        token_hash: TokenHash::from_slice(&seeded(&format!("hash {at}"), 34)).unwrap(),
+        lease: [10, 3_600, 604_800][at % 3],
+        created_at: moment(at),
+        updated_at: moment(at + 1),
+        expires_at: moment(at + 2),
+        stopped_at: at.is_multiple_of(3).then(|| moment(at + 3)),
+        revoked_at: at.is_multiple_of(2).then(|| moment(at + 1)),
+    };
+    write_row(at, &row)
+}
+
 /// The columns of a row vector.
 struct Columns(Vec<(String, Option<Vec<u8>>)>);
 
@@ -217,6 +298,10 @@ impl Columns {
 
     fn time(&self, name: &str) -> Timestamp {
         self.maybe_time(name).unwrap()
+    }
+
+    fn number(&self, name: &str) -> u32 {
+        i64::from_be_bytes(self.get(name).unwrap().try_into().unwrap()).try_into().unwrap()
     }
 
     fn team(&self) -> Team {
@@ -308,11 +393,71 @@ impl Columns {
             name: SecretName::parse(self.text("name")).unwrap(),
             service_slug: self.maybe_text("service_slug").map(|slug| ServiceSlug::parse(slug).unwrap()),
             env_keys,
-            version: self.time("version").as_millis().try_into().unwrap(),
+            version: self.number("version"),
             created_by: UserId::from_uuid(self.id("created_by")),
             created_at: self.time("created_at"),
             updated_at: self.time("updated_at"),
             deleted_at: self.maybe_time("deleted_at"),
+        }
+    }
+}
+
+impl Columns {
+    fn agent(&self) -> Agent {
+        Agent {
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            id: AgentId::from_uuid(self.id("id")),
+            name: AgentName::parse(self.text("name")).unwrap(),
+            live: self.get("live").map(|id| RevisionId::from_slice(id).unwrap()),
+            generation: self.number("generation"),
+            created_by: UserId::from_uuid(self.id("created_by")),
+            created_at: self.time("created_at"),
+            updated_at: self.time("updated_at"),
+            deleted_at: self.maybe_time("deleted_at"),
+        }
+    }
+
+    fn revision(&self) -> Revision {
+        Revision {
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            agent_id: AgentId::from_uuid(self.id("agent_id")),
+            id: RevisionId::from_uuid(self.id("id")),
+            name: RevisionName::parse(self.text("name")).unwrap(),
+            created_by: UserId::from_uuid(self.id("created_by")),
+            created_at: self.time("created_at"),
+        }
+    }
+
+    fn attachment(&self) -> Attachment {
+        Attachment {
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            revision_id: RevisionId::from_uuid(self.id("revision_id")),
+            secret_id: SecretId::from_uuid(self.id("secret_id")),
+            id: AttachmentId::from_uuid(self.id("id")),
+            created_by: UserId::from_uuid(self.id("created_by")),
+            created_at: self.time("created_at"),
+        }
+    }
+
+    fn run(&self) -> Run {
+        Run {
+            id: RunId::from_uuid(self.id("id")),
+            team_id: TeamId::from_uuid(self.id("team_id")),
+            agent_id: AgentId::from_uuid(self.id("agent_id")),
+            revision_id: RevisionId::from_uuid(self.id("revision_id")),
+            user_id: UserId::from_uuid(self.id("user_id")),
+            key_id: ApiKeyId::from_uuid(self.id("key_id")),
+            generation: self.number("generation"),
+            strict: self.number("strict") == 1,
+            note: self.maybe_text("note").map(|note| RunNote::parse(note).unwrap()),
+            composition: Composition::from_lines(self.text("composition")).unwrap(),
+            token_hash: TokenHash::from_slice(self.get("token_hash").unwrap()).unwrap(),
+            lease: self.number("lease"),
+            created_at: self.time("created_at"),
+            updated_at: self.time("updated_at"),
+            expires_at: self.time("expires_at"),
+            stopped_at: self.maybe_time("stopped_at"),
+            revoked_at: self.maybe_time("revoked_at"),
         }
     }
 }
@@ -341,6 +486,10 @@ fn row_macs_hold_as_they_did() {
             KeyLink::TABLE => same_mac(&ring, columns.key_link(), &mac),
             KeptAnswer::TABLE => same_mac(&ring, columns.answer(), &mac),
             Secret::TABLE => same_mac(&ring, columns.secret(), &mac),
+            Agent::TABLE => same_mac(&ring, columns.agent(), &mac),
+            Revision::TABLE => same_mac(&ring, columns.revision(), &mac),
+            Attachment::TABLE => same_mac(&ring, columns.attachment(), &mac),
+            Run::TABLE => same_mac(&ring, columns.run(), &mac),
             _ => panic!("no such table: {table}"),
         };
         assert!(same, "{vector}");
