@@ -398,7 +398,7 @@ struct ExtendedRun {
 
 /// Extend the lease of your run
 ///
-/// From now on, and never past the end of the API key that started it. Send the run's token where an API key stands
+/// From now on, and never past the end of the API key that started it; what is left of it isn't shortened. Send the run's token where an API key stands
 /// elsewhere: `Authorization: Bearer srr_…`. A run that is over can't be extended.
 #[utoipa::path(post, path = "/v2/run/extend", operation_id = "extendRun", tag = "Runs",
     security(("runToken" = [])),

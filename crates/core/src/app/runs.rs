@@ -206,7 +206,8 @@ impl App {
         Ok((rows, Ask { caller, ..ask.clone() }))
     }
 
-    /// Extends the lease of the caller's run from now on.
+    /// Extends the lease of the caller's run from now on; what is left of it
+    /// isn't shortened.
     ///
     /// # Errors
     /// [`Error::RunOver`] when it is over.
@@ -214,7 +215,8 @@ impl App {
         let (rows, ask) = self.own_run(ask).await?;
         let permit = ask.permit(Action::ExtendRun, Ownership::Own)?;
         let (now, lease) = (self.world.clock.now(), lease.unwrap_or(rows.run.lease));
-        let expires_at = lease_end(now, lease, rows.key.grant.expires_at);
+        // Never shorter: whoever asks again in the meantime has been promised more.
+        let expires_at = lease_end(now, lease, rows.key.grant.expires_at).max(rows.run.expires_at);
         let after = Run { expires_at, ..self.changed_run(&rows.run) };
         let (run, steps) = self.replacing_run(&ask, EventKind::RunExtended, &rows.run, after);
         Ok(Planned::new(ProvenRun { run, ..rows }, permit, steps))

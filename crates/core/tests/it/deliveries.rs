@@ -198,7 +198,7 @@ fn a_run_that_is_extended_meanwhile_receives_all_the_same() {
     let started = Started::new();
     let by_run = started.instance.by_run(&started.token).unwrap();
     let writes = meanwhile(&started.instance, 1, move |app, _| {
-        carry_out(&app, &by_run, at_once(app.extend_run(&by_run, Some(20))));
+        carry_out(&app, &by_run, at_once(app.extend_run(&by_run, Some(604_800))));
     });
     assert_eq!(started.environment().unwrap().len(), 2);
     assert_eq!((writes.load(Ordering::SeqCst), started.told().len()), (2, 1));

@@ -161,6 +161,7 @@ fn a_lease_ends_by_the_clock_and_can_be_extended_before() {
     assert_eq!(over(&instance, &token), None);
     assert_eq!(lease(None).unwrap(), 19_999, "what it was started with, from now on");
     assert_eq!(lease(Some(60)).unwrap(), 69_999);
+    assert_eq!(lease(Some(10)).unwrap(), 69_999, "what was promised stays so");
     instance.clock.pass(59_999);
     let by_run = instance.by_run(&token).unwrap();
     instance.clock.pass(1);

@@ -285,8 +285,9 @@ async fn deliveries_are_found_by_whatever_received_them_and_by_the_secret() {
     }
     let of_secret = instance.database.deliveries_of(first, 100).await.unwrap();
     let order: Vec<_> = of_secret.iter().map(|row| (row.version, row.run_id)).collect();
-    let expected: Vec<_> = [1, 2].iter().flat_map(|at| runs.started.iter().map(|run| (*at, *run))).collect();
-    assert_eq!(order, expected);
+    let newest = |at: &u32| runs.started.iter().rev().map(|run| (*at, *run)).collect::<Vec<_>>();
+    let expected: Vec<_> = [2, 1].iter().flat_map(newest).collect();
+    assert_eq!(order, expected, "the newest first");
     assert_eq!(instance.database.deliveries_of(first, 4).await.unwrap(), of_secret[..4]);
     assert_eq!(instance.database.deliveries_of(SecretId::from_uuid(instance.id()), 9).await.unwrap(), []);
     let other = strongroom_core::TeamId::from_uuid(instance.id());
