@@ -26,6 +26,7 @@ pub mod roles;
 pub mod root_key;
 pub mod rows;
 pub mod runs;
+pub mod scanner;
 pub mod sealing;
 pub mod secrets;
 pub mod store;
