@@ -31,6 +31,7 @@ mod repeated_chance;
 mod row_macs;
 #[cfg(test)]
 mod runs;
+#[cfg(test)]
 mod scanner;
 #[cfg(test)]
 mod support;
