@@ -1,6 +1,9 @@
 //! The floor: what this machine does without Strongroom. `floor serve` is a
 //! bare axum handler for GET and POST, `floor fdatasync DIR` times appending
 //! 4 KiB and making it durable. `bench/run` measures Strongroom beside both.
+//! `floor masking` is no floor: it times the masker of a run's output.
+
+mod masking;
 
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -22,7 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match arguments[..] {
         ["serve"] => serve(),
         ["fdatasync", directory] => fdatasync(Path::new(directory)),
-        _ => Err("usage: floor serve | floor fdatasync DIR".into()),
+        ["masking"] => masking::run(),
+        ["scanner", values] => masking::build(values),
+        _ => Err("usage: floor serve | floor fdatasync DIR | floor masking".into()),
     }
 }
 
