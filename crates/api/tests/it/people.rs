@@ -105,11 +105,23 @@ where
 /// What lies in the database, but for when keys were used.
 pub(crate) fn contents(app: &TestApp) -> Vec<String> {
     let database = app.database();
-    let tables = ["teams", "users", "memberships", "api_keys", "key_links", "secrets", "answers"];
+    let tables = [
+        "teams",
+        "users",
+        "memberships",
+        "api_keys",
+        "key_links",
+        "secrets",
+        "answers",
+        "agents",
+        "revisions",
+        "attachments",
+        "runs",
+    ];
     let macs =
         tables.map(|table| format!("SELECT group_concat(hex(row_mac), ' ' ORDER BY row_mac) FROM {table}"));
-    let events = ["SELECT count(*) || '' FROM events".to_owned()];
-    let queries = macs.into_iter().chain(events);
+    let counts = ["events", "deliveries"].map(|table| format!("SELECT count(*) || '' FROM {table}"));
+    let queries = macs.into_iter().chain(counts);
     queries
         .map(|query| {
             database.query_row(&query, [], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()

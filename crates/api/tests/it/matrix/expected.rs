@@ -9,7 +9,13 @@
 /// Objects: `own` is the caller's, `shared` the team's, `others` another
 /// member's own, `foreign` another team's, `elsewhere` the caller's own in
 /// another team. `a>b`: of a is to become b. `a+b`: both. `@team`: under
-/// another team's path.
+/// another team's path. `a:b`: a in or of b. `a=b`: b, which is such a thing.
+///
+/// Agents are the team's: `bare` has no revision, `ours` a live one and `later`
+/// another; `mixed` is a revision of another agent than the path names,
+/// `build-…` one that isn't `ours` under an agent that is. Runs: `orphaned` has
+/// lost its agent. Somebody who is a mere member by now was a builder when they
+/// started a run of their `own`.
 pub(super) const ROLES: &str = "
 operation           object                  member  builder manager administrator owner
 
@@ -327,6 +333,289 @@ claimKeyLink        self                    201     201     201     201         
 claimKeyLink        used                    401     401     401     401           401
 claimKeyLink        withdrawn               401     401     401     401           401
 claimKeyLink        key                     401     401     401     401           401
+
+createAgent         new                     403     201     201     201           201
+createAgent         new@other               403     403     403     403           403
+createAgent         new@unknown             403     403     403     403           403
+createAgent         new@malformed           400     400     400     400           400
+
+listAgents          ours                    200     200     200     200           200
+listAgents          ours@other              403     403     403     403           403
+listAgents          ours@unknown            403     403     403     403           403
+listAgents          ours@malformed          400     400     400     400           400
+
+getAgent            ours                    200     200     200     200           200
+getAgent            foreign                 404     404     404     404           404
+getAgent            deleted                 404     404     404     404           404
+getAgent            absent                  404     404     404     404           404
+getAgent            malformed               400     400     400     400           400
+
+updateAgent         ours                    403     200     200     200           200
+updateAgent         ours>same               403     200     200     200           200
+updateAgent         foreign                 403     404     404     404           404
+updateAgent         deleted                 403     404     404     404           404
+updateAgent         absent                  403     404     404     404           404
+updateAgent         malformed               403     400     400     400           400
+
+deleteAgent         ours                    403     403     200     200           200
+deleteAgent         foreign                 403     403     404     404           404
+deleteAgent         deleted                 403     403     404     404           404
+deleteAgent         absent                  403     403     404     404           404
+deleteAgent         malformed               403     403     400     400           400
+
+createRevision      ours                    403     201     201     201           201
+createRevision      bare                    403     201     201     201           201
+createRevision      foreign                 403     404     404     404           404
+createRevision      deleted                 403     404     404     404           404
+createRevision      absent                  403     404     404     404           404
+createRevision      malformed               403     400     400     400           400
+
+listRevisions       ours                    200     200     200     200           200
+listRevisions       bare                    200     200     200     200           200
+listRevisions       foreign                 404     404     404     404           404
+listRevisions       deleted                 404     404     404     404           404
+listRevisions       absent                  404     404     404     404           404
+listRevisions       malformed               400     400     400     400           400
+
+getRevision         ours                    200     200     200     200           200
+getRevision         later                   200     200     200     200           200
+getRevision         mixed                   404     404     404     404           404
+getRevision         foreign                 404     404     404     404           404
+getRevision         build-foreign           404     404     404     404           404
+getRevision         deleted                 404     404     404     404           404
+getRevision         absent                  404     404     404     404           404
+getRevision         build-absent            404     404     404     404           404
+getRevision         malformed               400     400     400     400           400
+getRevision         build-malformed         400     400     400     400           400
+
+promoteRevision     later                   403     200     200     200           200
+promoteRevision     ours                    403     200     200     200           200
+promoteRevision     ours>renamed            403     200     200     200           200
+promoteRevision     foreign                 403     404     404     404           404
+promoteRevision     deleted                 403     404     404     404           404
+promoteRevision     absent                  403     404     404     404           404
+promoteRevision     build-malformed         403     400     400     400           400
+
+listRevisionSecrets ours                    200     200     200     200           200
+listRevisionSecrets mixed                   404     404     404     404           404
+listRevisionSecrets foreign                 404     404     404     404           404
+listRevisionSecrets build-foreign           404     404     404     404           404
+listRevisionSecrets deleted                 404     404     404     404           404
+listRevisionSecrets absent                  404     404     404     404           404
+listRevisionSecrets build-absent            404     404     404     404           404
+listRevisionSecrets malformed               400     400     400     400           400
+listRevisionSecrets build-malformed         400     400     400     400           400
+listRevisionSecretsV1 ours                  200     200     200     200           200
+listRevisionSecretsV1 mixed                 404     404     404     404           404
+listRevisionSecretsV1 foreign               404     404     404     404           404
+listRevisionSecretsV1 deleted               404     404     404     404           404
+listRevisionSecretsV1 absent                404     404     404     404           404
+listRevisionSecretsV1 malformed             400     400     400     400           400
+
+attachRevisionSecret own                    201     201     201     201           201
+attachRevisionSecret shared                 403     201     201     201           201
+attachRevisionSecret own-attached           409     409     409     409           409
+attachRevisionSecret shared-attached        403     409     409     409           409
+attachRevisionSecret others                 404     404     404     404           404
+attachRevisionSecret others-attached        404     404     404     404           404
+attachRevisionSecret foreign                404     404     404     404           404
+attachRevisionSecret elsewhere              404     404     404     404           404
+attachRevisionSecret own-deleted            404     404     404     404           404
+attachRevisionSecret shared-deleted         404     404     404     404           404
+attachRevisionSecret absent                 404     404     404     404           404
+attachRevisionSecret malformed              400     400     400     400           400
+attachRevisionSecret own:mixed              404     404     404     404           404
+attachRevisionSecret own:foreign            404     404     404     404           404
+attachRevisionSecret own:build-foreign      404     404     404     404           404
+attachRevisionSecret own:deleted            404     404     404     404           404
+attachRevisionSecret own:absent             404     404     404     404           404
+attachRevisionSecret own:build-absent       404     404     404     404           404
+attachRevisionSecret own:malformed          400     400     400     400           400
+attachRevisionSecret own:build-malformed    400     400     400     400           400
+attachRevisionSecret shared:absent          404     404     404     404           404
+attachRevisionSecret shared:foreign         404     404     404     404           404
+attachRevisionSecret foreign:foreign        404     404     404     404           404
+attachRevisionSecret elsewhere:foreign      404     404     404     404           404
+attachRevisionSecretV1 own                  201     201     201     201           201
+attachRevisionSecretV1 shared               403     201     201     201           201
+attachRevisionSecretV1 own-attached         409     409     409     409           409
+attachRevisionSecretV1 others               404     404     404     404           404
+attachRevisionSecretV1 foreign              404     404     404     404           404
+attachRevisionSecretV1 shared-deleted       404     404     404     404           404
+attachRevisionSecretV1 absent               404     404     404     404           404
+attachRevisionSecretV1 malformed            400     400     400     400           400
+attachRevisionSecretV1 own:foreign          404     404     404     404           404
+attachRevisionSecretV1 own:absent           404     404     404     404           404
+
+detachRevisionSecret own                    200     200     200     200           200
+detachRevisionSecret shared                 403     200     200     200           200
+detachRevisionSecret own-loose              404     404     404     404           404
+detachRevisionSecret shared-loose           403     404     404     404           404
+detachRevisionSecret others                 404     404     404     404           404
+detachRevisionSecret foreign                404     404     404     404           404
+detachRevisionSecret elsewhere              404     404     404     404           404
+detachRevisionSecret own-deleted            404     404     404     404           404
+detachRevisionSecret shared-deleted         404     404     404     404           404
+detachRevisionSecret absent                 404     404     404     404           404
+detachRevisionSecret malformed              400     400     400     400           400
+detachRevisionSecret own:later              404     404     404     404           404
+detachRevisionSecret own:mixed              404     404     404     404           404
+detachRevisionSecret own:foreign            404     404     404     404           404
+detachRevisionSecret own:deleted            404     404     404     404           404
+detachRevisionSecret own:absent             404     404     404     404           404
+detachRevisionSecret own:build-absent       404     404     404     404           404
+detachRevisionSecret own:malformed          400     400     400     400           400
+detachRevisionSecret own:build-malformed    400     400     400     400           400
+detachRevisionSecretV1 own                  200     200     200     200           200
+detachRevisionSecretV1 shared               403     200     200     200           200
+detachRevisionSecretV1 own-loose            404     404     404     404           404
+detachRevisionSecretV1 others               404     404     404     404           404
+detachRevisionSecretV1 foreign              404     404     404     404           404
+detachRevisionSecretV1 absent               404     404     404     404           404
+detachRevisionSecretV1 malformed            400     400     400     400           400
+
+previewEnvironment  ours                    403     200     200     200           200
+previewEnvironment  mixed                   403     404     404     404           404
+previewEnvironment  foreign                 403     404     404     404           404
+previewEnvironment  build-foreign           403     404     404     404           404
+previewEnvironment  deleted                 403     404     404     404           404
+previewEnvironment  absent                  403     404     404     404           404
+previewEnvironment  build-absent            403     404     404     404           404
+previewEnvironment  malformed               403     400     400     400           400
+previewEnvironment  build-malformed         403     400     400     400           400
+
+startRun            ours                    403     201     201     201           201
+startRun            ours:ours               403     201     201     201           201
+startRun            ours:later              403     201     201     201           201
+startRun            ours:mixed              403     404     404     404           404
+startRun            ours:foreign            403     404     404     404           404
+startRun            ours:absent             403     404     404     404           404
+startRun            ours:build-malformed    403     400     400     400           400
+startRun            bare                    403     409     409     409           409
+startRun            bare:absent             403     404     404     404           404
+startRun            foreign                 403     404     404     404           404
+startRun            foreign:foreign         403     404     404     404           404
+startRun            deleted                 403     404     404     404           404
+startRun            deleted:deleted         403     404     404     404           404
+startRun            absent                  403     404     404     404           404
+startRun            malformed               403     400     400     400           400
+startRun            ours@other              403     403     403     403           403
+startRun            foreign@other           403     403     403     403           403
+startRun            ours@unknown            403     403     403     403           403
+startRun            ours@malformed          400     400     400     400           400
+
+listRuns            ours                    200     200     200     200           200
+listRuns            of:ours                 200     200     200     200           200
+listRuns            of:foreign              404     404     404     404           404
+listRuns            of:deleted              404     404     404     404           404
+listRuns            of:absent               404     404     404     404           404
+listRuns            of:malformed            400     400     400     400           400
+listRuns            ours@other              403     403     403     403           403
+listRuns            ours@unknown            403     403     403     403           403
+listRuns            ours@malformed          400     400     400     400           400
+
+getRun              own                     200     200     200     200           200
+getRun              own-stopped             200     200     200     200           200
+getRun              own-orphaned            200     200     200     200           200
+getRun              others                  200     200     200     200           200
+getRun              foreign                 404     404     404     404           404
+getRun              elsewhere               404     404     404     404           404
+getRun              absent                  404     404     404     404           404
+getRun              malformed               400     400     400     400           400
+
+stopRun             own                     200     200     200     200           200
+stopRun             own-stopped             200     200     200     200           200
+stopRun             own-expired             200     200     200     200           200
+stopRun             own-revoked             200     200     200     200           200
+stopRun             others                  403     403     200     200           200
+stopRun             others-stopped          403     403     200     200           200
+stopRun             foreign                 404     404     404     404           404
+stopRun             elsewhere               404     404     404     404           404
+stopRun             absent                  404     404     404     404           404
+stopRun             malformed               400     400     400     400           400
+
+listDeliveries      own                     200     200     200     200           200
+listDeliveries      own-stopped             200     200     200     200           200
+listDeliveries      own-orphaned            200     200     200     200           200
+listDeliveries      others                  403     403     200     200           200
+listDeliveries      others-stopped          403     403     200     200           200
+listDeliveries      foreign                 404     404     404     404           404
+listDeliveries      elsewhere               404     404     404     404           404
+listDeliveries      absent                  404     404     404     404           404
+listDeliveries      malformed               400     400     400     400           400
+
+listSecretRuns      own                     200     200     200     200           200
+listSecretRuns      shared                  200     200     200     200           200
+listSecretRuns      others                  404     404     404     404           404
+listSecretRuns      foreign                 404     404     404     404           404
+listSecretRuns      elsewhere               404     404     404     404           404
+listSecretRuns      own-deleted             404     404     404     404           404
+listSecretRuns      shared-deleted          404     404     404     404           404
+listSecretRuns      absent                  404     404     404     404           404
+listSecretRuns      malformed               400     400     400     400           400
+
+panic               run=own                 200     200     200     200           200
+panic               run=own-stopped         200     200     200     200           200
+panic               run=own-orphaned        200     200     200     200           200
+panic               run=others              403     403     403     200           200
+panic               run=others-stopped      403     403     403     200           200
+panic               run=foreign             404     404     404     404           404
+panic               run=elsewhere           404     404     404     404           404
+panic               run=absent              404     404     404     404           404
+panic               run=malformed           400     400     400     400           400
+panic               agent=ours              403     403     403     200           200
+panic               agent=bare              403     403     403     200           200
+panic               agent=foreign           403     403     403     404           404
+panic               agent=deleted           403     403     403     404           404
+panic               agent=absent            403     403     403     404           404
+panic               agent=malformed         400     400     400     400           400
+panic               key=this                200     200     200     200           200
+panic               key=self                200     200     200     200           200
+panic               key=self-revoked        200     200     200     200           200
+panic               key=member              404     404     404     200           200
+panic               key=builder             404     404     404     200           200
+panic               key=manager             404     404     404     200           200
+panic               key=administrator       404     404     404     200           200
+panic               key=owner               404     404     404     403           200
+panic               key=removed             404     404     404     200           200
+panic               key=foreign             404     404     404     404           404
+panic               key=elsewhere           404     404     404     404           404
+panic               key=absent              404     404     404     404           404
+panic               key=malformed           400     400     400     400           400
+panic               user=self               200     200     200     200           200
+panic               user=member             403     403     403     200           200
+panic               user=builder            403     403     403     200           200
+panic               user=manager            403     403     403     200           200
+panic               user=administrator      403     403     403     200           200
+panic               user=owner              403     403     403     403           200
+panic               user=service-member     403     403     403     200           200
+panic               user=service-owner      403     403     403     403           200
+panic               user=removed            403     403     403     404           404
+panic               user=foreign            403     403     403     404           404
+panic               user=absent             403     403     403     404           404
+panic               user=malformed          400     400     400     400           400
+panic               run=own@other           403     403     403     403           403
+panic               run=own@unknown         403     403     403     403           403
+panic               run=own@malformed       400     400     400     400           400
+
+getRunEnvironment   own                     401     200     200     200           200
+getRunEnvironment   own-stopped             401     401     401     401           401
+getRunEnvironment   own-expired             401     401     401     401           401
+getRunEnvironment   own-revoked             401     401     401     401           401
+getRunEnvironment   own-orphaned            401     401     401     401           401
+getRunEnvironment   key                     401     401     401     401           401
+extendRun           own                     401     200     200     200           200
+extendRun           own-stopped             401     401     401     401           401
+extendRun           own-expired             401     401     401     401           401
+extendRun           own-revoked             401     401     401     401           401
+extendRun           own-orphaned            401     401     401     401           401
+extendRun           key                     401     401     401     401           401
+endRun              own                     401     200     200     200           200
+endRun              own-stopped             401     401     401     401           401
+endRun              own-expired             401     401     401     401           401
+endRun              own-revoked             401     401     401     401           401
+endRun              own-orphaned            401     401     401     401           401
+endRun              key                     401     401     401     401           401
 ";
 
 /// The same for keys of an owner that are for a lower role: the key decides,
@@ -350,11 +639,13 @@ revokeApiKey        self                    403     403     403     403         
 revokeApiKey        self-revoked            403     403     403     403           200
 createKeyLink       self                    403     403     403     201           201
 createKeyLink       self>owner              403     403     403     403           201
+panic               key=self                403     403     403     403           200
+panic               key=self-revoked        403     403     403     403           200
 ";
 
 /// Rows of [`ROLES`] where nothing is left to do for the lowest role that may,
 /// so that doing it for real writes nothing.
-pub(super) const DONE_ALREADY: [(&str, &str); 19] = [
+pub(super) const DONE_ALREADY: [(&str, &str); 32] = [
     ("updateSecret", "own>own"),
     ("updateSecret", "shared>shared"),
     ("rollbackSecret", "own"),
@@ -374,15 +665,34 @@ pub(super) const DONE_ALREADY: [(&str, &str); 19] = [
     ("updateMember", "self>owner"),
     ("revokeApiKey", "self-revoked"),
     ("revokeApiKey", "removed"),
+    ("updateAgent", "ours>same"),
+    ("promoteRevision", "ours"),
+    ("stopRun", "own"),
+    ("stopRun", "own-stopped"),
+    ("stopRun", "own-expired"),
+    ("stopRun", "own-revoked"),
+    ("stopRun", "others-stopped"),
+    ("panic", "run=own-stopped"),
+    ("panic", "run=others-stopped"),
+    ("panic", "key=self-revoked"),
+    ("panic", "key=removed"),
+    ("panic", "user=service-member"),
+    ("panic", "user=service-owner"),
 ];
 
 /// A comparison tells more than that it could be made, so it is recorded even
-/// when it was only to be tried.
-pub(super) const ALWAYS_RECORDED: &str = "compareSecrets";
+/// when it was only to be tried; and values never leave without a record.
+pub(super) const ALWAYS_RECORDED: [&str; 2] = ["compareSecrets", "getRunEnvironment"];
+
+/// What is told only when it is done: a panic that is only tried ends no runs.
+pub(super) const TOLD_WHEN_DONE: (&str, &str) = ("panic", "/revoked/runs");
+
+/// What a run's token is for.
+pub(super) const BY_RUN: [&str; 3] = ["getRunEnvironment", "extendRun", "endRun"];
 
 /// What a key must be for: one scope (`|`: or the other; `!`: and it must lack
-/// none), and an object that an owner may do it to. `any`: any key will do. `link`: a key link, and no key. `open`:
-/// nothing at all.
+/// none), and an object that an owner may do it to. `any`: any key will do. `link`: a key link, and no key. `run`: a
+/// run's token, and no key. `open`: nothing at all.
 pub(super) const SCOPES: &str = "
 operation           scope           object
 
@@ -421,4 +731,30 @@ listKeyLinks        admin           ours
 createKeyLink       admin           member
 cancelKeyLink       admin           member
 claimKeyLink        link            self
+createAgent         secrets:write   new
+listAgents          secrets:read    ours
+getAgent            secrets:read    ours
+updateAgent         secrets:write   ours
+deleteAgent         secrets:write   ours
+createRevision      secrets:write   ours
+listRevisions       secrets:read    ours
+getRevision         secrets:read    ours
+promoteRevision     secrets:write   later
+listRevisionSecrets secrets:read    ours
+listRevisionSecretsV1 secrets:read  ours
+attachRevisionSecret secrets:write  own
+attachRevisionSecretV1 secrets:write own
+detachRevisionSecret secrets:write  own
+detachRevisionSecretV1 secrets:write own
+previewEnvironment  secrets:read    ours
+startRun            runs:start      ours
+listRuns            secrets:read    ours
+getRun              secrets:read    own
+stopRun             secrets:write   own
+listDeliveries      secrets:read    own
+listSecretRuns      secrets:read    own
+panic               admin           run=own
+getRunEnvironment   run             own
+extendRun           run             own
+endRun              run             own
 ";

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use strongroom_core::{Role, TeamId};
 
-use super::scene::{Actor, World, key_id};
+use super::scene::{Actor, Noun, Scene, World, done, key_id};
 use crate::support::Caller;
 
 /// The ids in a list, which may stand in an envelope.
@@ -84,4 +84,72 @@ async fn lists_of_members_links_and_teams_end_at_the_teams_border() {
     let theirs = link(&world.elsewhere(), world.other(), stranger.to_string()).await;
     assert_eq!(ids(&administrator.caller, &path(home, "key-links"), "key_links").await, set([&ours]));
     assert_eq!(ids(&world.elsewhere(), &path(world.other(), "key-links"), "key_links").await, set([&theirs]));
+}
+
+#[tokio::test]
+async fn lists_of_agents_revisions_and_runs_end_at_the_teams_border() {
+    let world = World::new().await;
+    let (home, other, elsewhere) = (world.home(), world.other(), world.elsewhere());
+    let mut scene = Scene::new(&world, world.actor(Role::Builder));
+    let (ours, live) = scene.standing("ours").await;
+    let (another, of_another) = scene.standing("another").await;
+    let (foreign, of_foreign) = scene.standing("foreign").await;
+    scene.standing("deleted").await;
+    let own = scene.id(Noun::Run, "own").await;
+    let others = scene.id(Noun::Run, "others").await;
+    let orphaned = scene.id(Noun::Run, "own-orphaned").await;
+    let abroad = scene.id(Noun::Run, "foreign").await;
+    for role in Role::ALL {
+        let Actor { caller, .. } = world.actor(role);
+        let listed = async |path: &str, field| ids(&caller, path, field).await;
+        assert_eq!(
+            listed(&format!("/v2/teams/{home}/agents"), "agents").await,
+            set([&ours, &another]),
+            "{role}"
+        );
+        for (agent, build) in [(&ours, &live), (&another, &of_another)] {
+            assert_eq!(listed(&format!("/v2/agents/{agent}/revisions"), "builds").await, set([build]));
+        }
+        let runs = format!("/v2/teams/{home}/runs");
+        assert_eq!(listed(&runs, "data").await, set([&own, &others, &orphaned]), "{role}");
+        assert_eq!(listed(&format!("{runs}?agent_id={ours}"), "data").await, set([&own, &others]));
+        assert_eq!(listed(&format!("{runs}?agent_id={another}"), "data").await, set([]));
+    }
+    assert_eq!(ids(&elsewhere, &format!("/v2/teams/{other}/agents"), "agents").await, set([&foreign]));
+    assert_eq!(
+        ids(&elsewhere, &format!("/v2/agents/{foreign}/revisions"), "builds").await,
+        set([&of_foreign])
+    );
+    assert_eq!(ids(&elsewhere, &format!("/v2/teams/{other}/runs"), "data").await, set([&abroad]));
+}
+
+#[tokio::test]
+async fn what_is_attached_is_listed_to_those_who_see_it() {
+    let world = World::new().await;
+    let [first, second] = [world.actor(Role::Member), world.actor(Role::Owner)];
+    let mut scene = Scene::new(&world, first.clone());
+    let (agent, build) = scene.standing("bare").await;
+    assert_eq!(build, super::scene::ABSENT);
+    let path = format!("/v2/agents/{agent}/revisions");
+    let build = done(&world.founder.post(&path, r#"{"name": "r"}"#).await, 201);
+    let path = format!("{path}/{}/credentials", id_of(&build["build"]));
+    let attach = async |caller: &Caller, id: &str| {
+        done(&caller.post(&path, json!({"credentialId": id}).to_string()).await, 201);
+    };
+    let (own, others) = (create(&first.caller, false).await, create(&second.caller, false).await);
+    let (shared, gone) = (create(&world.founder, true).await, create(&world.founder, true).await);
+    let detached = create(&world.founder, true).await;
+    create(&first.caller, false).await;
+    attach(&first.caller, &own).await;
+    attach(&second.caller, &others).await;
+    for id in [&shared, &gone, &detached] {
+        attach(&world.founder, id).await;
+    }
+    delete(&world.founder, gone).await;
+    assert_eq!(world.founder.delete(&format!("{path}/{detached}")).await.status, 200);
+    for path in [path.clone(), path.replace("/v2/", "/v1/")] {
+        assert_eq!(ids(&first.caller, &path, "").await, set([&own, &shared]));
+        assert_eq!(ids(&second.caller, &path, "").await, set([&others, &shared]), "an owner, too");
+        assert_eq!(ids(&world.founder, &path, "").await, set([&shared]));
+    }
 }

@@ -9,12 +9,13 @@ use strongroom_core::api_keys::ApiKey;
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{Role, TeamId, UserId};
 
+use super::expected::BY_RUN;
 use super::table::{Operation, Seen};
 use crate::support::{Answer, Caller, TestApp, canary};
 
 /// Names nothing.
 pub(super) const ABSENT: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d";
-const MALFORMED: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7";
+pub(super) const MALFORMED: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7";
 
 /// An instance with two teams.
 pub(super) struct World {
@@ -33,8 +34,9 @@ pub(super) struct Actor {
     /// With the key that is tried out.
     pub(super) caller: Caller,
     /// With a key for everything.
-    maker: Caller,
+    pub(super) maker: Caller,
     pub(super) user: UserId,
+    pub(super) role: Role,
 }
 
 impl World {
@@ -58,7 +60,7 @@ impl World {
         let user = self.app.seed_user();
         self.app.seed_membership(self.home(), user, role);
         let caller = self.app.key(self.home(), user, |_| ());
-        Actor { maker: caller.clone(), caller, user }
+        Actor { maker: caller.clone(), caller, user, role }
     }
 
     /// A new owner with another key besides, which `alter` changes.
@@ -95,12 +97,12 @@ impl World {
 }
 
 /// The answer's body, when it went well.
-fn done(answer: &Answer, status: u16) -> Value {
+pub(super) fn done(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{}", answer.body);
     answer.json()
 }
 
-fn id_of(value: &Value) -> String {
+pub(super) fn id_of(value: &Value) -> String {
     value["id"].as_str().unwrap().to_owned()
 }
 
@@ -140,18 +142,21 @@ impl Request {
 
 /// What an object's word is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Noun {
+pub(super) enum Noun {
     Secret,
+    /// A secret that is attached to our revision.
+    Attached,
     User,
     Key,
     Link,
+    Run,
 }
 
-/// Something that was made; links have a token.
+/// Something that was made; links and runs have a token.
 #[derive(Clone)]
-struct Made {
-    id: String,
-    token: Option<String>,
+pub(super) struct Made {
+    pub(super) id: String,
+    pub(super) token: Option<String>,
 }
 
 impl From<String> for Made {
@@ -165,26 +170,30 @@ pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) actor: Actor,
     made: HashMap<(Noun, String), Made>,
+    /// Agents with a revision, by their words.
+    pub(super) standing: HashMap<String, (String, String)>,
 }
 
-/// An object's word in its pieces: `subject>to@team`.
-struct Words<'a> {
-    subject: &'a str,
-    to: Option<&'a str>,
+/// An object's word in its pieces: `subject>to:place@team`.
+pub(super) struct Words<'a> {
+    pub(super) subject: &'a str,
+    pub(super) to: Option<&'a str>,
+    pub(super) place: Option<&'a str>,
     team: Option<&'a str>,
 }
 
 impl<'a> Words<'a> {
     fn of(object: &'a str) -> Self {
         let (what, team) = object.split_once('@').map_or((object, None), |(what, team)| (what, Some(team)));
+        let (what, place) = what.split_once(':').map_or((what, None), |(what, place)| (what, Some(place)));
         let (subject, to) = what.split_once('>').map_or((what, None), |(subject, to)| (subject, Some(to)));
-        Self { subject, to, team }
+        Self { subject, to, place, team }
     }
 }
 
 impl<'a> Scene<'a> {
     pub(super) fn new(world: &'a World, actor: Actor) -> Self {
-        Self { world, actor, made: HashMap::new() }
+        Self { world, actor, made: HashMap::new(), standing: HashMap::new() }
     }
 
     /// The request of one cell.
@@ -203,22 +212,32 @@ impl<'a> Scene<'a> {
             ("{userId}", Noun::User),
             ("{keyId}", Noun::Key),
             ("{linkId}", Noun::Link),
+            ("{runId}", Noun::Run),
         ];
         for (parameter, noun) in parameters {
             if path.contains(parameter) {
                 path = path.replace(parameter, &self.id(noun, words.subject).await);
             }
         }
-        let body = self.body(operation.verb(), &words).await.map(|body| body.to_string());
-        Request { method: operation.method.clone(), path, body }
+        let path = self.in_agent(path, operation.verb(), &words).await;
+        let body = match self.body(operation.verb(), &words).await {
+            None => self.agents_body(operation.verb(), &words).await,
+            body => body,
+        };
+        Request { method: operation.method.clone(), path, body: body.map(|body| body.to_string()) }
     }
 
-    /// Who speaks in a cell: the actor, or the bearer of a link.
+    /// Who speaks in a cell: the actor, or the bearer of a link or a run's token.
     pub(super) async fn speaker(&mut self, operation: &Operation, object: &str) -> Caller {
-        if operation.verb() != "claimKeyLink" || object == "key" {
+        let noun = match operation.verb() {
+            "claimKeyLink" => Noun::Link,
+            verb if BY_RUN.contains(&verb) => Noun::Run,
+            _ => return self.actor.caller.clone(),
+        };
+        if object == "key" {
             return self.actor.caller.clone();
         }
-        let token = self.made(Noun::Link, object).await.token;
+        let token = self.made(noun, object).await.token;
         self.world.app.bearer(&token.unwrap())
     }
 
@@ -272,7 +291,7 @@ impl<'a> Scene<'a> {
         with_role(json!({"name": "k", "user_id": self.id(Noun::User, words.subject).await}), words.to)
     }
 
-    async fn id(&mut self, noun: Noun, which: &str) -> String {
+    pub(super) async fn id(&mut self, noun: Noun, which: &str) -> String {
         match which {
             "absent" => ABSENT.into(),
             "malformed" => MALFORMED.into(),
@@ -289,26 +308,32 @@ impl<'a> Scene<'a> {
             Noun::User => self.user(which).await.to_string().into(),
             Noun::Key => self.key(which).await.into(),
             Noun::Link => self.link(which).await,
+            Noun::Attached => self.attached(which).await.into(),
+            Noun::Run => self.run(which).await,
         };
         self.made.insert((noun, which.to_owned()), made.clone());
         made
     }
 
     async fn secret(&self, which: &str) -> String {
-        let world = self.world;
         let (whose, deleted) = which.split_once('-').map_or((which, false), |(whose, _)| (whose, true));
-        let maker = match whose {
-            "own" => self.actor.maker.clone(),
-            "shared" | "others" => world.founder.clone(),
-            "foreign" => world.foreigner.clone(),
-            "elsewhere" => self.elsewhere(),
-            other => panic!("no secret {other}"),
-        };
+        let maker = self.maker(whose);
         let id = id_of(&maker.create(which, matches!(whose, "shared" | "foreign")).await);
         if deleted {
             done(&maker.delete(&format!("/v2/credentials/{id}")).await, 200);
         }
         id
+    }
+
+    /// Who makes what is so.
+    pub(super) fn maker(&self, whose: &str) -> Caller {
+        match whose {
+            "own" => self.actor.maker.clone(),
+            "shared" | "others" => self.world.founder.clone(),
+            "foreign" => self.world.foreigner.clone(),
+            "elsewhere" => self.elsewhere(),
+            other => panic!("nobody makes what is {other}"),
+        }
     }
 
     /// The actor in the other team.

@@ -4,7 +4,7 @@ use reqwest::Method;
 use std::collections::BTreeMap;
 use strongroom_core::Role;
 
-use super::expected::SCOPES;
+use super::expected::{BY_RUN, SCOPES};
 use crate::support::Answer;
 
 /// An operation of the API's own description.
@@ -133,19 +133,20 @@ impl Seen {
 
 /// For the controls.
 impl Seen {
-    pub(super) fn as_expected(status: u16) -> Self {
-        Self { status, code: code(status).into(), body: String::new(), headers: Vec::new() }
+    pub(super) fn as_expected(cell: &Cell, status: u16) -> Self {
+        Self { status, code: code(cell, status).into(), body: String::new(), headers: Vec::new() }
     }
 }
 
 /// What was seen, cell by cell.
 pub(super) type Sight = BTreeMap<Cell, Seen>;
 
-/// The code that goes with a status here.
-fn code(status: u16) -> &'static str {
+/// The code that goes with a status in a cell.
+fn code(cell: &Cell, status: u16) -> &'static str {
     match status {
         200 | 201 => "",
         400 => "invalid_request",
+        401 if BY_RUN.contains(&cell.operation) => over(cell.object),
         401 => "invalid_token",
         403 => "forbidden",
         404 => "not_found",
@@ -154,10 +155,21 @@ fn code(status: u16) -> &'static str {
     }
 }
 
+/// The code that goes with a run that is over. A member's own is: they were a
+/// builder when they started it.
+fn over(run: &str) -> &'static str {
+    match run {
+        "own-stopped" => "run_stopped",
+        "own-expired" => "run_expired",
+        "own" | "own-revoked" | "own-orphaned" => "run_revoked",
+        _ => "invalid_token",
+    }
+}
+
 /// The cells in which something else was seen than is expected, or nothing.
 pub(super) fn differing(expected: &[(Cell, u16)], sight: &Sight) -> Vec<Cell> {
     let differs = |cell: &Cell, status: u16| {
-        sight.get(cell).is_none_or(|seen| (seen.status, seen.code.as_str()) != (status, code(status)))
+        sight.get(cell).is_none_or(|seen| (seen.status, seen.code.as_str()) != (status, code(cell, status)))
     };
     expected.iter().filter(|(cell, status)| differs(cell, *status)).map(|(cell, _)| cell.clone()).collect()
 }

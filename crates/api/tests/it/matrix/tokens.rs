@@ -8,6 +8,7 @@ use strongroom_core::grants::Networks;
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{Clock, OsRandom, Role, Timestamp};
 
+use super::expected::BY_RUN;
 use super::scene::{ABSENT, Actor, Request, Scene, World, key_id};
 use super::table::{Operation, demanded, described};
 use crate::support::Caller;
@@ -30,14 +31,15 @@ async fn good_requests(world: &World) -> Vec<(Operation, Request)> {
             requests.push((operation, request));
         }
     }
-    assert!(requests.len() > 30);
+    assert!(requests.len() > 55);
     requests
 }
 
 /// Somebody whom one operation must refuse.
 async fn refused(what: &str, caller: &Caller, (operation, request): &(Operation, Request), refusal: Refusal) {
-    // A key proves nothing where a link is asked for, whatever is wrong with it.
-    let refusal = if operation.verb() == "claimKeyLink" { NOT_PROVEN } else { refusal };
+    // A key proves nothing where another token is asked for, whatever is wrong with it.
+    let by_key = operation.verb() != "claimKeyLink" && !BY_RUN.contains(&operation.verb());
+    let refusal = if by_key { refusal } else { NOT_PROVEN };
     let seen = request.by(caller).await;
     assert_eq!((seen.status, seen.code.as_str()), refusal, "{what}: {}", operation.name);
     let asks = seen.headers.iter().any(|(name, value)| name == "www-authenticate" && value == "Bearer");
@@ -99,6 +101,98 @@ async fn a_link_opens_nothing_but_the_key_that_it_is_for() {
         let seen = request.by(&link).await;
         let claim = operation.verb() == "claimKeyLink";
         assert_eq!(seen.status, if claim { 201 } else { 401 }, "{}", operation.name);
+    }
+}
+
+/// The token of a run that goes on.
+async fn running(world: &World, actor: Actor) -> Caller {
+    let run = Scene::new(world, actor).run("own").await;
+    world.app.bearer(&run.token.unwrap())
+}
+
+#[tokio::test]
+async fn a_run_opens_nothing_but_its_environment_and_its_own_lease() {
+    let world = World::new().await;
+    let run = running(&world, world.actor(Role::Owner)).await;
+    for (operation, request) in good_requests(&world).await {
+        let seen = request.by(&run).await;
+        let own = BY_RUN.contains(&operation.verb());
+        let answer = if own { (200, "") } else { NOT_PROVEN };
+        assert_eq!((seen.status, seen.code.as_str()), answer, "{}", operation.name);
+    }
+}
+
+/// Each operation that a run's token is for, with a request.
+async fn of_a_run(world: &World) -> Vec<(Operation, Request)> {
+    let mut requests = good_requests(world).await;
+    requests.retain(|(operation, _)| BY_RUN.contains(&operation.verb()));
+    assert_eq!(requests.len(), BY_RUN.len());
+    requests
+}
+
+#[tokio::test]
+async fn what_is_no_runs_token_receives_nothing() {
+    let world = World::new().await;
+    let (app, requests) = (&world.app, of_a_run(&world).await);
+    let actor = world.actor(Role::Builder);
+    let link = open_link(&world, &actor).await;
+    let run = running(&world, actor.clone()).await;
+    let valid = run.token.clone().unwrap();
+    let minted = |kind, id| Token::mint(kind, id, &OsRandom).reveal().to_owned();
+    let id = Token::parse(TokenKind::Run, &valid).unwrap().id();
+    let bad = [
+        ("none", app.anonymous()),
+        ("empty", app.bearer("")),
+        ("garbage", app.bearer("hunter2")),
+        ("cut", app.bearer(&valid[..valid.len() - 1])),
+        ("longer", app.bearer(&format!("{valid}0"))),
+        ("another prefix", app.bearer(&valid.replace("srr_", "srk_"))),
+        ("wrong secret", app.bearer(&minted(TokenKind::Run, id))),
+        ("unknown id", app.bearer(&minted(TokenKind::Run, uuid::Uuid::from_u128(99)))),
+        ("its starter's key", actor.caller.clone()),
+        ("its starter's link", link),
+    ];
+    for (what, caller) in bad {
+        never_accepted(what, &caller, &requests, NOT_PROVEN).await;
+    }
+    let seen = requests[0].1.by(&run).await;
+    assert_eq!(seen.status, 200, "and the valid one is at hand: {}", seen.body);
+}
+
+#[tokio::test]
+async fn a_run_ends_with_its_starters_key_however_that_ends() {
+    let world = World::new().await;
+    let requests = of_a_run(&world).await;
+    for end in End::ALL {
+        let mut actor = end.actor(&world);
+        actor.maker = actor.caller.clone();
+        let run = running(&world, actor.clone()).await;
+        for request in &requests {
+            assert_eq!(request.1.by(&run).await.status, 200, "{end:?}: {}", request.0.name);
+        }
+        end.comes(&world, &actor).await;
+        let code = if matches!(end, End::Expired) { "run_expired" } else { "run_revoked" };
+        for request in &requests {
+            refused_a_run(&format!("{end:?}"), &run, request, code).await;
+        }
+    }
+}
+
+/// A run that is over must be refused, and told why.
+async fn refused_a_run(what: &str, run: &Caller, (operation, request): &(Operation, Request), code: &str) {
+    let seen = request.by(run).await;
+    assert_eq!((seen.status, seen.code.as_str()), (401, code), "{what}: {}", operation.name);
+    assert!(seen.headers.contains(&("www-authenticate".into(), "Bearer".into())), "{what}");
+}
+
+#[tokio::test]
+async fn runs_of_a_deleted_team_receive_nothing() {
+    let world = World::new().await;
+    let requests = of_a_run(&world).await;
+    let run = running(&world, world.actor(Role::Owner)).await;
+    super::team_deleted(&world, true).await;
+    for request in &requests {
+        refused_a_run("of a deleted team", &run, request, "run_revoked").await;
     }
 }
 
