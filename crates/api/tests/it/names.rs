@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
+use crate::agents::agent;
 use crate::support::{Answer, Caller, TestApp};
 
 /// The name that the others look like.
@@ -155,9 +156,11 @@ const MEANT: [&str; 71] = [
     "👩‍👩‍👧‍👦",
 ];
 
-/// As long as a name, a service and an address may be, or nearly, in letters of one to four bytes.
+/// As long as a name, a service, a note and an address may be, or nearly, in letters of one to four bytes.
 fn lengths() -> impl Iterator<Item = String> {
-    let long = |letter: &'static str| [63, 64, 65, 127, 128, 129, 10_000].map(|times| letter.repeat(times));
+    let long = |letter: &'static str| {
+        [63, 64, 65, 127, 128, 129, 512, 513, 10_000].map(|times| letter.repeat(times))
+    };
     ["s", "é", "字", "🔑", "e\u{301}"].into_iter().flat_map(long).chain([String::new()])
 }
 
@@ -420,18 +423,23 @@ async fn keys_and_links_keep_their_names() {
     }
 }
 
-/// Every member, whatever their number.
-async fn members(caller: &Caller, path: &str, search: &str) -> Vec<Value> {
-    let mut members = Vec::new();
+/// All pages of a list that match.
+async fn everything(caller: &Caller, path: &str, field: &str, search: &str) -> Value {
+    let mut all = Vec::new();
     loop {
-        let page = format!("{path}?limit=200&offset={}", members.len());
+        let page = format!("{path}?limit=200&offset={}", all.len());
         let page = if search.is_empty() { page } else { query(&page, "search", search) };
         let answer = caller.get(&page).await.json();
-        members.extend(answer["members"].as_array().unwrap().clone());
-        if answer["total"] == json!(members.len()) {
-            return members;
+        all.extend(answer[field].as_array().unwrap().clone());
+        if answer["total"] == json!(all.len()) {
+            return Value::Array(all);
         }
     }
+}
+
+/// Every member, whatever their number.
+async fn members(caller: &Caller, path: &str, search: &str) -> Value {
+    everything(caller, path, "members", search).await
 }
 
 #[tokio::test]
@@ -441,18 +449,76 @@ async fn a_member_keeps_their_name() {
     let named = |text: &String| json!({"service": true, "name": text, "role": "member"});
     let answers = post_all(&owner, &path, variants.iter().map(named)).await;
     let made = made(&variants, &answers, "/member", |text| fits(text, 128));
-    let mut listed_names = listed(&Value::Array(members(&owner, &path, "").await), "name");
+    let mut listed_names = listed(&members(&owner, &path, "").await, "name");
     listed_names.retain(|id, _| *id != app.owner_id.to_string());
     assert_eq!(listed_names, made);
     for text in
         ["stripe", "%", "_", "st_ipe", "ѕtripe", "cafe\u{301}", "café", "STRASSE", "\u{200b}", "\\", "'"]
     {
-        let found = listed(&Value::Array(members(&owner, &path, text).await), "name");
+        let found = listed(&members(&owner, &path, text).await, "name");
         assert_eq!(found, having(&made, text), "{text:?}");
     }
     let unfit: Vec<_> = in_urls(&variants).into_iter().filter(|text| !fits(text, 128)).collect();
     let answers = get_all(&owner, unfit.iter().map(|text| query(&path, "search", text))).await;
     assert!(unfit.len() > 5 && answers.iter().all(|answer| answer.status == 400));
+}
+
+#[tokio::test]
+async fn an_agent_keeps_its_name_and_is_found_by_nothing_else() {
+    let (app, variants) = (TestApp::new().await, variants());
+    let (owner, path) = (app.owner(), format!("/v2/teams/{}/agents", app.team_id));
+    let answers = post_all(&owner, &path, variants.iter().map(|text| json!({"name": text}))).await;
+    let made = made(&variants, &answers, "/agent", |text| fits(text, 128));
+    assert_eq!(listed(&everything(&owner, &path, "agents", "").await, "name"), made);
+    for text in
+        ["stripe", "%", "_", "st_ipe", "ѕtripe", "cafe\u{301}", "café", "STRASSE", "\u{200b}", "\\", "'"]
+    {
+        let found = listed(&everything(&owner, &path, "agents", text).await, "name");
+        assert_eq!(found, having(&made, text), "{text:?}");
+    }
+    let unfit: Vec<_> = in_urls(&variants).into_iter().filter(|text| !fits(text, 128)).collect();
+    let answers = get_all(&owner, unfit.iter().map(|text| query(&path, "search", text))).await;
+    assert!(unfit.len() > 5 && answers.iter().all(|answer| answer.status == 400));
+    let one = format!("/v2/agents/{}", made.keys().next().unwrap());
+    let tried = variants.iter().map(|text| (format!("{one}?dry_run=true"), Some(json!({"name": text}))));
+    for (text, answer) in variants.iter().zip(all(&owner, Method::PATCH, tried.collect()).await) {
+        assert_taken(&answer, 200, fits(text, 128), text);
+        assert!(answer.status != 200 || answer.json()["agent"]["name"] == json!(text), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revision_keeps_its_name() {
+    let (app, variants) = (TestApp::new().await, variants());
+    let (owner, place) = (app.owner(), agent(&app).await);
+    let path = format!("/v2/agents/{}/revisions", place.agent);
+    let answers = post_all(&owner, &path, variants.iter().map(|text| json!({"name": text}))).await;
+    let mut made = made(&variants, &answers, "/build", |text| fits(text, 128));
+    made.insert(place.build.clone(), "revision".into());
+    assert_eq!(listed(&everything(&owner, &path, "builds", "").await, "name"), made);
+    let promotion = format!("/v2/revisions/{}/promote", place.build);
+    let dry = format!("{promotion}?dry_run=true");
+    let bodies = variants.iter().map(|text| json!({"revision_name": text}));
+    for (text, answer) in variants.iter().zip(post_all(&owner, &dry, bodies).await) {
+        assert_taken(&answer, 200, fits(text, 128), text);
+    }
+    for text in variants.iter().filter(|text| fits(text, 128)).step_by(7) {
+        let named = json!({"revision_name": text}).to_string();
+        assert_eq!(owner.post(&promotion, named).await.status, 200);
+        assert_eq!(owner.get(&place.path("")).await.json()["build"]["name"], json!(text));
+    }
+}
+
+#[tokio::test]
+async fn a_run_keeps_its_note() {
+    let (app, variants) = (TestApp::new().await, variants());
+    let (owner, place) = (app.owner(), agent(&app).await);
+    let path = format!("/v2/teams/{}/runs", app.team_id);
+    let bodies = variants.iter().map(|text| json!({"agent_id": place.agent, "note": text}));
+    let answers = post_all(&owner, &path, bodies).await;
+    let made = made(&variants, &answers, "/run", |text| fits(text, 512));
+    assert!(made.values().any(|note| note.chars().count() == 512));
+    assert_eq!(listed(&everything(&owner, &path, "data", "").await, "note"), made);
 }
 
 /// Something on both sides of one `@`, without spaces and controls, of at most 254 bytes.
@@ -486,8 +552,7 @@ async fn an_address_is_one_persons_in_any_case_of_ascii_and_in_no_other_form() {
     }
     let mut taken: Vec<_> = people.into_values().flatten().collect();
     taken.push("ada@example.com".into());
-    let mut listed: Vec<_> =
-        listed(&Value::Array(members(&owner, &path, "").await), "email").into_values().collect();
+    let mut listed: Vec<_> = listed(&members(&owner, &path, "").await, "email").into_values().collect();
     taken.sort_unstable();
     listed.sort_unstable();
     assert_eq!(listed, taken);

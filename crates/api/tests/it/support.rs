@@ -140,11 +140,20 @@ fn root_key() -> LocalRootKey {
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
-        Self::limited(0).await
+        Self::opened(0, |app| app).await
     }
 
-    /// The same, with a limit on how often a key may ask.
+    /// The same, with a limit on how often a key or run may ask.
     pub(crate) async fn limited(requests_per_minute: u32) -> Self {
+        Self::opened(requests_per_minute, |app| app).await
+    }
+
+    /// The same, where attaching to an unknown agent makes it.
+    pub(crate) async fn registering() -> Self {
+        Self::opened(0, |app| app.registering_agents(true)).await
+    }
+
+    async fn opened(requests_per_minute: u32, set: impl FnOnce(App) -> App) -> Self {
         watch_logs();
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock(AtomicI64::new(1_794_000_000_000)));
@@ -162,7 +171,7 @@ impl TestApp {
         };
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let keyring = keyring(&*store, &root).await;
-        let app = Arc::new(App::open(store, &root, world).await.unwrap());
+        let app = Arc::new(set(App::open(store, &root, world).await.unwrap()));
         let api = strongroom_api::Api::new(app.clone(), requests_per_minute);
         let (url, shutdown) = serve(api.operations).await;
         let (metrics_url, metrics_shutdown) = serve(api.metrics).await;
