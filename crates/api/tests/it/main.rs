@@ -35,6 +35,8 @@ mod people;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod support;
