@@ -9,6 +9,8 @@ mod agents;
 #[cfg(test)]
 mod api_keys;
 #[cfg(test)]
+mod attachments;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod changes;
