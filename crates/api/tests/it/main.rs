@@ -33,6 +33,8 @@ mod names;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod panic;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod repeats;

@@ -1,0 +1,498 @@
+//! Panic: from its answer on the suspected receive nothing, others go on, and
+//! the list of what was delivered is exactly what was received.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use strongroom_core::tokens::{Token, TokenKind};
+use strongroom_core::{Role, Scopes, UserId};
+use tokio::task::JoinSet;
+
+use crate::agents::{Place, Run, agent, attached, start, start_as};
+use crate::people::{add, contents, join, key, link_token, made, refusal, settled, team, text};
+use crate::support::{Answer, Caller, TestApp, canary};
+
+async fn panic(app: &TestApp, body: &Value) -> Answer {
+    app.owner().post(&team(app, "/panic"), body.to_string()).await
+}
+
+async fn panicked(app: &TestApp, body: &Value) -> Value {
+    let answer = panic(app, body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.json()
+}
+
+fn key_id(caller: &Caller) -> String {
+    Token::parse(TokenKind::ApiKey, caller.token.as_ref().unwrap()).unwrap().id().to_string()
+}
+
+fn ids(list: &Value) -> BTreeSet<String> {
+    list.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+/// Versions of secrets, each with the runs that received it.
+type Received = BTreeMap<(String, u64), BTreeSet<String>>;
+
+fn listed(answer: &Value) -> Received {
+    let entries = answer["deliveries"].as_array().unwrap().iter();
+    let entry = |one: &Value| {
+        ((text(one, "credential_id").to_owned(), one["version"].as_u64().unwrap()), ids(&one["runs"]))
+    };
+    entries.map(entry).collect()
+}
+
+/// Who starts a run, of which agent.
+struct Started {
+    run: Run,
+    agent: String,
+    key: String,
+    user: String,
+}
+
+/// Agents with secrets, and starters with two keys each.
+struct Crowd {
+    app: TestApp,
+    /// By the names of their values.
+    secrets: BTreeMap<String, String>,
+    runs: Vec<Started>,
+}
+
+const NAMES: [&str; 3] = ["A", "B", "C"];
+
+/// A value that tells its version.
+fn value(version: u64) -> String {
+    format!("{}#{version}", canary("v"))
+}
+
+fn version(value: &Value) -> u64 {
+    value.as_str().unwrap().rsplit_once('#').unwrap().1.parse().unwrap()
+}
+
+impl Crowd {
+    /// So many runs, of four agents, by two users with two keys each.
+    async fn new(runs: usize) -> Self {
+        let app = settled().await;
+        let (mut places, mut secrets) = (Vec::new(), BTreeMap::new());
+        for name in NAMES {
+            let id = crate::agents::secret(&app.owner(), true, json!({name: value(1)})).await;
+            secrets.insert(name.to_owned(), id);
+        }
+        for _ in 0..4 {
+            let place = agent(&app).await;
+            for id in secrets.values() {
+                crate::agents::attach(&app.owner(), &place, id).await;
+            }
+            places.push(place);
+        }
+        let starters = [(); 2].map(|()| {
+            let user = app.seed_user();
+            app.seed_membership(app.team_id, user, Role::Builder);
+            (user, [(); 2].map(|()| app.key(app.team_id, user, |_| ())))
+        });
+        let mut started = Vec::new();
+        for n in 0..runs {
+            let (place, (user, keys)) = (&places[n % 4], &starters[n / 4 % 2]);
+            let key = &keys[n / 8 % 2];
+            let run = start(&app, key, place).await;
+            started.push(Started {
+                run,
+                agent: place.agent.clone(),
+                key: key_id(key),
+                user: user.to_string(),
+            });
+        }
+        Self { app, secrets, runs: started }
+    }
+}
+
+/// What is watched while runs fetch.
+#[derive(Default)]
+struct Watch {
+    /// The panic was answered.
+    answered: AtomicBool,
+    /// Fetches that went well.
+    successes: AtomicUsize,
+    /// Fetches that were begun after the answer.
+    late: AtomicUsize,
+    done: AtomicBool,
+}
+
+/// Fetches again and again, by turns, until it is told to stop; what each run received.
+async fn fetching(
+    crowd: Arc<Crowd>,
+    watch: Arc<Watch>,
+    (first, step): (usize, usize),
+    suspected: Arc<BTreeSet<String>>,
+) -> Received {
+    let mut received = Received::new();
+    for turn in (first..).step_by(step) {
+        if watch.done.load(Ordering::SeqCst) {
+            break;
+        }
+        let run = &crowd.runs[turn % crowd.runs.len()].run;
+        let ours = suspected.contains(&run.id);
+        let late = watch.answered.load(Ordering::SeqCst);
+        let answer = run.fetch().await;
+        if late && ours {
+            assert_eq!(refusal(&answer), (401, "run_revoked".into()), "after the panic was answered");
+            watch.late.fetch_add(1, Ordering::SeqCst);
+            continue;
+        }
+        if answer.status != 200 {
+            assert!(ours, "others go on: {}", answer.body);
+            continue;
+        }
+        watch.successes.fetch_add(1, Ordering::SeqCst);
+        let environment = answer.json()["environment"].clone();
+        assert_eq!(environment.as_object().unwrap().len(), NAMES.len());
+        for (name, secret) in &crowd.secrets {
+            let received = received.entry((secret.clone(), version(&environment[name]))).or_default();
+            received.insert(run.id.clone());
+        }
+    }
+    received
+}
+
+/// Gives each secret new values, until the panic is answered.
+async fn changing(crowd: Arc<Crowd>, watch: Arc<Watch>) {
+    for next in 2.. {
+        if watch.answered.load(Ordering::SeqCst) {
+            break;
+        }
+        for (name, id) in &crowd.secrets {
+            let body = json!({"values": {name: value(next)}}).to_string();
+            let answer = crowd.app.owner().patch(&format!("/v2/credentials/{id}"), body).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+    }
+}
+
+/// Waits until something is so, without a clock.
+async fn until(so: impl Fn() -> bool) {
+    while !so() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Panics while everybody fetches, and holds the list against what was received.
+async fn in_the_midst(crowd: Crowd, body: Value, is_suspected: impl Fn(&Started) -> bool) {
+    const TASKS: usize = 8;
+    let suspected = crowd.runs.iter().filter(|one| is_suspected(one)).map(|one| one.run.id.clone());
+    let (suspected, crowd) = (Arc::new(suspected.collect::<BTreeSet<_>>()), Arc::new(crowd));
+    let watch = Arc::new(Watch::default());
+    let mut fetchers = JoinSet::new();
+    for task in 0..TASKS {
+        fetchers.spawn(fetching(crowd.clone(), watch.clone(), (task, TASKS), suspected.clone()));
+    }
+    let changes = tokio::spawn(changing(crowd.clone(), watch.clone()));
+    until(|| watch.successes.load(Ordering::SeqCst) >= crowd.runs.len()).await;
+    let answer = panicked(&crowd.app, &body).await;
+    watch.answered.store(true, Ordering::SeqCst);
+    let enough = crowd.runs.len().min(20 * suspected.len());
+    until(|| watch.late.load(Ordering::SeqCst) >= enough).await;
+    watch.done.store(true, Ordering::SeqCst);
+    let mut received = Received::new();
+    while let Some(one) = fetchers.join_next().await {
+        for (version, runs) in one.unwrap() {
+            received.entry(version).or_default().extend(runs.intersection(&suspected).cloned());
+        }
+    }
+    changes.await.unwrap();
+    received.retain(|_, runs| !runs.is_empty());
+    assert!(received.len() >= NAMES.len());
+    assert_eq!(listed(&answer), received, "the list is what was received");
+    assert_eq!(ids(&answer["revoked"]["runs"]), *suspected);
+    for one in answer["deliveries"].as_array().unwrap() {
+        assert_eq!((&one["user_id"], one["env_var_keys"].as_array().unwrap().len()), (&json!(null), 1));
+    }
+    assert_eq!(
+        panicked(&crowd.app, &body).await["deliveries"],
+        answer["deliveries"],
+        "also when it is sent again"
+    );
+    for one in &crowd.runs {
+        let goes_on = !suspected.contains(&one.run.id);
+        assert_eq!(one.run.fetch().await.status, if goes_on { 200 } else { 401 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_panic_about_an_agent_ends_its_thousand_runs_while_they_fetch() {
+    let crowd = Crowd::new(1_000).await;
+    let agent = crowd.runs[1].agent.clone();
+    let body = json!({"agent_id": agent});
+    in_the_midst(crowd, body, |one| one.agent == agent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_panic_about_a_key_ends_the_runs_that_were_started_with_it() {
+    let crowd = Crowd::new(160).await;
+    let key = crowd.runs[8].key.clone();
+    let body = json!({"key_id": key});
+    in_the_midst(crowd, body, |one| one.key == key).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_panic_about_a_user_ends_all_runs_that_they_started() {
+    let crowd = Crowd::new(160).await;
+    let user = crowd.runs[4].user.clone();
+    let body = json!({"user_id": user});
+    in_the_midst(crowd, body, |one| one.user == user).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_panic_about_a_run_ends_this_one() {
+    let crowd = Crowd::new(16).await;
+    let run = crowd.runs[3].run.id.clone();
+    let body = json!({"run_id": run});
+    in_the_midst(crowd, body, |one| one.run.id == run).await;
+}
+
+/// Starts runs while somebody panics; the panic's answer, and the runs.
+async fn race(app: &Arc<TestApp>, starter: &Caller, place: &Place, body: Value) -> (Value, Vec<Answer>) {
+    const STARTS: usize = 64;
+    let (mut starts, begun) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..STARTS {
+        let (app, starter, begun) = (app.clone(), starter.clone(), begun.clone());
+        let path = team(&app, "/runs");
+        let body = json!({"agent_id": place.agent}).to_string();
+        starts.spawn(async move {
+            begun.fetch_add(1, Ordering::SeqCst);
+            starter.post(&path, body).await
+        });
+    }
+    until(|| begun.load(Ordering::SeqCst) > STARTS / 4).await;
+    let answer = panicked(app, &body).await;
+    (answer, starts.join_all().await)
+}
+
+/// The runs that were started, by whether they are accepted.
+async fn accepted(app: &TestApp, starts: &[Answer]) -> [BTreeSet<String>; 2] {
+    let mut runs = [BTreeSet::new(), BTreeSet::new()];
+    for start in starts.iter().filter(|start| start.status == 201) {
+        let start = start.json();
+        let answer = app.bearer(text(&start, "token")).get("/v2/run/environment").await;
+        assert!(answer.status == 200 || answer.code() == "run_revoked", "{}", answer.body);
+        runs[usize::from(answer.status == 200)].insert(text(&start["run"], "id").to_owned());
+    }
+    runs
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_run_slips_past_a_panic_about_its_agent() {
+    let app = Arc::new(settled().await);
+    let (owner, place) = (app.owner(), agent(&app).await);
+    attached(&owner, &place, (true, json!({"KEY": canary("v")}))).await;
+    for _ in 0..4 {
+        let before = start(&app, &owner, &place).await;
+        let (answer, mut starts) = race(&app, &owner, &place, json!({"agent_id": place.agent})).await;
+        assert!(starts.iter().all(|start| start.status == 201), "starting goes on");
+        starts.push(owner.post(&team(&app, "/runs"), json!({"agent_id": place.agent}).to_string()).await);
+        let [refused, accepted] = accepted(&app, &starts).await;
+        let revoked = ids(&answer["revoked"]["runs"]);
+        assert!(revoked.contains(&before.id) && refused.is_subset(&revoked));
+        assert!(accepted.is_disjoint(&revoked), "what is said to be revoked is");
+        assert!(!accepted.is_empty(), "the one that was started last");
+        for run in &revoked {
+            let status = owner.get(&format!("/v2/runs/{run}")).await.json()["run"]["status"].clone();
+            assert_eq!(status, json!("revoked"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_run_slips_past_a_panic_about_its_starter_or_their_key() {
+    let app = Arc::new(settled().await);
+    let place = agent(&app).await;
+    attached(&app.owner(), &place, (true, json!({"KEY": canary("v")}))).await;
+    for by_user in [false, true] {
+        let user = app.seed_user();
+        app.seed_membership(app.team_id, user, Role::Builder);
+        let starter = app.key(app.team_id, user, |_| ());
+        let body =
+            if by_user { json!({"user_id": user.to_string()}) } else { json!({"key_id": key_id(&starter)}) };
+        let (answer, starts) = race(&app, &starter, &place, body).await;
+        assert!(starts.iter().all(|start| [201, 401].contains(&start.status.as_u16())));
+        let [refused, accepted] = accepted(&app, &starts).await;
+        assert_eq!(accepted, BTreeSet::new());
+        assert!(refused.is_subset(&ids(&answer["revoked"]["runs"])), "each is in the list");
+        assert_eq!(ids(&answer["revoked"]["api_keys"]), [key_id(&starter)].into());
+    }
+}
+
+#[tokio::test]
+async fn a_panic_about_a_user_takes_all_that_could_start_more() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    let grace = join(&app, "grace@example.com", Role::Administrator).await;
+    let second = key(&app, &grace.caller, json!({"name": "second"})).await;
+    let bot = made(&add(&app, &app.owner(), json!({"name": "ci", "service": true, "role": "builder"})).await);
+    let bot = text(&bot["member"], "id").to_owned();
+    let for_them = link_token(&app, &app.owner(), json!({"user_id": grace.id, "name": "n"})).await;
+    let by_them = link_token(&app, &grace.caller, json!({"user_id": bot, "name": "n"})).await;
+    let unconcerned = link_token(&app, &app.owner(), json!({"user_id": bot, "name": "n"})).await;
+    let starter = app.key(app.team_id, UserId::parse(&grace.id).unwrap(), |_| ());
+    let run = start(&app, &starter, &place).await;
+    let answer = panicked(&app, &json!({"user_id": grace.id})).await;
+    let keys = [&grace.caller, &second, &starter];
+    assert_eq!(ids(&answer["revoked"]["api_keys"]), keys.map(key_id).into());
+    let link = |token: &str| Token::parse(TokenKind::Link, token).unwrap().id().to_string();
+    assert_eq!(ids(&answer["revoked"]["key_links"]), [link(&for_them), link(&by_them)].into());
+    assert_eq!(ids(&answer["revoked"]["runs"]), [run.id.clone()].into());
+    for caller in keys {
+        assert_eq!(refusal(&caller.get("/v2/profile").await), (401, "invalid_token".into()));
+    }
+    for (link, status) in [(for_them, 401), (by_them, 401), (unconcerned, 201)] {
+        assert_eq!(app.bearer(&link).post("/v2/key-links/claim", "").await.status, status);
+    }
+    let again = panicked(&app, &json!({"user_id": grace.id})).await;
+    assert_eq!(again["revoked"], json!({"runs": [run.id], "api_keys": [], "key_links": []}));
+    let member = app.owner().get(&team(&app, "/members?search=grace")).await.json();
+    assert_eq!(member["total"], json!(1), "their place in the team stays");
+}
+
+#[tokio::test]
+async fn personal_secrets_are_listed_with_their_owner_and_all_names_that_were_received() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    let user = app.seed_user();
+    app.seed_membership(app.team_id, user, Role::Builder);
+    let grace = app.key(app.team_id, user, |_| ());
+    let own = attached(&grace, &place, (false, json!({"OWN": canary("v"), "BOTH": canary("v")}))).await;
+    let shared =
+        attached(&app.owner(), &place, (true, json!({"BOTH": canary("v"), "TEAM": canary("v")}))).await;
+    let run = start(&app, &grace, &place).await;
+    run.environment().await;
+    assert_eq!(
+        grace.patch(&format!("/v2/credentials/{own}"), r#"{"remove_keys": ["BOTH"]}"#).await.status,
+        200
+    );
+    run.environment().await;
+    let purged = attached(&app.owner(), &place, (true, json!({"GONE": canary("v")}))).await;
+    let later = start(&app, &grace, &place).await;
+    later.environment().await;
+    assert_eq!(app.owner().delete(&format!("/v2/credentials/{purged}")).await.status, 200);
+    let answer = panicked(&app, &json!({"user_id": user.to_string()})).await;
+    let mut deliveries = answer["deliveries"].as_array().unwrap().clone();
+    deliveries.sort_by_key(|one| (one["credential_id"].to_string(), one["version"].as_u64()));
+    let one = |id: &str, version: u64, owner: Value, names: Value, runs: &[&Run]| {
+        let runs: BTreeSet<_> = runs.iter().map(|run| &run.id).collect();
+        json!({
+            "credential_id": id, "version": version, "user_id": owner, "env_var_keys": names, "runs": runs,
+        })
+    };
+    let user = json!(user.to_string());
+    let mut expected = [
+        one(&own, 1, user.clone(), json!(["BOTH", "OWN"]), &[&run]),
+        one(&own, 2, user, json!(["OWN"]), &[&run, &later]),
+        one(&shared, 1, json!(null), json!(["BOTH", "TEAM"]), &[&run, &later]),
+        one(&purged, 1, json!(null), json!(["GONE"]), &[&later]),
+    ];
+    expected.sort_by_key(|one| (one["credential_id"].to_string(), one["version"].as_u64()));
+    assert_eq!(json!(deliveries), json!(expected));
+}
+
+#[tokio::test]
+async fn runs_that_were_over_before_are_not_revoked_but_what_they_received_is_listed() {
+    let app = settled().await;
+    let (owner, place) = (app.owner(), agent(&app).await);
+    let secret = attached(&owner, &place, (true, json!({"KEY": canary("v")}))).await;
+    let short = json!({"agent_id": place.agent, "ttl_seconds": 10});
+    let [stopped, expired, running] = [
+        start(&app, &owner, &place).await,
+        start_as(&app, &owner, short).await,
+        start(&app, &owner, &place).await,
+    ];
+    for run in [&stopped, &expired, &running] {
+        run.environment().await;
+    }
+    assert_eq!(owner.post(&stopped.path("/stop"), "").await.status, 200);
+    app.clock.advance(10_000);
+    let answer = panicked(&app, &json!({"agent_id": place.agent})).await;
+    assert_eq!(answer["revoked"], json!({"runs": [running.id], "api_keys": [], "key_links": []}));
+    let all = [&stopped, &expired, &running].map(|run| run.id.clone()).into();
+    assert_eq!(listed(&answer), [((secret, 1), all)].into());
+    for (run, status) in [(&stopped, "stopped"), (&expired, "expired"), (&running, "revoked")] {
+        assert_eq!(owner.get(&run.path("")).await.json()["run"]["status"], json!(status));
+        assert_eq!(refusal(&run.fetch().await), (401, format!("run_{status}")));
+    }
+    let answer = panicked(&app, &json!({"run_id": stopped.id})).await;
+    assert_eq!((&answer["revoked"]["runs"], listed(&answer).len()), (&json!([]), 1));
+}
+
+#[tokio::test]
+async fn a_dry_panic_revokes_nothing_and_lists_what_was_delivered() {
+    let app = settled().await;
+    let (owner, place) = (app.owner(), agent(&app).await);
+    attached(&owner, &place, (true, json!({"KEY": canary("v")}))).await;
+    let user = app.seed_user();
+    app.seed_membership(app.team_id, user, Role::Builder);
+    let starter = app.key(app.team_id, user, |_| ());
+    let run = start(&app, &starter, &place).await;
+    run.environment().await;
+    let before = contents(&app);
+    for body in [
+        json!({"run_id": run.id}),
+        json!({"agent_id": place.agent}),
+        json!({"key_id": key_id(&starter)}),
+        json!({"user_id": user.to_string()}),
+    ] {
+        let dry = owner.post(&team(&app, "/panic?dry_run=true"), body.to_string()).await;
+        assert_eq!(dry.status, 200, "{}", dry.body);
+        assert_eq!(listed(&dry.json()).len(), 1, "{body}");
+        assert_eq!(contents(&app), before, "{body}");
+        assert!(goes_on(&app, &run).await, "{body}");
+    }
+}
+
+/// Whether a run is still good; leaves no trace of having asked.
+async fn goes_on(app: &TestApp, run: &Run) -> bool {
+    let status = app.owner().get(&run.path("")).await.json()["run"]["status"].clone();
+    status == json!("running") && run.caller.post("/v2/run/extend?dry_run=true", "{}").await.status == 200
+}
+
+#[tokio::test]
+async fn a_repeated_panic_is_answered_the_same() {
+    let app = settled().await;
+    let (owner, place) = (app.owner(), agent(&app).await);
+    attached(&owner, &place, (true, json!({"KEY": canary("v")}))).await;
+    let run = start(&app, &owner, &place).await;
+    run.environment().await;
+    let send = || {
+        let request = owner.request(Method::POST, &team(&app, "/panic")).header("idempotency-key", "k");
+        let body = json!({"agent_id": place.agent}).to_string();
+        owner.send(request.header("content-type", "application/json").body(body))
+    };
+    let first = send().await;
+    assert_eq!((first.status.as_u16(), first.json()["revoked"]["runs"].clone()), (200, json!([run.id])));
+    let later = start(&app, &owner, &place).await;
+    let again = send().await;
+    assert_eq!((again.status.as_u16(), &again.body), (200, &first.body));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(later.fetch().await.status, 200, "and is not done again");
+    assert_eq!(panicked(&app, &json!({"agent_id": place.agent})).await["revoked"]["runs"], {
+        let both: BTreeSet<_> = [&run.id, &later.id].into();
+        json!(both)
+    });
+}
+
+#[tokio::test]
+async fn members_panic_about_what_is_their_own() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    let grace = app.user(app.team_id, Role::Builder, Scopes::all());
+    let (own, others) = (start(&app, &grace, &place).await, start(&app, &app.owner(), &place).await);
+    let ask = async |body: Value| grace.post(&team(&app, "/panic"), body.to_string()).await;
+    assert_eq!(refusal(&ask(json!({"run_id": others.id})).await), (403, "forbidden".into()));
+    assert_eq!(ask(json!({"run_id": own.id})).await.json()["revoked"]["runs"], json!([own.id]));
+    let second = start(&app, &grace, &place).await;
+    let answer = ask(json!({"key_id": key_id(&grace)})).await;
+    assert_eq!(answer.json()["revoked"], {
+        let both: BTreeSet<_> = [&own.id, &second.id].into();
+        json!({"runs": both, "api_keys": [key_id(&grace)], "key_links": []})
+    });
+    assert_eq!(refusal(&grace.get("/v2/profile").await), (401, "invalid_token".into()), "the key is gone");
+    assert_eq!(others.fetch().await.status, 200);
+}
