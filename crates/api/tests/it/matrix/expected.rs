@@ -566,7 +566,7 @@ panic               run=malformed           400     400     400     400         
 panic               agent=ours              403     403     403     200           200
 panic               agent=bare              403     403     403     200           200
 panic               agent=foreign           403     403     403     404           404
-panic               agent=deleted           403     403     403     404           404
+panic               agent=deleted           403     403     403     200           200
 panic               agent=absent            403     403     403     404           404
 panic               agent=malformed         400     400     400     400           400
 panic               key=this                200     200     200     200           200
@@ -590,7 +590,7 @@ panic               user=administrator      403     403     403     200         
 panic               user=owner              403     403     403     403           200
 panic               user=service-member     403     403     403     200           200
 panic               user=service-owner      403     403     403     403           200
-panic               user=removed            403     403     403     404           404
+panic               user=removed            403     403     403     200           200
 panic               user=foreign            403     403     403     404           404
 panic               user=absent             403     403     403     404           404
 panic               user=malformed          400     400     400     400           400
@@ -645,7 +645,7 @@ panic               key=self-revoked        403     403     403     403         
 
 /// Rows of [`ROLES`] where nothing is left to do for the lowest role that may,
 /// so that doing it for real writes nothing.
-pub(super) const DONE_ALREADY: [(&str, &str); 32] = [
+pub(super) const DONE_ALREADY: [(&str, &str); 34] = [
     ("updateSecret", "own>own"),
     ("updateSecret", "shared>shared"),
     ("rollbackSecret", "own"),
@@ -676,6 +676,8 @@ pub(super) const DONE_ALREADY: [(&str, &str); 32] = [
     ("panic", "run=others-stopped"),
     ("panic", "key=self-revoked"),
     ("panic", "key=removed"),
+    ("panic", "agent=deleted"),
+    ("panic", "user=removed"),
     ("panic", "user=service-member"),
     ("panic", "user=service-owner"),
 ];
