@@ -65,6 +65,9 @@ const CHECK: usize = 6;
 const LENGTH: usize = 4 + 3 * WIDE + CHECK;
 
 impl Token {
+    /// Characters in a token.
+    pub const LENGTH: usize = LENGTH;
+
     /// A fresh token for the row `id`.
     pub fn mint(kind: TokenKind, id: Uuid, random: &dyn Random) -> Self {
         let mut halves = [[0; 16]; 2];
