@@ -6,6 +6,7 @@ pub(crate) mod agents;
 pub(crate) mod client;
 pub(crate) mod keys;
 pub(crate) mod people;
+pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod secrets;
 mod server;
@@ -28,6 +29,7 @@ Start here:
 
   strongroom login --url https://strongroom.example
   strongroom secrets list                          use one that is served
+  strongroom run --agent mailer -- ./mailer        run a command with an agent's secrets
 
 What opens an instance takes every option also from a variable (STRONGROOM_…) or
 from strongroom.toml; the command line wins over a variable, a variable over the
@@ -35,7 +37,7 @@ file. What speaks to a server reads STRONGROOM_URL, STRONGROOM_API_KEY and
 STRONGROOM_PROFILE, and the profile that a login stored.
 
 Exit codes: 0 done, 1 failed, 2 not authenticated, 3 not found,
-64 the command line was wrong.")]
+64 the command line was wrong; `run` exits as its command does.")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -82,6 +84,23 @@ Examples:
 
 Changes nothing, and works beside a running server. Exits with 1 when a check fails.")]
     Doctor(Doctor),
+    /// Run a command with an agent's secrets in its environment.
+    #[command(after_help = "\
+Examples:
+  strongroom run --agent mailer -- ./mailer
+  strongroom run --agent ID --only SMTP_USER SMTP_PASSWORD -- sh -c 'swaks -au \"$SMTP_USER\"'
+  strongroom run --agent ID --ttl 10m --note nightly -- make report
+
+The values are in the command's environment and nowhere else. They are masked in
+what it writes, which guards against accidents, not against the command. It exits
+with the command's exit code, or 128 and the number of the signal that ended it.")]
+    Run(Box<run::Run>),
+    /// Leads the session that `run` makes for a command on a terminal of its own.
+    #[command(hide = true)]
+    RunSession(run::Words),
+    /// Becomes the command of such a session, once it has the terminal.
+    #[command(hide = true)]
+    RunJob(run::Words),
     /// List, create, change, delete and compare secrets.
     #[command(
         subcommand,

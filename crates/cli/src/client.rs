@@ -20,7 +20,7 @@ use std::time::Duration;
 use strongroom_core::tokens::Token;
 use uuid::Uuid;
 
-use crate::cli::client::Common;
+use crate::cli::client::{Common, Server};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output;
@@ -64,10 +64,23 @@ impl Client {
     /// When none is named, there is no key for it, or the key would be seen by
     /// others on its way.
     pub(crate) fn open(common: &Common) -> Result<Self, Failure> {
-        let target = Target::choose(&common.server, &Environment::read()?)?;
-        let mut client = Self::to(target, common.json)?;
-        client.team = common.team.or(client.team);
-        Ok(client)
+        Ok(Self { json: common.json, ..Self::open_in(common.team, &common.server)? })
+    }
+
+    /// The same, to show nothing of what is answered.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_in(team: Option<Uuid>, server: &Server) -> Result<Self, Failure> {
+        let client = Self::to(Target::choose(server, &Environment::read()?)?, false)?;
+        Ok(Self { team: team.or(client.team), ..client })
+    }
+
+    /// The same server over the same connections, with another token.
+    pub(crate) fn with_token(&self, token: Token, provenance: &str) -> Self {
+        let target =
+            Target { url: self.target.url.clone(), token, team: None, provenance: provenance.to_owned() };
+        Self { http: self.http.clone(), target, team: None, json: false }
     }
 
     /// Gets ready to speak to a server that was chosen.

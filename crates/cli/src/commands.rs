@@ -16,6 +16,7 @@ mod panic;
 mod profile;
 mod revision_secrets;
 mod revisions;
+mod run;
 mod runs;
 mod secrets;
 mod serve;
@@ -27,11 +28,12 @@ use crate::cli::Command;
 use crate::cli::client::Write;
 use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
+use crate::harden::Inherited;
 use crate::output;
 use crate::reference;
 
 /// Does what the command line says.
-pub(crate) fn run(command: Command) -> ExitCode {
+pub(crate) fn run(command: Command, inherited: Inherited) -> ExitCode {
     let done = match command {
         Command::Dev(args) => dev::run(&args),
         Command::Init(args) => init::run(&args),
@@ -40,6 +42,9 @@ pub(crate) fn run(command: Command) -> ExitCode {
             Ok(healthy) => return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE },
             Err(failure) => Err(failure),
         },
+        Command::Run(args) => return ended(run::run(&args, inherited)),
+        Command::RunSession(command) => return ended(run::lead_session(&command.words, inherited)),
+        Command::RunJob(command) => Err(run::become_job(&command.words, inherited)),
         Command::Secrets(command) => block_on(secrets::run(&command)),
         Command::Agents(command) => block_on(agents::run(&command)),
         Command::Revisions(command) => block_on(revisions::run(&command)),
@@ -60,6 +65,11 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The exit code of a command that has one of its own.
+fn ended(done: Result<ExitCode, Failure>) -> ExitCode {
+    done.unwrap_or_else(|failure| failure.report())
 }
 
 /// Runs a short job to its end on this thread.

@@ -2,6 +2,7 @@
 //! is set to nothing counts as not set.
 
 use secrecy::SecretString;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::failure::Failure;
@@ -31,6 +32,11 @@ impl Environment {
             config_home: config_home()?,
         })
     }
+}
+
+/// Every variable, for a command that is run in our place.
+pub(crate) fn whole() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
 }
 
 /// A relative `$XDG_CONFIG_HOME` is ignored, as its specification demands.

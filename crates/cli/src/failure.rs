@@ -13,6 +13,7 @@ pub(crate) struct Failure {
     hint: Option<String>,
     exit: Exit,
     answer: Option<String>,
+    code: Option<String>,
 }
 
 /// What the exit code tells a script.
@@ -26,16 +27,22 @@ pub(crate) enum Exit {
     NotFound,
     /// The command line was wrong (`EX_USAGE` of sysexits.h).
     Usage,
+    /// The command to run is there, and can't be run. As shells have it.
+    CommandNotRun,
+    /// There is no such command to run. As shells have it.
+    CommandNotFound,
 }
 
 impl Exit {
     /// Each code and its meaning, as the reference has it.
-    pub(crate) const TABLE: [(u8, &str); 5] = [
+    pub(crate) const TABLE: [(u8, &str); 7] = [
         (0, "done"),
         (Self::Failed.code(), "failed"),
         (Self::NotAuthenticated.code(), "not authenticated: no API key, or one that the server didn't take"),
         (Self::NotFound.code(), "not found, or not yours to see"),
         (Self::Usage.code(), "the command line was wrong"),
+        (Self::CommandNotRun.code(), "`run`: the command can't be run"),
+        (Self::CommandNotFound.code(), "`run`: there is no such command"),
     ];
 
     /// The number.
@@ -45,6 +52,8 @@ impl Exit {
             Self::NotAuthenticated => 2,
             Self::NotFound => 3,
             Self::Usage => 64,
+            Self::CommandNotRun => 126,
+            Self::CommandNotFound => 127,
         }
     }
 }
@@ -52,7 +61,7 @@ impl Exit {
 impl Failure {
     /// A failure with nothing below it.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: Exit::Failed, answer: None }
+        Self { message: message.into(), hint: None, exit: Exit::Failed, answer: None, code: None }
     }
 
     /// A failure and its causes, as one sentence: `message: cause: deeper cause`.
@@ -81,6 +90,17 @@ impl Failure {
     pub(crate) fn answer(mut self, answer: String) -> Self {
         self.answer = Some(answer);
         self
+    }
+
+    /// Adds the code by which a server names its refusal.
+    pub(crate) fn code(mut self, code: String) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Whether it is a server's refusal of this name.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
     }
 
     /// What happened.

@@ -34,11 +34,12 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
-    if let Err(failure) = harden::process() {
-        return failure.report();
-    }
+    let inherited = match harden::process() {
+        Ok(inherited) => inherited,
+        Err(failure) => return failure.report(),
+    };
     match config::read(std::env::args_os().collect()) {
-        Ok(cli) => commands::run(cli.command),
+        Ok(cli) => commands::run(cli.command, inherited),
         Err(config::Refused::Usage(error)) => usage(&error),
         Err(config::Refused::File(failure)) => failure.report(),
     }

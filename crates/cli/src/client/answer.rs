@@ -132,11 +132,12 @@ impl Answer {
     /// Why the server refused. For a program the answer goes along.
     pub(super) fn refusal(&self, target: &Target, json: bool) -> Failure {
         let Some(envelope) = self.envelope() else { return self.no_envelope(target) };
-        let failure = match self.remedy(target, &envelope.error) {
+        let (code, remedy) = (envelope.error.clone(), self.remedy(target, &envelope.error));
+        let failure = match remedy {
             Some(remedy) => Failure::new(envelope.words()).hint(remedy),
             None => Failure::new(envelope.words()),
         };
-        let failure = failure.exit(self.exit());
+        let failure = failure.code(code).exit(self.exit());
         if json { failure.answer(self.text.clone()) } else { failure }
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Request {
     pub(super) body: Option<Vec<u8>>,
     pub(super) idempotency_key: Option<String>,
     pub(super) if_match: Option<String>,
+    pub(super) harmless: bool,
 }
 
 impl Request {
@@ -30,6 +31,7 @@ impl Request {
             body: None,
             idempotency_key: None,
             if_match: None,
+            harmless: false,
         }
     }
 
@@ -98,8 +100,14 @@ impl Request {
         self
     }
 
+    /// Without an idempotency key, and sent again all the same: done twice it
+    /// does no harm.
+    pub(crate) fn harmless(self) -> Self {
+        Self { harmless: true, ..self.once() }
+    }
+
     /// Whether it may be sent again after its answer was lost.
     pub(super) fn repeatable(&self) -> bool {
-        self.method == Method::GET || self.idempotency_key.is_some()
+        self.method == Method::GET || self.harmless || self.idempotency_key.is_some()
     }
 }

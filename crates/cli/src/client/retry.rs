@@ -132,7 +132,7 @@ impl Lost {
         match &request.idempotency_key {
             _ if !perhaps_done => failure,
             Some(key) => failure.hint(repeat_as(key)),
-            None if request.method == reqwest::Method::GET => failure.hint_if_none("try again"),
+            None if request.repeatable() => failure.hint_if_none("try again"),
             None => failure.hint("it may have been done all the same; look before you repeat it"),
         }
     }

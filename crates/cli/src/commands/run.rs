@@ -1,0 +1,155 @@
+//! `strongroom run`: a command with an agent's secrets in its environment. It
+//! stands between the command and whoever started it as if it weren't there; no
+//! value is written anywhere, or shown in a list of processes.
+
+mod agent;
+mod child;
+mod environment;
+mod events;
+mod lease;
+mod names;
+mod relay;
+mod session;
+mod signals;
+mod supervise;
+mod terminal;
+mod wiring;
+
+use rustix::fd::OwnedFd;
+use secrecy::ExposeSecret;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use strongroom_core::scanner::Scanner;
+use tokio::runtime::{Builder, Runtime};
+use zeroize::Zeroizing;
+
+pub(super) use session::{become_job, lead_session};
+
+use crate::cli::run::Run;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::harden::Inherited;
+use crate::output;
+use child::Child;
+use environment::Values;
+use events::{Events, Teller};
+use lease::{Lease, Wanted};
+use relay::{Copying, Relay};
+use supervise::{Job, Post};
+use wiring::Wiring;
+
+/// Runs a command, and ends as it does.
+///
+/// # Errors
+/// When it can't be started; the run is stopped then.
+pub(super) fn run(args: &Run, before: Inherited) -> Result<ExitCode, Failure> {
+    let mut events = Events::catch()?;
+    let mut held = Held { runtime: Builder::new_current_thread().enable_all().build()?, lease: None };
+    let Held { runtime, lease } = &mut held;
+    let prepared = runtime.block_on(async {
+        tokio::select! {
+            prepared = prepare(args, lease) => prepared.map(Ok),
+            caught = events.asked_to_end() => Ok(Err(caught)),
+        }
+    });
+    let values = match prepared? {
+        Ok(values) => values,
+        Err(caught) => return Ok(caught.exit_code().into()),
+    };
+    let status = runtime.block_on(async {
+        let teller = events.teller();
+        let job = start(args, &values, before, &teller)?;
+        drop(values);
+        let Some(lease) = lease else { return job.finish(&mut events).await };
+        tokio::select! {
+            status = job.finish(&mut events) => status,
+            never = lease.keep(&teller) => match never {},
+        }
+    })?;
+    Ok(child::exit_code(status).into())
+}
+
+/// A run that is stopped whatever happens to this process, short of its being
+/// killed.
+struct Held {
+    runtime: Runtime,
+    lease: Option<Lease>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(lease) = &self.lease else { return };
+        if let Err(failure) = self.runtime.block_on(lease.stop()) {
+            let words = failure.message();
+            output::complain(&format!(
+                "note: the run could not be stopped, and ends when its lease does: {words}"
+            ));
+        }
+    }
+}
+
+/// Starts the run and takes its values.
+async fn prepare(args: &Run, lease: &mut Option<Lease>) -> Result<Values, Failure> {
+    let client = Client::open_in(args.team, &args.server)?;
+    let team = client.team().await?;
+    let wanted = Wanted {
+        agent_id: agent::find(&client, team, &args.agent).await?,
+        build_id: args.revision,
+        mode: "inject",
+        ttl_seconds: args.ttl,
+        strict: args.strict,
+        note: args.note.as_deref(),
+    };
+    let lease = lease.insert(Lease::start(&client, team, &wanted).await?);
+    environment::chosen(lease.environment().await?, &args.only, &args.allow_env)
+}
+
+/// Starts the command with these values.
+fn start(args: &Run, values: &Values, before: Inherited, teller: &Teller) -> Result<Job, Failure> {
+    let words = &args.command.words;
+    let mut wiring = if args.no_mask { Wiring::default() } else { Wiring::masked()? };
+    let mut command = match wiring.screen {
+        Some(_) => session::command(words),
+        None => child::command(words),
+    };
+    child::give(&mut command, values);
+    wiring.connect(&mut command);
+    let (ended, copying) = copy(wiring.outputs, &scanner(values), teller)?;
+    let post = match wiring.screen {
+        Some(mut screen) => {
+            screen.take()?;
+            Post::Outside(screen)
+        }
+        None => Post::Beside,
+    };
+    let child = Child::start(&mut command, before)?;
+    Ok(Job { child, post, copying, ended: Some(ended) })
+}
+
+/// Looks for the values, and for those of several lines also as a terminal
+/// writes them.
+#[expect(clippy::disallowed_methods, reason = "values are masked in the command's output")]
+fn scanner(values: &Values) -> Scanner {
+    let plain = || values.iter().map(|(_, value)| value.expose_secret());
+    let on_terminals = plain().filter(|text| text.contains('\n')).map(|text| text.replace('\n', "\r\n"));
+    let on_terminals: Vec<_> = on_terminals.map(Zeroizing::new).collect();
+    Scanner::new(plain().chain(on_terminals.iter().map(|text| text.as_str())).map(str::as_bytes))
+}
+
+/// Copies the command's output from now on, until what is returned is closed
+/// and a moment has passed.
+fn copy(
+    outputs: Vec<(Arc<OwnedFd>, Arc<OwnedFd>)>,
+    scanner: &Scanner,
+    teller: &Teller,
+) -> Result<(OwnedFd, Vec<Copying>), Failure> {
+    let (ended, ends) = io::pipe()?;
+    let ended: Arc<OwnedFd> = Arc::new(ended.into());
+    let start = |(from, to)| {
+        let relay = Relay { from, to, masker: scanner.masker(), ended: Arc::clone(&ended) };
+        relay.start(teller.clone())
+    };
+    let copying = outputs.into_iter().map(start).collect::<Result<_, _>>()?;
+    Ok((ends.into(), copying))
+}
