@@ -14,6 +14,7 @@ fn version_and_help_go_to_standard_output() {
         "init",
         "serve",
         "doctor",
+        "run",
         "secrets",
         "agents",
         "revisions",
@@ -33,7 +34,7 @@ fn version_and_help_go_to_standard_output() {
         let own = run(clean(BINARY).args([command, "--help"]));
         assert!(own.done().contains("\nExample"), "{command} has no examples");
     }
-    assert!(!help.stdout.contains("reference"));
+    assert!(!help.stdout.contains("reference") && !help.stdout.contains("run-"));
 }
 
 #[test]

@@ -41,6 +41,16 @@ mod load;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
+mod run_lease;
+#[cfg(test)]
+mod run_masking;
+#[cfg(test)]
+mod run_signals;
+#[cfg(test)]
+mod run_terminal;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod stub;

@@ -54,11 +54,14 @@ pub(crate) enum Told {
     Say(u16, Vec<(&'static str, String)>, String),
     /// Half an answer, and the end of the connection.
     Cut,
+    /// Nothing, however long it is waited for.
+    Never,
 }
 
 #[derive(Default)]
 struct Script {
     told: VecDeque<Told>,
+    otherwise: Option<String>,
     seen: Vec<Seen>,
 }
 
@@ -115,6 +118,13 @@ impl Stub {
         self
     }
 
+    /// Adds answers before those that it was told.
+    pub(crate) fn tell_first(&self, first: Vec<Told>) {
+        let mut script = self.script.lock().unwrap();
+        let later = std::mem::take(&mut script.told);
+        script.told = first.into_iter().chain(later).collect();
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "texts and JSON alike are told")]
     pub(crate) fn say(&self, status: u16, body: impl ToString) -> &Self {
         self.tell(Told::Say(status, Vec::new(), body.to_string()))
@@ -123,6 +133,18 @@ impl Stub {
     #[expect(clippy::needless_pass_by_value, reason = "texts and JSON alike are told")]
     pub(crate) fn say_with(&self, status: u16, header: (&'static str, &str), body: impl ToString) -> &Self {
         self.tell(Told::Say(status, vec![(header.0, header.1.to_owned())], body.to_string()))
+    }
+
+    /// What it answers when it isn't told anything else, with status 200.
+    #[expect(clippy::needless_pass_by_value, reason = "texts and JSON alike are told")]
+    pub(crate) fn otherwise(&self, body: impl ToString) -> &Self {
+        self.script.lock().unwrap().otherwise = Some(body.to_string());
+        self
+    }
+
+    /// The requests so far, as lines; they stay to be seen.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.script.lock().unwrap().seen.iter().map(Seen::line).collect()
     }
 
     /// What it saw since it was last asked.
@@ -210,20 +232,26 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let mut script = script.lock().unwrap();
-    script.seen.push(Seen {
+    let seen = Seen {
         method,
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
-    });
-    match script.told.pop_front() {
-        None => {
+    };
+    let (told, otherwise) = {
+        let mut script = script.lock().unwrap();
+        script.seen.push(seen);
+        (script.told.pop_front(), script.otherwise.clone())
+    };
+    match (told, otherwise) {
+        (None, Some(body)) => said(200, &[], body.into()),
+        (None, None) => {
             said(500, &[], r#"{"error": "untold", "message": "the stub wasn't told what to say"}"#.into())
         }
-        Some(Told::Say(status, headers, body)) => said(status, &headers, body.into()),
-        Some(Told::Cut) => {
+        (Some(Told::Say(status, headers, body)), _) => said(status, &headers, body.into()),
+        (Some(Told::Never), _) => std::future::pending().await,
+        (Some(Told::Cut), _) => {
             let cut = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
             said(200, &[], Body::from_stream(cut))
         }
