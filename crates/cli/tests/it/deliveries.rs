@@ -77,7 +77,9 @@ fn killed_round(place: &Place, runs: &[Arc<Run>]) {
     eventually("the runs receive", || so_far() >= before + more);
     std::thread::sleep(Duration::from_micros(chance(3_000)));
     server.kill();
-    receivers.into_iter().for_each(|receiver| receiver.join().unwrap());
+    for receiver in receivers {
+        receiver.join().unwrap();
+    }
 }
 
 /// An instance with runs that have received nothing yet.
