@@ -27,11 +27,11 @@ class Instance:
 
     def _start(self, place):
         data = ["--data-dir", place / "data"]
-        made = self._run("init", "--json", *data, "--recovery-key-file", place / "recovery.key")
+        made = self.command("init", "--json", *data, "--recovery-key-file", place / "recovery.key")
         made = json.loads(subprocess.run(made, **self._clean(), check=True, capture_output=True).stdout)
         self.key, self.team, self.user = made["api_key"], made["team_id"], made["user_id"]
         # A limit on requests would end every run after its first second.
-        serve = self._run(
+        serve = self.command(
             "serve", *data, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--rate-limit", "0"
         )
         self.log = place / "stderr"
@@ -45,8 +45,14 @@ class Instance:
         # Told in the log, before the line above.
         self._metrics = re.search(r"metrics\.listening\b.*address=(\S+)", self.log.read_text())[1]
 
+    @property
+    def place(self):
+        """The directory in which everything of the instance lies."""
+        return Path(self._place.name)
+
     @staticmethod
-    def _run(*arguments):
+    def command(*arguments):
+        """The program with these arguments."""
         binary = os.environ.get("STRONGROOM_BINARY", Path(__file__).parent.parent / "target/debug/strongroom")
         return [Path(binary).resolve(), *arguments]
 
