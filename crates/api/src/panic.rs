@@ -126,9 +126,9 @@ impl From<&CoreExposed> for Exposed {
 /// For when a run, an agent, an API key or a member may be in wrong hands. From the answer on nothing is delivered to its
 /// runs any more, and no key of a revoked one's starts others; the agent itself, and the member's place in the team, stay.
 /// The answer lists every version that was ever delivered to its runs, by the names of the values, never the values:
-/// those are to be changed at their source. Sent again, it lists the same. A dry run revokes nothing, and lists what was
-/// delivered so far. Your own run, key and self need any role, everything else the role administrator, and no user above
-/// yourself. Needs the scope `admin`.
+/// those are to be changed at their source. Sent again, it lists the same. A dry run revokes nothing, and lists the runs
+/// that would be revoked and what was delivered so far. Your own run, key and self need any role, everything else the role
+/// administrator, and no user above yourself or your key. Needs the scope `admin`.
 #[utoipa::path(post, path = "/v2/teams/{teamId}/panic", operation_id = "panic", tag = "Runs",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
     request_body = Panic,
@@ -144,7 +144,7 @@ async fn panic(
         &app,
         || app.panic(&act.ask, suspected),
         async |revoked| {
-            let (runs, exposed) = app.exposed(&act.ask, suspected).await?;
+            let (runs, exposed) = app.exposed(&act.ask, suspected, act.dry_run).await?;
             let deliveries = exposed.iter().map(Exposed::from).collect();
             let body = PanicAnswer { revoked: Revoked::of(&revoked, &runs), deliveries };
             Ok(Answer::new(StatusCode::OK, &body))

@@ -92,6 +92,13 @@ impl Row for Run {
     }
 }
 
+impl Run {
+    /// Whether it is over for good, whatever becomes of what it hangs on.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.stopped_at.is_some() || self.revoked_at.is_some() || self.expires_at <= now
+    }
+}
+
 /// Why a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {

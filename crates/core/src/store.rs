@@ -116,6 +116,9 @@ pub enum Change {
     /// Changes nothing, but demands that the team has an owner by now: a
     /// person who is a member and isn't disabled.
     HasOwner(TeamId),
+    /// Changes nothing, but demands that the user has no key in the team by now
+    /// that isn't revoked.
+    HasNoKey(TeamId, UserId),
 }
 
 /// What a verb does to the store, in one transaction.

@@ -116,18 +116,19 @@ impl App {
         let permit = ask.permit(Action::Panic, ask.caller.concern(id))?;
         // Also one who was removed: what their runs received is still to be listed.
         let member = self.place(ask, id).await?.ok_or(Denied::Invisible)?;
-        if id != ask.caller.user_id {
-            ask.caller.reaches(member.membership.role)?;
-        }
+        // A key that may do less than its user doesn't end what may do more.
+        ask.caller.reaches(member.membership.role)?;
         let mut steps = self.revoked_keys(ask, id).await?;
         steps.extend(self.closed_links_of(ask, id).await?);
-        Ok(planned(permit, steps))
+        // One that is being made just now is found by the next plan.
+        Ok(planned(permit, steps.with(Change::HasNoKey(ask.caller.team_id, id))))
     }
 
     /// Which runs of the suspected are revoked by now, of those that nobody
     /// stopped and whose lease goes on; and everything that was ever delivered
     /// to any of them. To be asked when [`Self::panic`] is carried out: then no
-    /// more is delivered.
+    /// more is delivered. When it was only `rehearsed`, the runs that it would
+    /// revoke are told.
     ///
     /// # Errors
     /// When the caller may not.
@@ -135,9 +136,10 @@ impl App {
         &self,
         ask: &Ask,
         suspected: Suspected,
+        rehearsed: bool,
     ) -> Result<(BTreeSet<RunId>, Vec<Exposed>), Error> {
         ask.caller.screen(Action::Panic)?;
-        let runs = self.revoked_runs(ask, suspected.runs()).await?;
+        let runs = self.revoked_runs(ask, suspected.runs(), rehearsed).await?;
         let mut exposed: BTreeMap<(SecretId, u32), Exposed> = BTreeMap::new();
         for delivery in self.store.deliveries(ask.caller.team_id, suspected.runs()).await? {
             let (secret_id, version) = (delivery.secret_id, delivery.version);
@@ -159,14 +161,14 @@ impl App {
         Ok((runs, exposed))
     }
 
-    async fn revoked_runs(&self, ask: &Ask, of: RunsOf) -> Result<BTreeSet<RunId>, Error> {
+    async fn revoked_runs(&self, ask: &Ask, of: RunsOf, rehearsed: bool) -> Result<BTreeSet<RunId>, Error> {
         let (mut revoked, mut skip, now) = (BTreeSet::new(), 0, self.world.clock.now());
         loop {
             let page = self.proven_runs(ask, of, Some(now), (skip, PAGE)).await?;
             if page.is_empty() {
                 return Ok(revoked);
             }
-            let gone = page.iter().filter(|rows| rows.ended(now) == Some(Ended::Revoked));
+            let gone = page.iter().filter(|rows| rehearsed || rows.ended(now) == Some(Ended::Revoked));
             revoked.extend(gone.map(|rows| rows.run.id));
             skip += PAGE;
         }

@@ -167,7 +167,8 @@ impl App {
         let rows = self.present_run(ask, id).await?;
         let permit = ask.permit(Action::StopRun, ask.caller.concern(rows.run.user_id))?;
         ask.demands(rows.run.mac())?;
-        if rows.ended(self.world.clock.now()).is_some() {
+        // One that is revoked by what it hangs on may come back with that.
+        if rows.run.is_over(self.world.clock.now()) {
             return Ok(Planned::nothing(()));
         }
         Ok(Planned::new((), permit, self.stopping(ask, &rows.run)))

@@ -209,6 +209,11 @@ impl Tables {
             Change::SecretIs(team, id, mac) => is(self.secret_of(team, id), mac),
             Change::MembershipIs(team, user, mac) => is(self.membership_of(team, user), mac),
             Change::HasOwner(team) => holds(self.has_owner(team), StoreError::LastOwner),
+            Change::HasNoKey(team, user) => {
+                let good =
+                    |key: &ApiKey| (key.team_id, key.user_id) == (team, user) && key.revoked_at.is_none();
+                holds(find(&self.api_keys, good).is_none(), StoreError::Changed)
+            }
         }
     }
 

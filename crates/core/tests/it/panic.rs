@@ -66,7 +66,7 @@ impl Scene {
 
     /// What is listed: revoked runs; and secrets, versions, names and runs of what was exposed.
     fn exposed(&self, by: &Ask, suspected: Suspected) -> (BTreeSet<RunId>, Vec<Exposure>) {
-        let (runs, exposed) = at_once(self.instance.app.exposed(by, suspected)).unwrap();
+        let (runs, exposed) = at_once(self.instance.app.exposed(by, suspected, false)).unwrap();
         let exposure = exposed.into_iter().map(|exposed| Exposure {
             secret: (exposed.secret_id, exposed.version, exposed.owner),
             names: exposed.env_keys.iter().map(|key| key.as_str().to_owned()).collect(),

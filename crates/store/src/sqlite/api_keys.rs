@@ -104,6 +104,16 @@ pub(super) fn select_page(
     rows.collect()
 }
 
+/// Demands that a user has no key that isn't revoked.
+pub(super) fn has_none(transaction: &Connection, team: TeamId, user: UserId) -> Result<(), StoreError> {
+    let select = "SELECT 1 FROM api_keys WHERE team_id = ? AND user_id = ? AND revoked_at IS NULL";
+    let found = transaction
+        .prepare_cached(select)
+        .and_then(|mut statement| statement.exists([team.as_bytes(), user.as_bytes()]))
+        .map_err(|error| rows::store_error(error, ApiKey::TABLE))?;
+    if found { Err(StoreError::Changed) } else { Ok(()) }
+}
+
 /// Notes a use, unless something later is noted or the key is gone.
 pub(super) fn note_use(
     transaction: &Connection,

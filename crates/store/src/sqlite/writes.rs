@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{agents, answers, events, instance, proofs, runs, secrets, tables, users};
+use super::{agents, answers, api_keys, events, instance, proofs, runs, secrets, tables, users};
 use strongroom_core::StoreError;
 use strongroom_core::agents::Agent;
 use strongroom_core::secrets::Secret;
@@ -49,5 +49,6 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
             tables::unchanged::<Membership>(transaction, values)
         }
         Change::HasOwner(team) => users::has_owner(transaction, *team),
+        Change::HasNoKey(team, user) => api_keys::has_none(transaction, *team, *user),
     }
 }

@@ -686,9 +686,6 @@ pub(super) const DONE_ALREADY: [(&str, &str); 34] = [
 /// when it was only to be tried; and values never leave without a record.
 pub(super) const ALWAYS_RECORDED: [&str; 2] = ["compareSecrets", "getRunEnvironment"];
 
-/// What is told only when it is done: a panic that is only tried ends no runs.
-pub(super) const TOLD_WHEN_DONE: (&str, &str) = ("panic", "/revoked/runs");
-
 /// What a run's token is for.
 pub(super) const BY_RUN: [&str; 3] = ["getRunEnvironment", "extendRun", "endRun"];
 
