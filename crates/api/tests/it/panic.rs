@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use strongroom_core::app::{Error, NewRun};
 use strongroom_core::tokens::{Token, TokenKind};
-use strongroom_core::{Role, Scopes, UserId};
+use strongroom_core::{AgentId, Role, Scopes, StoreError, UserId};
+use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinSet;
 
 use crate::agents::{Place, Run, agent, attached, start, start_as};
@@ -117,6 +119,27 @@ struct Watch {
     /// Fetches that were begun after the answer.
     late: AtomicUsize,
     done: AtomicBool,
+    /// Something was counted.
+    counted: Notify,
+}
+
+impl Watch {
+    fn count(&self, what: &AtomicUsize) {
+        what.fetch_add(1, Ordering::SeqCst);
+        self.counted.notify_one();
+    }
+
+    /// Waits until so many were counted; nobody may give up before.
+    async fn reaches(&self, what: &AtomicUsize, many: usize, fetchers: &mut JoinSet<Received>) {
+        while what.load(Ordering::SeqCst) < many {
+            tokio::select! {
+                () = self.counted.notified() => (),
+                Some(ended) = fetchers.join_next() => {
+                    ended.unwrap();
+                }
+            }
+        }
+    }
 }
 
 /// Fetches again and again, by turns, until it is told to stop; what each run received.
@@ -137,14 +160,14 @@ async fn fetching(
         let answer = run.fetch().await;
         if late && ours {
             assert_eq!(refusal(&answer), (401, "run_revoked".into()), "after the panic was answered");
-            watch.late.fetch_add(1, Ordering::SeqCst);
+            watch.count(&watch.late);
             continue;
         }
         if answer.status != 200 {
             assert!(ours, "others go on: {}", answer.body);
             continue;
         }
-        watch.successes.fetch_add(1, Ordering::SeqCst);
+        watch.count(&watch.successes);
         let environment = answer.json()["environment"].clone();
         assert_eq!(environment.as_object().unwrap().len(), NAMES.len());
         for (name, secret) in &crowd.secrets {
@@ -169,13 +192,6 @@ async fn changing(crowd: Arc<Crowd>, watch: Arc<Watch>) {
     }
 }
 
-/// Waits until something is so, without a clock.
-async fn until(so: impl Fn() -> bool) {
-    while !so() {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Panics while everybody fetches, and holds the list against what was received.
 async fn in_the_midst(crowd: Crowd, body: Value, is_suspected: impl Fn(&Started) -> bool) {
     const TASKS: usize = 8;
@@ -187,11 +203,11 @@ async fn in_the_midst(crowd: Crowd, body: Value, is_suspected: impl Fn(&Started)
         fetchers.spawn(fetching(crowd.clone(), watch.clone(), (task, TASKS), suspected.clone()));
     }
     let changes = tokio::spawn(changing(crowd.clone(), watch.clone()));
-    until(|| watch.successes.load(Ordering::SeqCst) >= crowd.runs.len()).await;
+    watch.reaches(&watch.successes, crowd.runs.len(), &mut fetchers).await;
     let answer = panicked(&crowd.app, &body).await;
     watch.answered.store(true, Ordering::SeqCst);
     let enough = crowd.runs.len().min(20 * suspected.len());
-    until(|| watch.late.load(Ordering::SeqCst) >= enough).await;
+    watch.reaches(&watch.late, enough, &mut fetchers).await;
     watch.done.store(true, Ordering::SeqCst);
     let mut received = Received::new();
     while let Some(one) = fetchers.join_next().await {
@@ -253,17 +269,19 @@ async fn a_panic_about_a_run_ends_this_one() {
 /// Starts runs while somebody panics; the panic's answer, and the runs.
 async fn race(app: &Arc<TestApp>, starter: &Caller, place: &Place, body: Value) -> (Value, Vec<Answer>) {
     const STARTS: usize = 64;
-    let (mut starts, begun) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
-    for _ in 0..STARTS {
+    let (mut starts, begun) = (JoinSet::new(), Arc::new(Barrier::new(2)));
+    for n in 0..STARTS {
         let (app, starter, begun) = (app.clone(), starter.clone(), begun.clone());
         let path = team(&app, "/runs");
         let body = json!({"agent_id": place.agent}).to_string();
         starts.spawn(async move {
-            begun.fetch_add(1, Ordering::SeqCst);
+            if n == STARTS / 4 {
+                begun.wait().await;
+            }
             starter.post(&path, body).await
         });
     }
-    until(|| begun.load(Ordering::SeqCst) > STARTS / 4).await;
+    begun.wait().await;
     let answer = panicked(app, &body).await;
     (answer, starts.join_all().await)
 }
@@ -320,6 +338,37 @@ async fn no_run_slips_past_a_panic_about_its_starter_or_their_key() {
         assert!(refused.is_subset(&ids(&answer["revoked"]["runs"])), "each is in the list");
         assert_eq!(ids(&answer["revoked"]["api_keys"]), [key_id(&starter)].into());
     }
+}
+
+#[tokio::test]
+async fn a_run_that_was_about_to_start_when_somebody_panicked_does_not() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    let start = NewRun {
+        agent: AgentId::parse(&place.agent).unwrap(),
+        revision: None,
+        strict: false,
+        note: None,
+        lease: 3_600,
+    };
+    let user = app.seed_user();
+    app.seed_membership(app.team_id, user, Role::Builder);
+    for about in ["agent_id", "key_id", "user_id"] {
+        let starter = app.key(app.team_id, user, |_| ());
+        let ask = app.ask(&starter).await;
+        let planned = app.app.start_run(&ask, &start).await.unwrap();
+        let id = match about {
+            "agent_id" => place.agent.clone(),
+            "key_id" => key_id(&starter),
+            _ => user.to_string(),
+        };
+        panicked(&app, &json!({about: id})).await;
+        let refused = app.app.carry_out(&ask, planned, None).await.map(|_| ()).unwrap_err();
+        let planned_anew = matches!(refused, Error::Store(StoreError::Changed));
+        let nobody = matches!(refused, Error::NotProven);
+        assert!(if about == "agent_id" { planned_anew } else { nobody }, "{about}: {refused}");
+    }
+    assert_eq!(app.owner().get(&team(&app, "/runs")).await.json()["total"], json!(0));
 }
 
 #[tokio::test]
