@@ -733,3 +733,65 @@ async fn a_secret_of_another_team_never_reaches_a_run() {
     assert_eq!(owner.patch(&format!("/v2/credentials/{id}"), r#"{"shared": false}"#).await.status, 200);
     assert_eq!(run.environment().await, json!({}), "taken back, it is gone at once");
 }
+
+#[tokio::test]
+async fn every_act_on_agents_and_runs_leaves_its_event_with_who_and_where() {
+    let app = settled().await;
+    let (owner, place) = (app.owner(), agent(&app).await);
+    let id = attached(&owner, &place, (true, json!({"KEY": canary("v")}))).await;
+    let run = start(&app, &owner, &place).await;
+    run.environment().await;
+    assert_eq!(run.caller.post("/v2/run/extend", "{}").await.status, 200);
+    assert_eq!(run.caller.post("/v2/run/stop", "").await.status, 200);
+    let second = start(&app, &owner, &place).await;
+    let agent = format!("/v2/agents/{}", place.agent);
+    let promotion = format!("/v2/revisions/{}/promote", place.build);
+    for answer in [
+        owner.post(&team(&app, "/panic"), json!({"run_id": second.id}).to_string()).await,
+        owner.post(&team(&app, "/panic"), json!({"agent_id": place.agent}).to_string()).await,
+        owner.post(&promotion, r#"{"revision_name": "n"}"#).await,
+        owner.patch(&agent, r#"{"name": "n"}"#).await,
+        owner.delete(&place.path(&format!("/credentials/{id}"))).await,
+        owner.delete(&agent).await,
+    ] {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let database = app.database();
+    let select = "SELECT kind, hex(object_id), hex(agent_id), hex(revision_id), hex(run_id), hex(user_id), \
+                  key_id IS NULL, object_mac IS NULL FROM events ORDER BY sequence";
+    let mut select = database.prepare(select).unwrap();
+    let told = select.query_map([], |row| {
+        let [object, agent, build, run, user] = [1, 2, 3, 4, 5].map(|at| row.get::<_, Option<String>>(at));
+        let empty = |text: Option<String>| text.unwrap_or_default().to_lowercase();
+        let texts = [object?, agent?, build?, run?, user?].map(empty);
+        Ok((row.get::<_, String>(0)?, texts, [row.get::<_, bool>(6)?, row.get(7)?]))
+    });
+    let mut told: Vec<_> = told.unwrap().map(Result::unwrap).collect();
+    told.retain(|(kind, ..)| !["instance.created", "secret.created"].contains(&kind.as_str()));
+    let [agent, build, secret, first, second] =
+        [&place.agent, &place.build, &id, &run.id, &second.id].map(|id| id.replace('-', ""));
+    let (user, nobody) = (app.owner_id.to_string().replace('-', ""), String::new());
+    let expected = [
+        ("agent.created", &agent, &nobody, &nobody),
+        ("revision.created", &build, &build, &nobody),
+        ("agent.updated", &agent, &build, &nobody),
+        ("secret.attached", &secret, &build, &nobody),
+        ("run.started", &first, &build, &nobody),
+        ("secret.delivered", &secret, &build, &first),
+        ("run.extended", &first, &build, &first),
+        ("run.stopped", &first, &build, &first),
+        ("run.started", &second, &build, &nobody),
+        ("run.revoked", &second, &build, &nobody),
+        ("agent.runs_revoked", &agent, &build, &nobody),
+        ("revision.updated", &build, &build, &nobody),
+        ("agent.updated", &agent, &build, &nobody),
+        ("secret.detached", &secret, &build, &nobody),
+        ("agent.deleted", &agent, &build, &nobody),
+    ];
+    let expected = expected.map(|(kind, object, build, run)| {
+        let texts = [object, &agent, build, run, &user].map(String::clone);
+        // What is delivered is a version, whose row is no more than its seal.
+        (kind.to_owned(), texts, [false, kind == "secret.delivered"])
+    });
+    assert_eq!(told, expected);
+}

@@ -4,7 +4,9 @@
 use serde_json::json;
 use strongroom_core::{Role, Scopes};
 
-use crate::support::TestApp;
+use crate::agents::{Place, Run, agent, attached, start};
+use crate::people::{settled, team};
+use crate::support::{Answer, Caller, TestApp, canary};
 
 /// Events that say so.
 fn recorded(app: &TestApp) -> i64 {
@@ -17,7 +19,7 @@ async fn counted(app: &TestApp) -> u64 {
     app.metric("strongroom_integrity_violations_total").await
 }
 
-async fn refuses_reads(app: &TestApp, caller: &crate::support::Caller, id: &str, what: &str) {
+async fn refuses_reads(app: &TestApp, caller: &Caller, id: &str, what: &str) {
     let before = (recorded(app), counted(app).await);
     for path in [format!("/v2/credentials/{id}"), "/v1/credentials".to_owned()] {
         let answer = caller.get(&path).await;
@@ -163,4 +165,141 @@ async fn a_key_cannot_be_raised_moved_or_given_anothers_hash() {
     assert_eq!(member.get("/v1/credentials").await.code(), "integrity_violation");
     assert_eq!((recorded(&app), counted(&app).await), (before.0 + 1, before.1 + 1));
     assert_eq!(app.owner().get("/v1/credentials").await.json(), json!([]));
+}
+
+/// The columns of a table, each with another value of its type.
+fn changes(app: &TestApp, table: &str) -> Vec<(String, String)> {
+    let database = app.database();
+    let mut columns =
+        database.prepare(&format!("SELECT name, type FROM pragma_table_info('{table}')")).unwrap();
+    let changed = columns.query_map([], |row| {
+        let (name, kind): (String, String) = (row.get(0)?, row.get(1)?);
+        let change = match kind.as_str() {
+            "INTEGER" => format!("{name} = coalesce({name}, 0) + 1"),
+            "TEXT" => format!("{name} = coalesce({name}, '') || 'x'"),
+            _ => format!("{name} = zeroblob(coalesce(length({name}), 16))"),
+        };
+        Ok((name, change))
+    });
+    changed.unwrap().map(Result::unwrap).collect()
+}
+
+/// An agent, a revision and a run of which each row can be altered.
+struct Altered {
+    app: TestApp,
+    place: Place,
+    run: Run,
+}
+
+impl Altered {
+    /// What is asked of a table's rows; all is well as long as nobody alters them.
+    async fn asks(&self, table: &str) -> Vec<Answer> {
+        let (owner, place) = (self.app.owner(), &self.place);
+        let body = json!({"agent_id": place.agent, "build_id": place.build}).to_string();
+        let start = owner.post(&team(&self.app, "/runs?dry_run=true"), body).await;
+        let get = async |path: String| owner.get(&path).await;
+        let extend = async |run: &Caller| run.post("/v2/run/extend?dry_run=true", "{}").await;
+        match table {
+            "agents" => vec![
+                get(format!("/v2/agents/{}", place.agent)).await,
+                get(team(&self.app, &format!("/runs?agent_id={}", place.agent))).await,
+                start,
+                self.run.fetch().await,
+            ],
+            "revisions" => vec![get(place.path("")).await, get(place.path("/credentials")).await, start],
+            "attachments" => {
+                vec![get(place.path("/credentials")).await, get(place.path("/environment")).await, start]
+            }
+            _ => vec![
+                get(self.run.path("")).await,
+                get(self.run.path("/deliveries")).await,
+                owner.post(&self.run.path("/stop?dry_run=true"), "").await,
+                extend(&self.run.caller).await,
+                self.run.fetch().await,
+            ],
+        }
+    }
+}
+
+/// The columns by which a row is found: altered, it is as if it were removed.
+const PLACING: [(&str, &[&str]); 4] = [
+    ("agents", &["team_id", "id"]),
+    ("revisions", &["team_id", "id"]),
+    ("attachments", &["team_id", "revision_id"]),
+    ("runs", &["id", "team_id", "agent_id", "user_id", "key_id"]),
+];
+
+#[tokio::test]
+async fn every_changed_column_of_an_agent_and_its_runs_is_refused() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    attached(&app.owner(), &place, (true, json!({"KEY": canary("v")}))).await;
+    let run = start(&app, &app.owner(), &place).await;
+    let altered = Altered { app, place, run };
+    let database = altered.app.database();
+    database.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    for (table, placing) in PLACING {
+        database.execute_batch(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).unwrap();
+        let changes = changes(&altered.app, table);
+        assert!(changes.len() >= 7, "{changes:?}");
+        for (column, change) in changes {
+            assert_eq!(database.execute(&format!("UPDATE {table} SET {change}"), []), Ok(1), "{change}");
+            let before = recorded(&altered.app);
+            for answer in altered.asks(table).await {
+                let integrity = answer.status == 500 && answer.code() == "integrity_violation";
+                let absent = placing.contains(&column.as_str())
+                    && (table == "attachments" || [401, 404].contains(&answer.status.as_u16()));
+                assert!(integrity || absent, "{table}.{column}: {} {}", answer.status, answer.body);
+                assert!(!answer.body.contains("\"KEY\":"), "{table}.{column}");
+            }
+            assert_eq!(recorded(&altered.app) > before, !placing.contains(&column.as_str()), "{change}");
+            let findings = altered.app.app.verify(|| ()).await.unwrap().findings;
+            assert_eq!(findings.len(), 1, "{table}.{column}");
+            let restore = format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept");
+            database.execute_batch(&restore).unwrap();
+            for answer in altered.asks(table).await {
+                assert!(answer.status.is_success(), "the control: {}", answer.body);
+            }
+        }
+        database.execute_batch("DROP TABLE kept").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_run_cannot_be_given_anothers_token_secrets_or_life() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    attached(&app.owner(), &place, (true, json!({"KEY": canary("v")}))).await;
+    let other = start(&app, &app.owner(), &place).await;
+    let bare = agent(&app).await;
+    let run = start(&app, &app.owner(), &bare).await;
+    let stopped = start(&app, &app.owner(), &place).await;
+    assert_eq!(app.owner().post(&stopped.path("/stop"), "").await.status, 200);
+    let database = app.database();
+    let blob = |run: &Run| format!("x'{}'", run.id.replace('-', ""));
+    let of = |column: &str, from: &Run| {
+        format!("{column} = (SELECT {column} FROM runs WHERE id = {})", blob(from))
+    };
+    for (run, change) in [
+        (&run, of("token_hash", &other)),
+        (&run, of("composition", &other)),
+        (&run, format!("{}, {}", of("composition", &other), of("row_mac", &other))),
+        (&run, "expires_at = expires_at * 2".to_owned()),
+        (&stopped, "stopped_at = NULL".to_owned()),
+        (&stopped, format!("stopped_at = NULL, {}", of("row_mac", &other))),
+    ] {
+        database.execute_batch("CREATE TABLE kept AS SELECT * FROM runs").unwrap();
+        let update = format!("UPDATE runs SET {change} WHERE id = {}", blob(run));
+        assert_eq!(database.execute(&update, []), Ok(1), "{change}");
+        let answer = run.fetch().await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (500, "integrity_violation"),
+            "{change}"
+        );
+        assert_eq!(other.fetch().await.status, 200, "the control");
+        let restore = "DELETE FROM runs; INSERT INTO runs SELECT * FROM kept; DROP TABLE kept";
+        database.execute_batch(restore).unwrap();
+    }
+    assert_eq!((run.fetch().await.status.as_u16(), stopped.fetch().await.status.as_u16()), (200, 401));
 }

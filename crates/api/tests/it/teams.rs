@@ -173,7 +173,7 @@ async fn everything(app: &TestApp, caller: &Caller) -> Vec<u16> {
     for path in ["/v2/profile", "/v2/teams", "/v1/credentials"] {
         statuses.push(caller.get(path).await.status.as_u16());
     }
-    for path in ["", "/members", "/api-keys", "/key-links", "/credentials"] {
+    for path in ["", "/members", "/api-keys", "/key-links", "/credentials", "/agents", "/runs"] {
         statuses.push(caller.get(&team(app, path)).await.status.as_u16());
     }
     statuses.push(caller.patch(&team(app, ""), r#"{"name": "Rockets"}"#).await.status.as_u16());
@@ -192,7 +192,7 @@ async fn a_deleted_team_refuses_everything_until_an_owner_brings_it_back() {
     assert_eq!(refusal(&administrator.delete(&path).await), (403, "forbidden".into()));
     assert_eq!(app.owner().delete(&path).await.body, r#"{"success":true}"#);
     for caller in [&app.owner(), &administrator] {
-        assert_eq!(everything(&app, caller).await, [403; 9]);
+        assert_eq!(everything(&app, caller).await, [403; 11]);
     }
     assert_eq!(refusal(&app.owner().delete(&path).await), (403, "forbidden".into()));
     assert_eq!(refusal(&claim(&app, &link).await), (403, "forbidden".into()));
@@ -201,7 +201,7 @@ async fn a_deleted_team_refuses_everything_until_an_owner_brings_it_back() {
     assert_eq!((back.status.as_u16(), &back.body), (200, &alive));
     assert!(back.header("etag").is_some());
     for caller in [&app.owner(), &administrator] {
-        assert_eq!(everything(&app, caller).await, [200; 9]);
+        assert_eq!(everything(&app, caller).await, [200; 11]);
     }
     assert_eq!(app.owner().get("/v1/credentials").await.json(), json!([secret]));
     assert_eq!(claim(&app, &link).await.status, 201);
