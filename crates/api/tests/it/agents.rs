@@ -1,6 +1,7 @@
 //! Agents with revisions, secrets and runs, as the API itself makes them.
 
 use serde_json::{Value, json};
+use strongroom_core::{Role, Scopes};
 
 use crate::people::{made, team, text};
 use crate::support::{Answer, Caller, TestApp};
@@ -17,6 +18,11 @@ impl Place {
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/v2/agents/{}/revisions/{}{rest}", self.agent, self.build)
     }
+}
+
+/// A new builder with a key for everything.
+pub(crate) fn builder(app: &TestApp) -> Caller {
+    app.user(app.team_id, Role::Builder, Scopes::all())
 }
 
 /// A new agent of the team's with a live revision.

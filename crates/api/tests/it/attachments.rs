@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use strongroom_core::{AgentId, RevisionId, Role, Scope, Scopes, SecretId};
 
 use crate::agents::{
-    Place, agent, attach, attached, revision, secret, start, start_as, try_attach, try_start,
+    Place, agent, attach, attached, builder, revision, secret, start, start_as, try_attach, try_start,
 };
 use crate::people::{at_once, contents, in_millis, made, refusal, settled, team, text};
-use crate::support::{Answer, Caller, TestApp, canary};
+use crate::support::{Answer, TestApp, canary};
 
 /// Ids of nothing yet.
 const AGENT: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d";
@@ -18,10 +18,6 @@ const BUILD: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7e";
 
 fn unknown() -> Place {
     Place { agent: AGENT.into(), build: BUILD.into() }
-}
-
-fn builder(app: &TestApp) -> Caller {
-    app.user(app.team_id, Role::Builder, Scopes::all())
 }
 
 async fn shared(app: &TestApp, name: &str) -> String {
@@ -336,22 +332,6 @@ async fn ids_that_were_somebodys_are_not_had_again() {
     }
     assert_eq!(contents(&app), before);
     attach(&owner, &Place { build: BUILD.into(), ..place }, &id).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_that_make_an_agent_one_does_and_all_attach() {
-    let app = TestApp::registering().await;
-    let mut ids = Vec::new();
-    for n in 0..32 {
-        ids.push(secret(&app.owner(), true, json!({(format!("K{n:02}")): canary("v")})).await);
-    }
-    let requests = ids.into_iter().map(|id| {
-        let owner = app.owner();
-        async move { try_attach(&owner, &unknown(), &id).await }
-    });
-    assert_eq!(at_once(requests).await, [201; 32]);
-    let run = start_as(&app, &app.owner(), json!({"agent_id": AGENT})).await;
-    assert_eq!(run.environment().await.as_object().unwrap().len(), 32);
 }
 
 #[tokio::test]

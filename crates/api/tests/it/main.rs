@@ -17,6 +17,10 @@ mod changes;
 #[cfg(test)]
 mod conditions;
 #[cfg(test)]
+mod deliveries;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod key_links;
