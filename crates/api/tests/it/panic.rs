@@ -2,6 +2,7 @@
 //! the list of what was delivered is exactly what was received.
 
 mod midst;
+mod races;
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -641,11 +641,12 @@ createKeyLink       self                    403     403     403     201         
 createKeyLink       self>owner              403     403     403     403           201
 panic               key=self                403     403     403     403           200
 panic               key=self-revoked        403     403     403     403           200
+panic               user=self               403     403     403     403           200
 ";
 
 /// Rows of [`ROLES`] where nothing is left to do for the lowest role that may,
 /// so that doing it for real writes nothing.
-pub(super) const DONE_ALREADY: [(&str, &str); 34] = [
+pub(super) const DONE_ALREADY: [(&str, &str); 33] = [
     ("updateSecret", "own>own"),
     ("updateSecret", "shared>shared"),
     ("rollbackSecret", "own"),
@@ -667,7 +668,6 @@ pub(super) const DONE_ALREADY: [(&str, &str); 34] = [
     ("revokeApiKey", "removed"),
     ("updateAgent", "ours>same"),
     ("promoteRevision", "ours"),
-    ("stopRun", "own"),
     ("stopRun", "own-stopped"),
     ("stopRun", "own-expired"),
     ("stopRun", "own-revoked"),
