@@ -332,12 +332,13 @@ mod tests {
     #[test]
     fn every_command_that_is_shown_can_be_run() {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-        let guide = fs::read_to_string(docs.join("guides/command-line.md")).unwrap();
+        let guide = |name| fs::read_to_string(docs.join("guides").join(name)).unwrap();
+        let guides = guide("command-line.md") + &guide("agent-hosts.md");
         let [(_, reference), _] = pages();
         let examples = commands(&reference)
             .into_iter()
             .filter(|line| !line.contains(['[', '<', '|']) || line.contains(" < "));
-        let shown: Vec<_> = examples.chain(commands(&guide)).collect();
+        let shown: Vec<_> = examples.chain(commands(&guides)).collect();
         assert!(shown.len() > 50, "{}", shown.len());
         for line in shown {
             let words = line.split([' ']).take_while(|word| !matches!(*word, "<" | ">"));
