@@ -334,6 +334,22 @@ async fn ids_that_were_somebodys_are_not_had_again() {
     attach(&owner, &Place { build: BUILD.into(), ..place }, &id).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_that_make_an_agent_one_does_and_all_attach() {
+    let app = TestApp::registering().await;
+    let mut ids = Vec::new();
+    for n in 0..32 {
+        ids.push(secret(&app.owner(), true, json!({(format!("K{n:02}")): canary("v")})).await);
+    }
+    let requests = ids.into_iter().map(|id| {
+        let owner = app.owner();
+        async move { try_attach(&owner, &unknown(), &id).await }
+    });
+    assert_eq!(at_once(requests).await, [201; 32]);
+    let run = start_as(&app, &app.owner(), json!({"agent_id": AGENT})).await;
+    assert_eq!(run.environment().await.as_object().unwrap().len(), 32);
+}
+
 #[tokio::test]
 async fn ids_are_unique_within_a_team_and_not_beyond() {
     let app = TestApp::registering().await;

@@ -318,21 +318,27 @@ impl App {
         (agent, id): (AgentId, RevisionId),
         steps: &mut Steps,
     ) -> Result<(), Error> {
-        let absent = match self.present_revision(ask, agent, id).await {
-            Ok(_) => return Ok(()),
-            Err(Error::Denied(Denied::Invisible)) if self.auto_register => Error::from(Denied::Invisible),
-            Err(error) => return Err(error),
-        };
+        if !self.auto_register {
+            return self.present_revision(ask, agent, id).await.map(|_| ());
+        }
+        // The revision first: what somebody else makes between the two looks
+        // exists by the time of the write, and is found by the next plan.
+        let revision = self.any_revision(ask, id).await?;
+        let standing = self.any_agent(ask, agent).await?;
+        // One that is deleted, or another agent's, is not to be had again.
+        let deleted = standing.as_ref().is_some_and(|agent| agent.deleted_at.is_some());
+        let anothers = revision.as_ref().is_some_and(|revision| revision.agent_id != agent);
+        if deleted || anothers {
+            return Err(Denied::Invisible.into());
+        }
+        if revision.is_some() {
+            return Ok(());
+        }
         let _permits = (
             ask.permit(Action::CreateAgent, Ownership::Shared)?,
             ask.permit(Action::CreateRevision, Ownership::Shared)?,
         );
-        // One that is deleted, or another agent's, is not to be had again.
-        if self.any_revision(ask, id).await?.is_some() {
-            return Err(absent);
-        }
-        match self.any_agent(ask, agent).await? {
-            Some(agent) if agent.deleted_at.is_some() => return Err(absent),
+        match standing {
             Some(agent) if agent.live.is_some() => {}
             Some(before) => {
                 let after = Agent { live: Some(id), ..self.changed_agent(&before) };
