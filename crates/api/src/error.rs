@@ -248,10 +248,13 @@ const fn over(ended: Ended) -> &'static str {
 pub(crate) fn untold(error: app::Error) -> ApiError {
     match error {
         app::Error::Store(_) => ApiError::unavailable(
-            "this was done, but the database can't tell now what it came to; send it again in a moment to see that",
+            "this was done, but the database can't tell now what it came to; ask again in a moment, with a key that is good",
         )
         .caused(error),
-        told => told.into(),
+        told => {
+            let told = ApiError::from(told);
+            ApiError { message: format!("this was done, but what it came to can't be told: {}", told.message).into(), ..told }
+        }
     }
 }
 

@@ -109,6 +109,8 @@ pub enum Change {
     Delivery(Delivery),
     /// Changes nothing, but demands that this agent is as it was.
     AgentIs(TeamId, AgentId, RowMac),
+    /// Changes nothing, but demands that this secret is attached as it was.
+    AttachmentIs(TeamId, RevisionId, SecretId, RowMac),
     /// Changes nothing, but demands that this secret is as it was.
     SecretIs(TeamId, SecretId, RowMac),
     /// Changes nothing, but demands that this membership is as it was.

@@ -60,7 +60,7 @@ impl App {
             let content = self.open_content(ask, &secret, secret.version).await?.into_entries();
             hints_of
                 .push(content.iter().map(|(key, value)| (key.clone(), health::of_value(value))).collect());
-            let used = !self.store.deliveries_of(secret.id, 1).await?.is_empty();
+            let used = !self.noted(ask, self.store.deliveries_of(secret.id, 1).await).await?.is_empty();
             let hints = health::of_secret(&secret, used, self.world.clock.now());
             let attached_at = attached.attachment.created_at;
             secrets.push(PreviewedSecret { secret, attached_at, hints });

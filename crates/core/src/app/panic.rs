@@ -141,7 +141,9 @@ impl App {
         ask.caller.screen(Action::Panic)?;
         let runs = self.revoked_runs(ask, suspected.runs(), rehearsed).await?;
         let mut exposed: BTreeMap<(SecretId, u32), Exposed> = BTreeMap::new();
-        for delivery in self.store.deliveries(ask.caller.team_id, suspected.runs()).await? {
+        for delivery in
+            self.noted(ask, self.store.deliveries(ask.caller.team_id, suspected.runs()).await).await?
+        {
             let (secret_id, version) = (delivery.secret_id, delivery.version);
             let fresh = || Exposed {
                 secret_id,

@@ -2,6 +2,7 @@
 
 use super::agents::place;
 use super::ask::Steps;
+use super::attachments::Attached;
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Caller, Denied, Means, Ownership};
 use crate::agents::Agent;
@@ -12,12 +13,17 @@ use crate::ids::{AgentId, RevisionId, RunId, SecretId};
 use crate::rows::{Proven, Stored};
 use crate::runs::{Delivery, ProvenRun, Run, RunsOf};
 use crate::secrets::Secret;
-use crate::store::{Change, Put};
+use crate::store::{Change, Put, StoreError};
 use crate::text::RunNote;
 use crate::tokens::{Token, TokenKind};
 
 /// The most deliveries of a secret in an answer.
 const DELIVERIES: u32 = 1_000;
+
+/// The most names in an environment, and their bytes together: they are stored
+/// with each run, and read whenever runs are listed.
+const MOST_NAMES: usize = 1_024;
+const MOST_NAME_BYTES: usize = 32 << 10;
 
 /// What a caller gives to start a run.
 pub struct NewRun {
@@ -56,17 +62,22 @@ impl App {
         let (agent, revision) = self.runnable(ask, new).await?;
         let attached = self.attached(ask, revision).await?;
         let secrets: Vec<&Secret> = attached.iter().map(|attached| &*attached.secret).collect();
+        let won = winners(secrets.iter().map(|secret| secret.env_keys.as_slice()));
         if new.strict {
-            refuse_collisions(&winners(secrets.iter().map(|secret| secret.env_keys.as_slice())))?;
+            refuse_collisions(&won)?;
         }
+        refuse_too_many(&won)?;
         let (stored, token) = self.mint_run(ask, new, (&agent, revision), Composition::new(secrets))?;
         let event = run_event(ask, EventKind::RunStarted, &stored);
         let outcome = (stored.proven(), token);
-        let steps = Steps::default()
+        let mut steps = Steps::default()
             // Whoever revokes the agent's runs revokes this one, too.
-            .with(Change::AgentIs(agent.team_id, agent.id, agent.mac()))
-            .and(Change::Run(Put::new(stored)), event);
-        Ok(Planned::new(outcome, permit, steps))
+            .with(Change::AgentIs(agent.team_id, agent.id, agent.mac()));
+        for Attached { attachment, secret } in &attached {
+            // What is detached by now is in no run that is started from now on.
+            steps = steps.with(Change::AttachmentIs(agent.team_id, revision, secret.id, attachment.mac()));
+        }
+        Ok(Planned::new(outcome, permit, steps.and(Change::Run(Put::new(stored)), event)))
     }
 
     async fn runnable(&self, ask: &Ask, new: &NewRun) -> Result<(Proven<Agent>, RevisionId), Error> {
@@ -241,7 +252,7 @@ impl App {
         ask.caller.screen(Action::ListDeliveries)?;
         let rows = self.present_run(ask, id).await?;
         let _permit = ask.permit(Action::ListDeliveries, ask.caller.concern(rows.run.user_id))?;
-        Ok(self.store.deliveries(ask.caller.team_id, RunsOf::Run(id)).await?)
+        self.noted(ask, self.store.deliveries(ask.caller.team_id, RunsOf::Run(id)).await).await
     }
 
     /// Which runs received a secret.
@@ -250,7 +261,17 @@ impl App {
     /// When the caller doesn't see the secret.
     pub async fn secret_runs(&self, ask: &Ask, id: SecretId) -> Result<Vec<Delivery>, Error> {
         self.present(ask, Action::ListSecretRuns, id).await?;
-        Ok(self.store.deliveries_of(id, DELIVERIES).await?)
+        self.noted(ask, self.store.deliveries_of(id, DELIVERIES).await).await
+    }
+
+    /// Deliveries as they were read; they have no MAC, but must be readable.
+    pub(super) async fn noted(
+        &self,
+        ask: &Ask,
+        read: Result<Vec<Delivery>, StoreError>,
+    ) -> Result<Vec<Delivery>, Error> {
+        let object = Object { table: "deliveries", ..Object::default() };
+        self.readable(read, ask.suspect(object)).await
     }
 }
 
@@ -258,6 +279,17 @@ impl App {
 fn lease_end(now: Timestamp, lease: u32, key_ends: Option<Timestamp>) -> Timestamp {
     let end = Timestamp::from_millis(now.as_millis().saturating_add(i64::from(lease) * 1_000));
     key_ends.map_or(end, |key_ends| key_ends.min(end))
+}
+
+/// Refuses more names than a run's row is to hold.
+fn refuse_too_many(winners: &[Winner]) -> Result<(), Error> {
+    let bytes = winners.iter().map(|winner| winner.key.as_str().len()).sum::<usize>();
+    if winners.len() > MOST_NAMES || bytes > MOST_NAME_BYTES {
+        return Err(Error::Conflict(
+            "a run's environment has at most 1,024 names of 32 KiB together; detach a secret, or rename its values",
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses two values of the same name.

@@ -206,6 +206,12 @@ impl Tables {
             Change::AgentIs(team, id, mac) => {
                 is(find(&self.agents, |row| (row.team_id, row.id) == (team, id)), mac)
             }
+            Change::AttachmentIs(team, revision, secret, mac) => {
+                let this = |row: &Attachment| {
+                    (row.team_id, row.revision_id, row.secret_id) == (team, revision, secret)
+                };
+                is(find(&self.attachments, this), mac)
+            }
             Change::SecretIs(team, id, mac) => is(self.secret_of(team, id), mac),
             Change::MembershipIs(team, user, mac) => is(self.membership_of(team, user), mac),
             Change::HasOwner(team) => holds(self.has_owner(team), StoreError::LastOwner),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{agents, answers, api_keys, events, instance, proofs, runs, secrets, tables, users};
 use strongroom_core::StoreError;
-use strongroom_core::agents::Agent;
+use strongroom_core::agents::{Agent, Attachment};
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Write};
 use strongroom_core::users::Membership;
@@ -39,6 +39,10 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::AgentIs(team, id, mac) => {
             let values = params![team.as_bytes(), id.as_bytes(), mac.as_bytes()];
             tables::unchanged::<Agent>(transaction, values)
+        }
+        Change::AttachmentIs(team, revision, secret, mac) => {
+            let values = params![team.as_bytes(), revision.as_bytes(), secret.as_bytes(), mac.as_bytes()];
+            tables::unchanged::<Attachment>(transaction, values)
         }
         Change::SecretIs(team, id, mac) => {
             let values = params![team.as_bytes(), id.as_bytes(), mac.as_bytes()];

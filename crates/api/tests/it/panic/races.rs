@@ -1,12 +1,13 @@
 //! What could slip past a panic or a stop: rights that come back, keys that are
 //! being made just then, keys that may do less than their user.
 
-use serde_json::json;
-use strongroom_core::app::Suspected;
-use strongroom_core::{Role, StoreError, UserId};
+use serde_json::{Value, json};
+use strongroom_core::app::{NewRun, Suspected};
+use strongroom_core::{AgentId, Role, StoreError, UserId};
 
-use crate::agents::{agent, start};
+use crate::agents::{agent, attached, start};
 use crate::people::{join, key, refusal, settled, team};
+use crate::support::canary;
 
 #[tokio::test]
 async fn a_run_that_is_stopped_while_its_starter_has_no_right_to_it_stays_stopped() {
@@ -63,5 +64,40 @@ async fn a_dry_panic_says_which_runs_it_would_revoke() {
         let answer = app.owner().post(&team(&app, path), body.clone()).await;
         assert_eq!(answer.json()["revoked"]["runs"], json!([run.id]), "{path}");
         assert_eq!(run.fetch().await.status, still, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_was_planned_before_a_detach_does_not_receive_what_is_detached() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    let secret = attached(&app.owner(), &place, (false, json!({"KEY": canary("v")}))).await;
+    let ask = app.ask(&app.owner()).await;
+    let new = NewRun {
+        agent: AgentId::parse(&place.agent).unwrap(),
+        revision: None,
+        strict: false,
+        note: None,
+        lease: 60,
+    };
+    let planned = app.app.start_run(&ask, &new).await.unwrap();
+    assert_eq!(app.owner().delete(&place.path(&format!("/credentials/{secret}"))).await.status, 200);
+    let done = app.app.carry_out(&ask, planned, None).await;
+    assert!(matches!(done, Err(strongroom_core::app::Error::Store(StoreError::Changed))));
+    let run = start(&app, &app.owner(), &place).await;
+    assert_eq!(run.environment().await, json!({}), "planned anew, it is in no run");
+}
+
+#[tokio::test]
+async fn more_names_than_a_run_is_to_hold_are_refused_at_its_start() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    for secret in 0..5 {
+        let count = if secret < 4 { 256 } else { 1 };
+        let names = (0..count).map(|at| (format!("K{secret}_{at}"), json!("v")));
+        attached(&app.owner(), &place, (false, Value::Object(names.collect()))).await;
+        let started =
+            app.owner().post(&team(&app, "/runs"), json!({"agent_id": place.agent}).to_string()).await;
+        assert_eq!(started.status, if secret < 4 { 201 } else { 409 }, "{}", started.body);
     }
 }
