@@ -1,0 +1,126 @@
+"""What the measuring scripts share: the release binaries, a fresh instance served on loopback, wrk, and what the
+hypervisor took meanwhile. Ends only the processes that it started."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CONNECTIONS = (1, 16, 64)
+
+
+def build():
+    """The release binaries `strongroom` and `floor`."""
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", "-p", "strongroom-cli", "-p",
+                    "strongroom-bench"], cwd=ROOT, check=True)
+    target = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--no-deps"], cwd=ROOT))
+    release = os.path.join(target["target_directory"], "release")
+    return os.path.join(release, "strongroom"), os.path.join(release, "floor")
+
+
+def scratch():
+    """A directory for as long as a `with` block lasts, on the checkout's disk, not in a memory file system."""
+    return tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-")
+
+
+class Server:
+    """A child that prints `listening on URL`; ended on the way out."""
+
+    def __init__(self, *command):
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=60)
+
+    def resident_kib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(next(line for line in status if line.startswith("VmRSS")).split()[1])
+
+
+def init(strongroom, place, name="data"):
+    """A fresh instance there: its data directory, and what `init` tells of it."""
+    data, recovery = os.path.join(place, name), os.path.join(place, name + ".key")
+    return data, json.loads(subprocess.check_output(
+        [strongroom, "init", "--json", "--data-dir", data, "--recovery-key-file", recovery]))
+
+
+def serve(strongroom, data):
+    return Server(strongroom, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--rate-limit", "0")
+
+
+def request(url, token=None, body=None):
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = json.dumps(body).encode() if body is not None else None
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def wrk(url, what, connections, seconds, token=None, lines=None):
+    """One round of load.lua; lines is the file that it reads for some loads. Ends everything when a request failed."""
+    environment = dict(os.environ, STRONGROOM_BENCH_TOKEN=token) if token else os.environ
+    threads = min(connections, 2)
+    of_lines = [lines, str(threads)] if lines else []
+    output = subprocess.check_output(
+        ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--timeout", "10", "-s",
+         os.path.join(ROOT, "bench", "load.lua"), url, "--", what, *of_lines], text=True, env=environment)
+    figures = json.loads(output.strip().splitlines()[-1])
+    if figures["failed"]:
+        sys.exit(f"error: {figures['failed']} of {figures['requests']} requests to {url} failed")
+    figures["per_second"] = figures["requests"] / figures["seconds"]
+    return figures
+
+
+def medians(rounds):
+    return {key: statistics.median(figures[key] for figures in rounds) for key in ("per_second", "p50_us", "p99_us")}
+
+
+def stolen():
+    """CPU time that the hypervisor gave to others, and all of it, since boot."""
+    with open("/proc/stat") as stat:
+        ticks = [int(tick) for tick in stat.readline().split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def steal_percent(before, after):
+    return 100 * (after[0] - before[0]) / max(1, after[1] - before[1])
+
+
+def options(description):
+    """The options that every measuring script has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=4, help="of load for each figure and round (default 4)")
+    parser.add_argument("--rounds", type=int, default=3, help="whose median is printed (default 3)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    return parser
+
+
+def need_wrk():
+    if not shutil.which("wrk"):
+        sys.exit("error: wrk is missing\nhint: apt-get install wrk")
+
+
+def table(by_connections, rows, beside):
+    """Each row is a load and the one that it is measured beside, or None."""
+    print(f"{'connections':>11} {'what':<10} {'per second':>11} {'p50 µs':>9} {'p99 µs':>9}   of {beside}")
+    for connections, figures in by_connections.items():
+        for name, floor in rows:
+            row = figures[name]
+            ratio = f"{row['per_second'] / figures[floor]['per_second']:.2f}" if floor else ""
+            print(f"{connections:>11} {name:<10} {row['per_second']:>11,.0f} {row['p50_us']:>9,.0f} "
+                  f"{row['p99_us']:>9,.0f}   {ratio}")
