@@ -1,6 +1,7 @@
 -- Load for wrk: STRONGROOM_BENCH_TOKEN, and what to ask as the first argument:
--- "create", "get", "patch" or "delete"; for the last two a file of ids, one a
--- line, as the second. The last line is one JSON object that bench/run reads.
+-- "create", "get", "patch", "delete" or "tokens". The last three take a file as
+-- the second, with a line for each secret's id, or for each token that takes its
+-- turn; and the number of threads as the third. The last line is one JSON object.
 local token = os.getenv("STRONGROOM_BENCH_TOKEN")
 local body = '{"name": "bench", "values": {"STRIPE_API_KEY": "sk_test_0123456789abcdef0123456789abcdef"}, '
     .. '"service_slug": "stripe", "shared": false}'
@@ -13,14 +14,14 @@ function setup(thread)
     table.insert(threads, thread)
 end
 
--- Each thread takes ids of its own, so that none is deleted twice.
-local function ids_of_this_thread(file, count)
-    local ids, line = {}, 0
-    for id in io.lines(file) do
-        if line % count == number then table.insert(ids, id) end
-        line = line + 1
+-- Each thread takes lines of its own, so that no secret is deleted twice.
+local function lines_of_this_thread(file, count)
+    local lines, at = {}, 0
+    for line in io.lines(file) do
+        if at % count == number then table.insert(lines, line) end
+        at = at + 1
     end
-    return ids
+    return lines
 end
 
 function init(args)
@@ -30,12 +31,22 @@ function init(args)
         wrk.headers["Content-Type"] = "application/json"
         wrk.body = body
     elseif args[1] == "patch" or args[1] == "delete" then
-        local ids, at = ids_of_this_thread(args[2], tonumber(args[3])), 0
+        local ids, at = lines_of_this_thread(args[2], tonumber(args[3])), 0
         if args[1] == "patch" then wrk.headers["Content-Type"] = "application/json" end
         local method, content = args[1]:upper(), args[1] == "patch" and patch or nil
         request = function()
             at = at % #ids + 1
             return wrk.format(method, "/v1/credentials/" .. ids[at], nil, content)
+        end
+    elseif args[1] == "tokens" then
+        local requests, at = {}, 0
+        for _, line in ipairs(lines_of_this_thread(args[2], tonumber(args[3]))) do
+            wrk.headers["Authorization"] = "Bearer " .. line
+            table.insert(requests, wrk.format())
+        end
+        request = function()
+            at = at % #requests + 1
+            return requests[at]
         end
     end
 end
