@@ -30,6 +30,11 @@ pub enum StoreError {
     /// written; the act may be tried again.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection to the database broke during a commit, and it can't be
+    /// asked what became of it. It was done, or it was not; the same request
+    /// under the same idempotency key is done once in all.
+    #[error("it isn't known whether it was done")]
+    Unsettled,
     /// The store has stopped for good, after an error past which it can't know
     /// what is on the disk. Only a restart helps.
     #[error("the database has stopped after an input/output error")]
@@ -176,6 +181,27 @@ pub enum AnyRow {
     Secret(Stored<Secret>, Vec<Version>),
     /// A row of this table that can't even be read.
     Malformed(&'static str),
+}
+
+/// Rows stay as they are for as long as this lives, and no longer than a few
+/// seconds.
+pub struct Held(Option<Box<dyn Send + Sync>>);
+
+impl Held {
+    /// Held by this, until it is dropped.
+    pub fn by(holder: impl Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(holder)))
+    }
+
+    /// Where nothing has to be held.
+    pub fn by_nobody() -> Self {
+        Self(None)
+    }
+
+    /// Whether anything is held.
+    pub fn is_held(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 /// Keeps rows; knows no plaintext of any value, and no key.
@@ -337,6 +363,10 @@ pub trait Store: Send + Sync {
     /// [`StoreError::LastOwner`], [`StoreError::Answered`]; nothing was done then.
     async fn write(&self, write: Write) -> Result<(), StoreError>;
 
+    /// Keeps these secrets of a team from being changed while a write that rests
+    /// on them is planned and done, because others have been quicker too often.
+    async fn hold(&self, team: TeamId, secrets: &[SecretId]) -> Result<Held, StoreError>;
+
     /// Keeps the answer to a request that changed nothing; as [`Write::answer`].
     async fn keep_answer(&self, answer: Stored<KeptAnswer>) -> Result<(), StoreError>;
 
@@ -375,6 +405,14 @@ pub trait Store: Send + Sync {
 
     /// About how often [`Self::walk`] will call `visit`; for a progress bar.
     async fn rows(&self) -> Result<u64, StoreError>;
+
+    /// Whether this server is the one that does what only one of several on the
+    /// same database should. To be asked every few seconds; who isn't asked any
+    /// more is followed by another within ten.
+    ///
+    /// # Errors
+    /// When the store can't be asked: then it isn't.
+    async fn elected(&self) -> Result<bool, StoreError>;
 
     /// Resolves when the store has stopped for good; pending as long as it serves.
     async fn stopped(&self);

@@ -1,4 +1,8 @@
 //! Where rows are kept. Nothing here knows a plaintext or a key: what comes in
 //! is sealed and has its MAC already.
 
+pub mod postgres;
 pub mod sqlite;
+
+mod query;
+mod tables;

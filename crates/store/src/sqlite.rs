@@ -1,28 +1,16 @@
 //! SQLite in the data directory: one writer thread that commits in groups, a
 //! few readers beside it. An answer leaves only after the fsync of its commit.
 
-mod agents;
-mod answers;
-mod api_keys;
 mod connection;
-mod events;
-mod grants;
-mod instance;
-mod key_links;
 mod lock;
 mod migrations;
 #[cfg(test)]
 mod plans;
-mod proofs;
 mod purge;
 mod readers;
 mod rows;
-mod runs;
-mod secrets;
 mod store;
 mod tables;
-mod teams;
-mod users;
 mod walk;
 mod writer;
 mod writes;
@@ -37,6 +25,7 @@ use strongroom_core::StoreError;
 
 use lock::Lock;
 use readers::Readers;
+pub(crate) use tables::Sql;
 use writer::Writer;
 
 /// The database's name in the data directory.

@@ -12,11 +12,14 @@ use crate::events::{Event, EventKind, Place};
 use crate::rows::Proven;
 use crate::runs::{Delivery, Run};
 use crate::secrets::Secret;
-use crate::store::{Change, StoreError};
+use crate::store::{Change, Held, StoreError};
 use crate::values::{EnvKey, SecretValue};
 
 /// How often it is tried again when a secret or the run changed meanwhile.
 const ATTEMPTS: u32 = 64;
+/// After how many tries the secrets are held: where the store is a network away,
+/// somebody who changes one without a pause is quicker every time.
+const PATIENT: u32 = 4;
 
 /// The most bytes of names and values in an environment: 2 MiB, which is about
 /// what a process can have, and a bound for what one request holds in memory.
@@ -33,7 +36,8 @@ impl App {
     /// these values leave, they don't.
     pub async fn deliver(&self, ask: &Ask) -> Result<Delivered, Error> {
         let mut ask = ask.clone();
-        for _ in 1..ATTEMPTS {
+        for attempt in 1..ATTEMPTS {
+            let _held = if attempt > PATIENT { self.held(&ask).await? } else { Held::by_nobody() };
             let planned = self.delivery(&ask).await?;
             match self.carry_out(&ask, planned, None).await {
                 Err(Error::Store(StoreError::Changed)) => ask = self.own_run(&ask).await?.1,
@@ -41,6 +45,13 @@ impl App {
             }
         }
         Err(StoreError::Changed.into())
+    }
+
+    /// Holds the secrets of the caller's run.
+    async fn held(&self, ask: &Ask) -> Result<Held, Error> {
+        let parts = ask.caller.run.iter().flat_map(|run| run.composition.parts());
+        let secrets: Vec<_> = parts.map(|part| part.secret_id).collect();
+        Ok(self.store.hold(ask.caller.team_id, &secrets).await?)
     }
 
     async fn delivery(&self, ask: &Ask) -> Result<Planned<Delivered>, Error> {

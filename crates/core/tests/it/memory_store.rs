@@ -14,7 +14,7 @@ use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::runs::{Delivery, Run, RunRows, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
-use strongroom_core::store::{AnyRow, Change, Purge, Put, Write};
+use strongroom_core::store::{AnyRow, Change, Held, Purge, Put, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Member, Membership, StoredMember, User};
@@ -687,6 +687,14 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let rows = tables.keys.len() + tables.secrets.len() + tables.versions.len();
         Ok(u64::try_from(rows).unwrap())
+    }
+
+    async fn hold(&self, _: TeamId, _: &[SecretId]) -> Result<Held, StoreError> {
+        Ok(Held::by_nobody())
+    }
+
+    async fn elected(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     async fn stopped(&self) {

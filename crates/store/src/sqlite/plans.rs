@@ -2,14 +2,21 @@
 //! there is an index, and never by sorting.
 
 use rusqlite::Connection;
-use strongroom_core::AgentId;
+use std::path::Path;
+use strongroom_core::access::Means;
+use strongroom_core::clock::Timestamp;
 use strongroom_core::runs::RunsOf;
+use strongroom_core::text::Email;
+use strongroom_core::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
+use uuid::Uuid;
 
-use super::{agents, answers, api_keys, key_links, migrations, proofs, purge, runs, secrets, users};
+use super::migrations;
+use crate::query::Query;
+use crate::tables::{agents, answers, api_keys, key_links, proofs, purge, runs, secrets, users};
 
 fn plan(statement: &str) -> String {
     let connection = Connection::open_in_memory().unwrap();
-    migrations::create(&connection, std::path::Path::new("in memory")).unwrap();
+    migrations::create(&connection, Path::new("in memory")).unwrap();
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
     let mut lines = explain.raw_query();
     let mut plan = String::new();
@@ -20,36 +27,53 @@ fn plan(statement: &str) -> String {
     plan
 }
 
+fn said<T>(query: Query<'_, T>) -> String {
+    query.text.sqlite.into_owned()
+}
+
 #[test]
 fn every_query_goes_by_a_key_or_an_index() {
-    let (team, agent) = (RunsOf::Team, RunsOf::Agent(AgentId::from_uuid(uuid::Uuid::nil())));
+    let nil = Uuid::nil();
+    let (t, u, s) = (TeamId::from_uuid(nil), UserId::from_uuid(nil), SecretId::from_uuid(nil));
+    let (team, agent) = (RunsOf::Team, RunsOf::Agent(AgentId::from_uuid(nil)));
+    let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
+    let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(&str, &[&str]); 22] = [
-        (&agents::AGENTS, &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
-        (&agents::REVISIONS, &["SEARCH revisions USING PRIMARY KEY (team_id=? AND agent_id=? AND id>?)"]),
-        (&agents::REVISION, &["revisions_by_id (team_id=? AND id=?)"]),
-        (&agents::ATTACHED, &["SEARCH attachments USING PRIMARY KEY (team_id=? AND revision_id=?)"]),
-        (&runs::ONE, &["SEARCH r USING PRIMARY KEY (id=?)"]),
-        (proofs::OF_RUN, &["SEARCH c USING PRIMARY KEY (id=?)"]),
-        (&runs::page(team), &[by_team]),
-        (&runs::page(agent), &["runs_by_agent (team_id=? AND agent_id=?)"]),
-        (&runs::deliveries(team), &[by_team, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
-        (&runs::deliveries(agent), &["runs_by_agent (team_id=? AND agent_id=?)"]),
-        (runs::DELIVERIES_OF_SECRET, &["deliveries_by_secret (secret_id=?)"]),
-        (runs::LEFT, &["SEARCH r USING COVERING INDEX runs_by_agent (team_id=?)"]),
-        (&users::BY_EMAIL, &["users_by_email"]),
-        (&users::MEMBERS, &["SEARCH m USING PRIMARY KEY", "SEARCH u USING PRIMARY KEY"]),
-        (&api_keys::PAGE, &["api_keys_by_team (team_id=? AND id>?)"]),
-        (&key_links::PAGE, &["key_links_open (team_id=? AND id>?)"]),
-        (&secrets::VISIBLE, &["SEARCH secrets USING PRIMARY KEY (team_id=? AND id>?)"]),
-        (&proofs::OF_KEY, &["SEARCH c USING PRIMARY KEY (id=?)"]),
-        (&proofs::OF_LINK, &["SEARCH c USING PRIMARY KEY (id=?)"]),
-        (answers::FORGET, &["answers_by_age (created_at<?)"]),
-        (&purge::SECRETS_DUE, &["secrets_deleted (deleted_at<?)", "memberships_removed (removed_at<?)"]),
-        ("DELETE FROM api_keys WHERE team_id = ?", &["api_keys_by_team"]),
+    let indexed: [(String, &[&str]); 22] = [
+        (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
+        (
+            said(agents::revisions(of_agent, None, 1)),
+            &["SEARCH revisions USING PRIMARY KEY (team_id=? AND agent_id=? AND id>?)"],
+        ),
+        (said(agents::revision(t, RevisionId::from_uuid(nil))), &["revisions_by_id (team_id=? AND id=?)"]),
+        (
+            said(agents::attachments(t, RevisionId::from_uuid(nil))),
+            &["SEARCH attachments USING PRIMARY KEY (team_id=? AND revision_id=?)"],
+        ),
+        (said(runs::run(run)), &["SEARCH r USING PRIMARY KEY (id=?)"]),
+        (said(proofs::proof(Means::Run(run))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(runs::page((t, team), None, (0, 1))), &[by_team]),
+        (said(runs::page((t, agent), Some(now), (0, 1))), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (said(runs::deliveries(t, team)), &[by_team, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
+        (said(runs::deliveries(t, agent)), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (said(runs::deliveries_of(s, 1)), &["deliveries_by_secret (secret_id=?)"]),
+        (runs::LEFT.to_owned(), &["SEARCH r USING COVERING INDEX runs_by_agent (team_id=?)"]),
+        (said(users::by_email(&email)), &["users_by_email"]),
+        (said(users::members(t, None, 1)), &["SEARCH m USING PRIMARY KEY", "SEARCH u USING PRIMARY KEY"]),
+        (said(api_keys::keys((t, Some(u)), None, 1)), &["api_keys_by_team (team_id=? AND id>?)"]),
+        (said(key_links::open(t, None, 1)), &["key_links_open (team_id=? AND id>?)"]),
+        (said(secrets::visible((t, u), None, 1)), &["SEARCH secrets USING PRIMARY KEY (team_id=? AND id>?)"]),
+        (said(proofs::of_key(ApiKeyId::from_uuid(nil))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(proofs::of_link(KeyLinkId::from_uuid(nil))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(answers::forget(now, 1)), &["answers_by_age (created_at<?)"]),
+        (
+            said(purge::secrets(now, (0, 1))),
+            &["secrets_deleted (deleted_at<?)", "memberships_removed (removed_at<?)"],
+        ),
+        ("DELETE FROM api_keys WHERE team_id = ?".to_owned(), &["api_keys_by_team"]),
     ];
     for (statement, expected) in indexed {
-        let plan = plan(statement);
+        let plan = plan(&statement);
         for expected in expected {
             assert!(plan.contains(expected), "{statement}\n{plan}");
         }

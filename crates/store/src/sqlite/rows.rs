@@ -1,97 +1,58 @@
-//! From columns to domain types. A column that isn't what was written there
-//! makes its row malformed, which the core treats as tampering.
+//! SQLite's rows and errors as the rest of the store knows them.
 
-use rusqlite::types::{FromSql, Type, ValueRef};
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Error, Params, Row, ffi};
 
+use crate::tables::{Cells, Columns, Malformed};
 use strongroom_core::StoreError;
-use strongroom_core::clock::Timestamp;
-use strongroom_core::rows::RowMac;
-use strongroom_core::tokens::TokenHash;
-
-/// The error of a column that holds something impossible.
-pub(super) fn malformed(column: usize) -> Error {
-    Error::FromSqlConversionFailure(column, Type::Blob, "malformed".into())
-}
 
 /// Reads a row's columns from left to right.
-pub(super) struct Columns<'r, 's> {
-    row: &'r Row<'s>,
-    at: usize,
+pub(super) fn columns<'r, 's>(row: &'r Row<'s>) -> Columns<'r, &'r Row<'s>> {
+    Columns::new(row)
 }
 
-impl<'r, 's> Columns<'r, 's> {
-    pub(super) fn new(row: &'r Row<'s>) -> Self {
-        Self { row, at: 0 }
+impl<'r> Cells<'r> for &'r Row<'_> {
+    fn id(&self, at: usize) -> Result<Option<[u8; 16]>, Malformed> {
+        self.bytes(at)?.map(TryInto::try_into).transpose().map_err(|_| Malformed)
     }
 
-    fn advance(&mut self) -> usize {
-        self.at += 1;
-        self.at - 1
+    fn bytes(&self, at: usize) -> Result<Option<&'r [u8]>, Malformed> {
+        match cell(self, at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            _ => Err(Malformed),
+        }
     }
 
-    /// The next column as it is.
-    pub(super) fn value<T: FromSql>(&mut self) -> rusqlite::Result<T> {
-        let column = self.advance();
-        self.row.get(column)
+    fn text(&self, at: usize) -> Result<Option<&'r str>, Malformed> {
+        match cell(self, at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| Malformed),
+            _ => Err(Malformed),
+        }
     }
 
-    /// The next column through a parser.
-    pub(super) fn parse<C: FromSql, T, E>(
-        &mut self,
-        parse: impl FnOnce(C) -> Result<T, E>,
-    ) -> rusqlite::Result<T> {
-        let column = self.advance();
-        parse(self.row.get(column)?).map_err(|_| malformed(column))
+    fn number(&self, at: usize) -> Result<Option<i64>, Malformed> {
+        match cell(self, at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number)),
+            _ => Err(Malformed),
+        }
     }
 
-    /// The next column, which may be null, through a parser.
-    pub(super) fn optional<C: FromSql, T, E>(
-        &mut self,
-        parse: impl FnOnce(C) -> Result<T, E>,
-    ) -> rusqlite::Result<Option<T>> {
-        self.parse(|value: Option<C>| value.map(parse).transpose())
+    fn is_null(&self, at: usize) -> Result<bool, Malformed> {
+        Ok(cell(self, at)? == ValueRef::Null)
     }
+}
 
-    /// The next column as text, without a copy.
-    pub(super) fn text<T, E>(&mut self, parse: impl FnOnce(&'r str) -> Result<T, E>) -> rusqlite::Result<T> {
-        let column = self.advance();
-        let text = self.row.get_ref(column)?.as_str().map_err(|_| malformed(column))?;
-        parse(text).map_err(|_| malformed(column))
-    }
+fn cell<'r>(row: &'r Row<'_>, at: usize) -> Result<ValueRef<'r>, Malformed> {
+    row.get_ref(at).map_err(|_| Malformed)
+}
 
-    /// The 16 bytes of an id.
-    pub(super) fn id<T, E>(&mut self, from: impl FnOnce(&[u8]) -> Result<T, E>) -> rusqlite::Result<T> {
-        self.parse(|bytes: [u8; 16]| from(&bytes))
-    }
-
-    /// An id that may be null.
-    pub(super) fn optional_id<T, E>(
-        &mut self,
-        from: impl FnOnce(&[u8]) -> Result<T, E>,
-    ) -> rusqlite::Result<Option<T>> {
-        self.optional(|bytes: [u8; 16]| from(&bytes))
-    }
-
-    pub(super) fn time(&mut self) -> rusqlite::Result<Timestamp> {
-        self.value().map(Timestamp::from_millis)
-    }
-
-    pub(super) fn optional_time(&mut self) -> rusqlite::Result<Option<Timestamp>> {
-        Ok(self.value::<Option<i64>>()?.map(Timestamp::from_millis))
-    }
-
-    pub(super) fn mac(&mut self) -> rusqlite::Result<RowMac> {
-        self.parse(|bytes: [u8; RowMac::LENGTH]| RowMac::from_slice(&bytes).ok_or(()))
-    }
-
-    pub(super) fn token_hash(&mut self) -> rusqlite::Result<TokenHash> {
-        self.parse(|bytes: [u8; TokenHash::LENGTH]| TokenHash::from_slice(&bytes).ok_or(()))
-    }
-
-    /// Whether the next column is null; it is still to be read.
-    pub(super) fn at_null(&self) -> rusqlite::Result<bool> {
-        Ok(self.row.get_ref(self.at)? == ValueRef::Null)
+/// As an error of a closure that reads a row.
+impl From<Malformed> for Error {
+    fn from(_: Malformed) -> Self {
+        Error::FromSqlConversionFailure(0, Type::Blob, "malformed".into())
     }
 }
 

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use std::sync::Arc;
 
-use super::{
-    Database, agents, answers, api_keys, events, instance, key_links, proofs, purge, runs, secrets, tables,
-    users, walk, writes,
+use super::{Database, purge, tables, walk, writes};
+use crate::query::{self, Query};
+use crate::tables::{
+    Read, agents, answers, api_keys, instance, key_links, proofs, purge as due, runs, secrets, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
@@ -19,7 +20,7 @@ use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::Stored;
 use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
-use strongroom_core::store::{AnyRow, Purge, Write};
+use strongroom_core::store::{AnyRow, Held, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{StoredMember, User};
@@ -28,7 +29,19 @@ use strongroom_core::{
 };
 
 impl Database {
+    fn one<T: Read>(&self, query: &Query<'_, T>) -> Result<Option<T>, StoreError> {
+        self.readers.read(query.table, |connection| tables::one(connection, query))
+    }
+
+    fn all<T: Read>(&self, query: &Query<'_, T>) -> Result<Vec<T>, StoreError> {
+        self.readers.read(query.table, |connection| tables::all(connection, query))
+    }
+
     /// Reads what may be whole teams: not where requests are answered.
+    async fn aside<T: Read + Send + 'static>(&self, query: Query<'static, T>) -> Result<Vec<T>, StoreError> {
+        self.read_aside(query.table, move |connection| tables::all(connection, &query)).await
+    }
+
     async fn read_aside<T: Send + 'static>(
         &self,
         table: &'static str,
@@ -43,32 +56,31 @@ impl Database {
 #[async_trait]
 impl Store for Database {
     async fn instance(&self) -> Result<Option<Stored<Instance>>, StoreError> {
-        self.readers.read("instance", instance::select)
+        self.one(&instance::instance())
     }
 
     async fn create_instance(&self, new: NewInstance) -> Result<(), StoreError> {
-        self.writer()?.write(move |transaction| instance::insert(transaction, &new)).await
+        self.writer()?.write(move |transaction| writes::found(transaction, &new)).await
     }
 
     async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        self.readers.read("keys", |connection| instance::select_keys(connection, None))
+        self.all(&instance::keys(None))
     }
 
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
-        self.readers.read("keys", |connection| instance::select_keys(connection, Some(team)))
+        self.all(&instance::keys(Some(team)))
     }
 
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
-        self.readers.read("api_keys", |connection| proofs::of_key(connection, key))
+        self.one(&proofs::of_key(key))
     }
 
     async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
-        self.readers.read("key_links", |connection| proofs::of_link(connection, link))
+        self.one(&proofs::of_link(link))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
-        let key = [team.as_bytes(), id.as_bytes()];
-        self.readers.read("secrets", |connection| tables::by_key(connection, key))
+        self.one(&query::by_key([team.as_bytes(), id.as_bytes()]))
     }
 
     async fn secrets_visible_to(
@@ -78,25 +90,23 @@ impl Store for Database {
         after: Option<SecretId>,
         limit: u32,
     ) -> Result<Vec<Stored<Secret>>, StoreError> {
-        let page = |connection: &_| secrets::select_visible(connection, (team, user), after, limit);
-        self.readers.read("secrets", page)
+        self.all(&secrets::visible((team, user), after, limit))
     }
 
     async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError> {
-        self.readers.read("versions", |connection| secrets::select_version(connection, secret, number))
+        self.one(&secrets::version(secret, number))
     }
 
     async fn versions(&self, secret: SecretId, after: u32, limit: u32) -> Result<Vec<Version>, StoreError> {
-        let page = |connection: &_| secrets::select_versions(connection, secret, after, limit);
-        self.readers.read("versions", page)
+        self.all(&secrets::versions(secret, after, limit))
     }
 
     async fn team(&self, team: TeamId) -> Result<Option<Stored<Team>>, StoreError> {
-        self.readers.read("teams", |connection| tables::by_key(connection, [team.as_bytes()]))
+        self.one(&query::by_key([team.as_bytes()]))
     }
 
     async fn member(&self, team: TeamId, user: UserId) -> Result<Option<StoredMember>, StoreError> {
-        self.readers.read("memberships", |connection| users::select_member(connection, team, user))
+        self.one(&users::member(team, user))
     }
 
     async fn members(
@@ -105,16 +115,16 @@ impl Store for Database {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<StoredMember>, StoreError> {
-        let page = |connection: &_| users::select_members(connection, team, after, limit);
-        self.readers.read("memberships", page)
+        self.all(&users::members(team, after, limit))
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError> {
-        self.readers.read("users", |connection| users::select_by_email(connection, email))
+        self.one(&users::by_email(email))
     }
 
     async fn api_key(&self, team: TeamId, key: ApiKeyId) -> Result<Option<Stored<ApiKey>>, StoreError> {
-        self.readers.read("api_keys", |connection| api_keys::select(connection, team, key))
+        let found = self.one(&query::by_key::<ApiKey>([key.as_bytes()]))?;
+        Ok(found.filter(|found| found.row().team_id == team))
     }
 
     async fn api_keys(
@@ -124,12 +134,12 @@ impl Store for Database {
         after: Option<ApiKeyId>,
         limit: u32,
     ) -> Result<Vec<UsedKey<Stored<ApiKey>>>, StoreError> {
-        let page = |connection: &_| api_keys::select_page(connection, (team, user), after, limit);
-        self.readers.read("api_keys", page)
+        self.all(&api_keys::keys((team, user), after, limit))
     }
 
     async fn key_link(&self, team: TeamId, link: KeyLinkId) -> Result<Option<Stored<KeyLink>>, StoreError> {
-        self.readers.read("key_links", |connection| key_links::select(connection, team, link))
+        let found = self.one(&query::by_key::<KeyLink>([link.as_bytes()]))?;
+        Ok(found.filter(|found| found.row().team_id == team))
     }
 
     async fn key_links(
@@ -138,13 +148,11 @@ impl Store for Database {
         after: Option<KeyLinkId>,
         limit: u32,
     ) -> Result<Vec<Stored<KeyLink>>, StoreError> {
-        let page = |connection: &_| key_links::select_page(connection, team, after, limit);
-        self.readers.read("key_links", page)
+        self.all(&key_links::open(team, after, limit))
     }
 
     async fn agent(&self, team: TeamId, agent: AgentId) -> Result<Option<Stored<Agent>>, StoreError> {
-        let key = [team.as_bytes(), agent.as_bytes()];
-        self.readers.read("agents", |connection| tables::by_key(connection, key))
+        self.one(&query::by_key([team.as_bytes(), agent.as_bytes()]))
     }
 
     async fn agents(
@@ -153,7 +161,7 @@ impl Store for Database {
         after: Option<AgentId>,
         limit: u32,
     ) -> Result<Vec<Stored<Agent>>, StoreError> {
-        self.readers.read("agents", |connection| agents::select_agents(connection, team, after, limit))
+        self.all(&agents::agents(team, after, limit))
     }
 
     async fn revision(
@@ -161,8 +169,7 @@ impl Store for Database {
         team: TeamId,
         revision: RevisionId,
     ) -> Result<Option<Stored<Revision>>, StoreError> {
-        let select = |connection: &_| agents::select_revision(connection, team, revision);
-        self.readers.read("revisions", select)
+        self.one(&agents::revision(team, revision))
     }
 
     async fn revisions(
@@ -172,8 +179,7 @@ impl Store for Database {
         after: Option<RevisionId>,
         limit: u32,
     ) -> Result<Vec<Stored<Revision>>, StoreError> {
-        let page = |connection: &_| agents::select_revisions(connection, (team, agent), after, limit);
-        self.readers.read("revisions", page)
+        self.all(&agents::revisions((team, agent), after, limit))
     }
 
     async fn attachments(
@@ -181,12 +187,11 @@ impl Store for Database {
         team: TeamId,
         revision: RevisionId,
     ) -> Result<Vec<Stored<Attachment>>, StoreError> {
-        let select = |connection: &_| agents::select_attachments(connection, team, revision);
-        self.readers.read("attachments", select)
+        self.all(&agents::attachments(team, revision))
     }
 
     async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
-        self.readers.read("runs", |connection| runs::select(connection, run))
+        self.one(&runs::run(run))
     }
 
     async fn runs(
@@ -196,46 +201,54 @@ impl Store for Database {
         open_at: Option<Timestamp>,
         page: (u32, u32),
     ) -> Result<Vec<StoredRun>, StoreError> {
-        let select = move |connection: &Connection| runs::select_page(connection, (team, of), open_at, page);
-        self.read_aside("runs", select).await
+        self.aside(runs::page((team, of), open_at, page)).await
     }
 
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {
-        self.read_aside("runs", move |connection| runs::count(connection, team, of)).await
+        Ok(self.aside(runs::count(team, of)).await?.first().copied().unwrap_or(0))
     }
 
     async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError> {
-        let select = move |connection: &Connection| runs::select_deliveries(connection, team, of);
-        self.read_aside("deliveries", select).await
+        self.aside(runs::deliveries(team, of)).await
     }
 
     async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        self.readers.read("deliveries", |connection| runs::select_deliveries_of(connection, secret, limit))
+        self.all(&runs::deliveries_of(secret, limit))
     }
 
     async fn forget_runs(&self, limit: u32) -> Result<u32, StoreError> {
-        self.writer()?.write(move |transaction| runs::forget(transaction, limit)).await
+        self.writer()?.write(move |transaction| purge::runs(transaction, limit)).await
     }
 
     async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError> {
-        self.readers.read("answers", |connection| tables::by_key(connection, [id.as_bytes()]))
+        self.one(&answers::answer(id))
     }
 
     async fn write(&self, write: Write) -> Result<(), StoreError> {
         self.writer()?.write(move |transaction| writes::run(transaction, &write)).await
     }
 
+    async fn hold(&self, _: TeamId, _: &[SecretId]) -> Result<Held, StoreError> {
+        // Between reading and writing there is no network.
+        Ok(Held::by_nobody())
+    }
+
     async fn keep_answer(&self, answer: Stored<KeptAnswer>) -> Result<(), StoreError> {
-        self.writer()?.write(move |transaction| answers::keep(transaction, &answer)).await
+        self.writer()?.write(move |transaction| writes::keep(transaction, &answer)).await
     }
 
     async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        self.writer()?.write(move |transaction| answers::forget(transaction, before, limit)).await
+        let forget =
+            move |transaction: &Connection| tables::execute(transaction, &answers::forget(before, limit));
+        let forgotten = self.writer()?.write(forget).await?;
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
     }
 
     async fn note_uses(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> Result<(), StoreError> {
         let note = move |transaction: &Connection| {
-            uses.into_iter().try_for_each(|(key, used_at)| api_keys::note_use(transaction, key, used_at))
+            uses.into_iter().try_for_each(|(key, used_at)| {
+                tables::execute(transaction, &api_keys::note_use(key, used_at)).map(|_| ())
+            })
         };
         self.writer()?.write(note).await
     }
@@ -246,12 +259,13 @@ impl Store for Database {
         skip: u32,
         limit: u32,
     ) -> Result<Vec<Option<Stored<Secret>>>, StoreError> {
-        let select = move |connection: &Connection| purge::select_secrets(connection, before, (skip, limit));
-        self.read_aside("secrets", select).await
+        let query = due::secrets(before, (skip, limit));
+        self.read_aside(query.table, move |connection| tables::all_readable(connection, &query)).await
     }
 
     async fn teams_due(&self, before: Timestamp) -> Result<Vec<Option<Stored<Team>>>, StoreError> {
-        self.readers.read("teams", |connection| purge::select_teams(connection, before))
+        let query = due::teams(before);
+        self.readers.read(query.table, |connection| tables::all_readable(connection, &query))
     }
 
     async fn purge(&self, purges: Vec<(Purge, Event)>) -> Result<(), StoreError> {
@@ -259,7 +273,7 @@ impl Store for Database {
     }
 
     async fn record(&self, event: Event) -> Result<(), StoreError> {
-        self.writer()?.write(move |transaction| events::insert(transaction, &event)).await
+        self.writer()?.write(move |transaction| writes::record(transaction, &event)).await
     }
 
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {
@@ -268,6 +282,11 @@ impl Store for Database {
 
     async fn rows(&self) -> Result<u64, StoreError> {
         self.readers.read("walk", walk::count)
+    }
+
+    async fn elected(&self) -> Result<bool, StoreError> {
+        // The lock keeps others out.
+        Ok(true)
     }
 
     async fn stopped(&self) {

@@ -1,135 +1,127 @@
-//! Tables whose rows have a MAC: one way to read them and one way to write
-//! them. A row is replaced only while its MAC is the one that was seen.
+//! One way to read rows and one way to write them, whatever the table. A row is
+//! replaced only while its MAC is the one that was seen.
 
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, OptionalExtension, Params, params_from_iter};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::rows::{self, Columns};
+use super::rows::{self, columns};
+use crate::query::{Query, Statement};
+use crate::tables::{Read, Record, Shape, Value};
 use strongroom_core::StoreError;
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::store::Put;
 
-/// A table of rows with a MAC.
-pub(super) trait Table: Row + Sized {
-    /// Its columns and statements, made once.
-    fn sql() -> &'static Sql;
-
-    /// Reads the columns of [`Sql::new`], in their order.
-    fn read(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Self>;
-
-    /// Hands on their values, in the same order.
-    fn values<R>(&self, then: impl FnOnce(&[&dyn ToSql]) -> R) -> R;
-}
-
-/// A table's columns, and what is said to SQLite about it.
-pub(super) struct Sql {
-    table: &'static str,
-    /// The primary key's, the others, `row_mac`.
-    columns: Vec<&'static str>,
-    by_key: String,
+/// What is said to SQLite about a table.
+pub(crate) struct Sql {
     /// Values: the columns.
     insert: String,
     /// Values: the columns, and the MAC of the row that is to be replaced.
     update: String,
-    /// Values: the primary key and the MAC.
-    unchanged: String,
 }
 
 impl Sql {
-    pub(super) fn new(table: &'static str, key: &[&'static str], others: &[&'static str]) -> Self {
-        let columns = [key, others, &["row_mac"]].concat();
+    fn new(shape: &Shape) -> Self {
+        let (table, key, columns) = (shape.table, shape.key.len(), shape.names());
         let place = |(at, column): (usize, &&str)| format!("{column} = ?{}", at + 1);
-        let is_key: Vec<_> = key.iter().enumerate().map(place).collect();
-        let is_key = is_key.join(" AND ");
-        let set: Vec<_> = columns.iter().enumerate().skip(key.len()).map(place).collect();
+        let set: Vec<_> = columns.iter().enumerate().skip(key).map(place).collect();
         let marks = vec!["?"; columns.len()].join(", ");
-        let (names, was) = (columns.join(", "), columns.len() + 1);
+        let (names, is_key, was) = (columns.join(", "), shape.is_key(), columns.len() + 1);
         Self {
-            by_key: format!("SELECT {names} FROM {table} WHERE {is_key}"),
             insert: format!("INSERT INTO {table} ({names}) VALUES ({marks})"),
             // The key itself is not set: SQLite would take that for a new place.
             update: format!("UPDATE {table} SET {} WHERE {is_key} AND row_mac = ?{was}", set.join(", ")),
-            unchanged: format!("SELECT 1 FROM {table} WHERE {is_key} AND row_mac = ?{}", key.len() + 1),
-            table,
-            columns,
         }
     }
 
-    /// Every column's name, in the order in which they are read.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.iter().copied()
-    }
-
-    /// The columns of a query that calls the table so.
-    pub(super) fn of(&self, alias: &str) -> String {
-        let columns: Vec<_> = self.columns().map(|column| format!("{alias}.{column}")).collect();
-        columns.join(", ")
-    }
-
-    /// The query with this condition.
-    pub(super) fn select(&self, condition: &str) -> String {
-        format!("SELECT {} FROM {} WHERE {condition}", self.columns.join(", "), self.table)
+    fn of(shape: &'static Shape) -> &'static Self {
+        shape.sqlite.get_or_init(|| Self::new(shape))
     }
 }
 
-/// Reads a row and its MAC.
-pub(super) fn stored<T: Table>(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Stored<T>> {
-    let row = T::read(columns)?;
-    Ok(Stored::unproven(row, columns.mac()?))
-}
-
-/// The row with this primary key.
-pub(super) fn by_key<T: Table>(
-    connection: &Connection,
-    key: impl Params,
-) -> rusqlite::Result<Option<Stored<T>>> {
-    one(connection, &T::sql().by_key, key)
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Id(id) => ValueRef::Blob(id.as_slice()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Number(number) => ValueRef::Integer(*number),
+        }))
+    }
 }
 
 /// The row that a query finds.
-pub(super) fn one<T: Table>(
-    connection: &Connection,
-    query: &str,
-    values: impl Params,
-) -> rusqlite::Result<Option<Stored<T>>> {
-    let mut statement = connection.prepare_cached(query)?;
-    statement.query_row(values, |row| stored(&mut Columns::new(row))).optional()
+pub(super) fn one<T: Read>(connection: &Connection, query: &Query<'_, T>) -> rusqlite::Result<Option<T>> {
+    let mut statement = connection.prepare_cached(&query.text.sqlite)?;
+    let values = params_from_iter(&query.values);
+    statement.query_row(values, |row| Ok(T::read(&mut columns(row))?)).optional()
 }
 
 /// The rows that a query finds.
-pub(super) fn all<T: Table>(
+pub(super) fn all<T: Read>(connection: &Connection, query: &Query<'_, T>) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(&query.text.sqlite)?;
+    let values = params_from_iter(&query.values);
+    statement.query_map(values, |row| Ok(T::read(&mut columns(row))?))?.collect()
+}
+
+/// The same; a row that can't be read doesn't hide the others.
+pub(super) fn all_readable<T: Read>(
     connection: &Connection,
-    query: &str,
-    values: impl Params,
-) -> rusqlite::Result<Vec<Stored<T>>> {
-    let mut statement = connection.prepare_cached(query)?;
-    statement.query_map(values, |row| stored(&mut Columns::new(row)))?.collect()
+    query: &Query<'_, T>,
+) -> rusqlite::Result<Vec<Option<T>>> {
+    let mut statement = connection.prepare_cached(&query.text.sqlite)?;
+    let values = params_from_iter(&query.values);
+    statement.query_map(values, |row| Ok(T::read(&mut columns(row)).ok()))?.collect()
+}
+
+/// Runs a statement that changes rows; tells how many.
+pub(super) fn execute(transaction: &Connection, statement: &Statement<'_>) -> Result<usize, StoreError> {
+    let values = params_from_iter(&statement.values);
+    rows::execute(transaction, statement.table, &statement.text.sqlite, values)
+}
+
+/// The number that a counting query answers, inside a transaction.
+pub(super) fn count(transaction: &Connection, query: &Query<'_, u64>) -> Result<u64, StoreError> {
+    let counted = one(transaction, query).map_err(|error| rows::store_error(error, query.table))?;
+    Ok(counted.unwrap_or(0))
 }
 
 /// Stores a row that is new, or takes the place of another.
-pub(super) fn put<T: Table>(transaction: &Connection, put: &Put<T>) -> Result<(), StoreError> {
+pub(super) fn put<T: Record + Row>(transaction: &Connection, put: &Put<T>) -> Result<(), StoreError> {
     match put.was {
-        None => insert(transaction, &put.now),
-        Some(was) => replace(transaction, &put.now, was),
+        None => insert_stored(transaction, &put.now),
+        Some(was) => {
+            let values = params_from_iter(with_macs(&put.now, Some(was)));
+            as_seen(rows::execute(transaction, T::TABLE, &Sql::of(T::shape()).update, values)?)
+        }
     }
 }
 
+/// Stores a new row that has a MAC.
+pub(super) fn insert_stored<T: Record + Row>(
+    transaction: &Connection,
+    row: &Stored<T>,
+) -> Result<(), StoreError> {
+    insert_values(transaction, T::shape(), with_macs(row, None))
+}
+
+/// Stores a new row of a table without MACs.
+pub(super) fn insert<T: Record>(transaction: &Connection, record: &T) -> Result<(), StoreError> {
+    insert_values(transaction, T::shape(), record.values())
+}
+
 /// Stores a new row.
-pub(super) fn insert<T: Table>(transaction: &Connection, row: &Stored<T>) -> Result<(), StoreError> {
-    execute(transaction, &T::sql().insert, row, None).map(|_| ())
+pub(super) fn insert_values(
+    transaction: &Connection,
+    shape: &'static Shape,
+    values: Vec<Value<'_>>,
+) -> Result<(), StoreError> {
+    rows::execute(transaction, shape.table, &Sql::of(shape).insert, params_from_iter(values)).map(|_| ())
 }
 
-fn replace<T: Table>(transaction: &Connection, row: &Stored<T>, was: RowMac) -> Result<(), StoreError> {
-    as_seen(execute(transaction, &T::sql().update, row, Some(was))?)
-}
-
-/// Demands that the row of this primary key has this MAC: `values` are both.
-pub(super) fn unchanged<T: Table>(transaction: &Connection, values: impl Params) -> Result<(), StoreError> {
-    let found = transaction
-        .prepare_cached(&T::sql().unchanged)
-        .and_then(|mut statement| statement.exists(values))
-        .map_err(|error| rows::store_error(error, T::TABLE))?;
-    as_seen(found.into())
+/// Demands that a row is as it was.
+pub(super) fn unchanged(transaction: &Connection, query: &Query<'_, u64>) -> Result<(), StoreError> {
+    if count(transaction, query)? == 0 { Err(StoreError::Changed) } else { Ok(()) }
 }
 
 /// What a statement that names a row by its MAC says when it found none.
@@ -137,16 +129,10 @@ pub(super) fn as_seen(rows: usize) -> Result<(), StoreError> {
     if rows == 0 { Err(StoreError::Changed) } else { Ok(()) }
 }
 
-fn execute<T: Table>(
-    transaction: &Connection,
-    statement: &str,
-    stored: &Stored<T>,
-    was: Option<RowMac>,
-) -> Result<usize, StoreError> {
-    stored.row().values(|values| {
-        let macs = [Some(stored.mac()), was];
-        let macs = macs.iter().flatten().map(|mac| mac.as_bytes() as &dyn ToSql);
-        let values = params_from_iter(values.iter().copied().chain(macs));
-        rows::execute(transaction, T::TABLE, statement, values)
-    })
+/// A row's values, its MAC, and that of the row whose place it takes.
+fn with_macs<T: Record + Row>(stored: &Stored<T>, was: Option<RowMac>) -> Vec<Value<'_>> {
+    let mac = |mac: RowMac| Value::Bytes(mac.as_bytes().to_vec().into());
+    let mut values = stored.row().values();
+    values.extend([Some(stored.mac()), was].into_iter().flatten().map(mac));
+    values
 }

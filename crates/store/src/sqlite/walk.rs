@@ -3,16 +3,16 @@
 
 use rusqlite::{Connection, Row as SqlRow};
 
-use super::rows::{Columns, is_malformed};
-use super::tables::{self, Table};
-use super::{instance, secrets};
+use super::rows::{columns, is_malformed};
+use crate::tables::{Read, Record};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::key_links::KeyLink;
+use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, Stored};
 use strongroom_core::runs::Run;
-use strongroom_core::secrets::Secret;
+use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::store::AnyRow;
 use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
@@ -52,7 +52,8 @@ fn rows(connection: &Connection, count: &str) -> rusqlite::Result<u64> {
 /// Shows each row to `visit`. A row that can't be read is shown as such.
 pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
     let mut walk = Walk { connection, visit };
-    walk.shown("keys", instance::KEYS, |row| instance::key(row).map(AnyRow::Key))?;
+    let keys = WrappedKey::shape().select("true");
+    walk.shown("keys", &keys, |row| Ok(AnyRow::Key(Read::read(&mut columns(row))?)))?;
     walk.table::<Team>(|row| Ok(AnyRow::Team(row)))?;
     walk.table::<User>(|row| Ok(AnyRow::User(row)))?;
     walk.table::<Membership>(|row| Ok(AnyRow::Membership(row)))?;
@@ -63,9 +64,12 @@ pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> ru
     walk.table::<Revision>(|row| Ok(AnyRow::Revision(row)))?;
     walk.table::<Attachment>(|row| Ok(AnyRow::Attachment(row)))?;
     walk.table::<Run>(|row| Ok(AnyRow::Run(row)))?;
+    let of_secret = Version::shape().select("secret_id = ?1");
     walk.table::<Secret>(|secret| {
-        let versions = secrets::select_all_versions(connection, secret.row().id)?;
-        Ok(AnyRow::Secret(secret, versions))
+        let mut all = connection.prepare_cached(&of_secret)?;
+        let versions =
+            all.query_map([secret.row().id.as_bytes()], |row| Ok(Version::read(&mut columns(row))?))?;
+        Ok(AnyRow::Secret(secret, versions.collect::<Result<_, _>>()?))
     })?;
     walk.orphans()
 }
@@ -77,7 +81,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Shows a table of rows with a MAC.
-    fn table<T: Table>(
+    fn table<T: Record + Row>(
         &mut self,
         show: impl Fn(Stored<T>) -> rusqlite::Result<AnyRow>,
     ) -> rusqlite::Result<()> {
@@ -85,14 +89,18 @@ impl Walk<'_> {
             return Ok(());
         }
         let select = format!("SELECT {} FROM {}", self.present::<T>()?.join(", "), T::TABLE);
-        self.shown(T::TABLE, &select, |row| show(tables::stored(&mut Columns::new(row))?))
+        self.shown(T::TABLE, &select, |row| show(Read::read(&mut columns(row))?))
     }
 
     /// The columns to read: null for those that an older schema doesn't have,
     /// which is what they are once it is brought up to date.
-    fn present<T: Table>(&self) -> rusqlite::Result<Vec<&'static str>> {
-        let there = |column| self.connection.column_exists(None, T::TABLE, column);
-        T::sql().columns().map(|column| Ok(if there(column)? { column } else { "NULL" })).collect()
+    fn present<T: Record>(&self) -> rusqlite::Result<Vec<&'static str>> {
+        let there = |column| self.connection.column_exists(None, T::shape().table, column);
+        T::shape()
+            .names()
+            .into_iter()
+            .map(|column| Ok(if there(column)? { column } else { "NULL" }))
+            .collect()
     }
 
     fn shown(

@@ -1,29 +1,44 @@
 //! What a verb does, in one transaction: its permit is proven, then each of
 //! its steps is done in order. Whoever runs this undoes it whole at an error.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::{agents, answers, api_keys, events, instance, proofs, runs, secrets, tables, users};
+use super::{rows, tables};
+use crate::query;
+use crate::tables::{agents, answers, api_keys, events, proofs, runs, users};
 use strongroom_core::StoreError;
+use strongroom_core::access::Permit;
 use strongroom_core::agents::{Agent, Attachment};
+use strongroom_core::answers::KeptAnswer;
+use strongroom_core::events::Event;
+use strongroom_core::instance::NewInstance;
+use strongroom_core::rows::Stored;
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Write};
 use strongroom_core::users::Membership;
 
 pub(super) fn run(transaction: &Connection, write: &Write) -> Result<(), StoreError> {
-    proofs::prove(transaction, &write.permit)?;
+    prove(transaction, &write.permit)?;
     write.changes.iter().try_for_each(|change| step(transaction, change))?;
-    write.events.iter().try_for_each(|event| events::insert(transaction, event))?;
-    write.answer.iter().try_for_each(|answer| answers::keep(transaction, answer))?;
+    write.events.iter().try_for_each(|event| record(transaction, event))?;
+    write.answer.iter().try_for_each(|answer| keep(transaction, answer))?;
     if write.rehearsal { Err(StoreError::Rehearsed) } else { Ok(()) }
+}
+
+/// Holds a permit against the rows as they are now, inside its write's
+/// transaction: a key revoked or a role cut in between stops the write.
+fn prove(transaction: &Connection, permit: &Permit) -> Result<(), StoreError> {
+    let query = proofs::proof(permit.means());
+    let now = tables::one(transaction, &query).map_err(|error| rows::store_error(error, query.table))?;
+    if now == Some(permit.proof()) { Ok(()) } else { Err(StoreError::StalePermit) }
 }
 
 fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
     match change {
         Change::Secret(row) => tables::put(transaction, row),
-        Change::Version(version) => secrets::insert_version(transaction, version),
+        Change::Version(version) => tables::insert(transaction, version),
         Change::Team(row) => tables::put(transaction, row),
-        Change::Key(key) => instance::insert_key(transaction, key),
+        Change::Key(key) => tables::insert(transaction, key),
         Change::User(row) => tables::put(transaction, row),
         Change::Membership(row) => tables::put(transaction, row),
         Change::ApiKey(row) => tables::put(transaction, row),
@@ -32,27 +47,58 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::Revision(row) => tables::put(transaction, row),
         Change::Attachment(row) => tables::put(transaction, row),
         Change::Detach(team, revision, secret, mac) => {
-            agents::detach(transaction, (*team, *revision, *secret), *mac)
+            let detach = agents::detach((*team, *revision, *secret), mac);
+            tables::as_seen(tables::execute(transaction, &detach)?)
         }
         Change::Run(row) => tables::put(transaction, row),
-        Change::Delivery(delivery) => runs::insert_delivery(transaction, delivery),
+        Change::Delivery(delivery) => tables::execute(transaction, &runs::note(delivery)).map(|_| ()),
         Change::AgentIs(team, id, mac) => {
-            let values = params![team.as_bytes(), id.as_bytes(), mac.as_bytes()];
-            tables::unchanged::<Agent>(transaction, values)
+            tables::unchanged(transaction, &query::unchanged::<Agent>([team.as_bytes(), id.as_bytes()], *mac))
         }
         Change::AttachmentIs(team, revision, secret, mac) => {
-            let values = params![team.as_bytes(), revision.as_bytes(), secret.as_bytes(), mac.as_bytes()];
-            tables::unchanged::<Attachment>(transaction, values)
+            let key = [team.as_bytes(), revision.as_bytes(), secret.as_bytes()];
+            tables::unchanged(transaction, &query::unchanged::<Attachment>(key, *mac))
         }
-        Change::SecretIs(team, id, mac) => {
-            let values = params![team.as_bytes(), id.as_bytes(), mac.as_bytes()];
-            tables::unchanged::<Secret>(transaction, values)
-        }
+        Change::SecretIs(team, id, mac) => tables::unchanged(
+            transaction,
+            &query::unchanged::<Secret>([team.as_bytes(), id.as_bytes()], *mac),
+        ),
         Change::MembershipIs(team, user, mac) => {
-            let values = params![team.as_bytes(), user.as_bytes(), mac.as_bytes()];
-            tables::unchanged::<Membership>(transaction, values)
+            let key = [team.as_bytes(), user.as_bytes()];
+            tables::unchanged(transaction, &query::unchanged::<Membership>(key, *mac))
         }
-        Change::HasOwner(team) => users::has_owner(transaction, *team),
-        Change::HasNoKey(team, user) => api_keys::has_none(transaction, *team, *user),
+        Change::HasOwner(team) => match tables::count(transaction, &users::owners(*team))? {
+            0 => Err(StoreError::LastOwner),
+            _ => Ok(()),
+        },
+        Change::HasNoKey(team, user) => match tables::count(transaction, &api_keys::good(*team, *user))? {
+            0 => Ok(()),
+            _ => Err(StoreError::Changed),
+        },
     }
+}
+
+/// Stores an audit row.
+pub(super) fn record(transaction: &Connection, event: &Event) -> Result<(), StoreError> {
+    tables::insert_values(transaction, &events::EVENTS, events::values(event))
+}
+
+/// Keeps an answer in the place of one that is too old to stand.
+pub(super) fn keep(transaction: &Connection, answer: &Stored<KeptAnswer>) -> Result<(), StoreError> {
+    tables::execute(transaction, &answers::give_way(answer.row()))?;
+    tables::insert_stored(transaction, answer).map_err(|error| match error {
+        StoreError::Exists => StoreError::Answered,
+        other => other,
+    })
+}
+
+/// Stores a new instance.
+pub(super) fn found(transaction: &Connection, new: &NewInstance) -> Result<(), StoreError> {
+    tables::insert_stored(transaction, &new.instance)?;
+    new.keys.iter().try_for_each(|key| tables::insert(transaction, key))?;
+    tables::insert_stored(transaction, &new.team)?;
+    tables::insert_stored(transaction, &new.owner)?;
+    tables::insert_stored(transaction, &new.membership)?;
+    tables::insert_stored(transaction, &new.api_key)?;
+    record(transaction, &new.event)
 }

@@ -3,7 +3,7 @@
 
 use strongroom_core::runs::RunsOf;
 use strongroom_core::store::{Change, Put};
-use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, Store};
+use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId};
 
 use crate::support::{Colleague, Instance, NOW, at, delivery};
 

@@ -1,7 +1,7 @@
 //! What the tests share: an instance in a fresh database, and rows for it whose
 //! MACs hold, so that permits come from the core's own proof of a caller.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,7 +29,9 @@ use strongroom_core::{
     RevisionId, Role, RootKey, RunId, Scopes, SecretId, SecretName, ServiceSlug, Store, StoreError, TeamId,
     Timestamp, UserId,
 };
+use strongroom_store::postgres;
 use strongroom_store::sqlite::{Database, FILE};
+use strongroom_testbed::{self as testbed, Cluster, Engine};
 use uuid::Uuid;
 
 pub(crate) const NOW: i64 = 1_800_000_000_000;
@@ -81,10 +83,34 @@ async fn keyring(store: &dyn Store) -> Keyring {
     Keyring::new(master, &store.purpose_keys().await.unwrap()).unwrap()
 }
 
-/// An instance in a database of its own.
+/// Where an instance is kept.
+enum Home {
+    Sqlite(tempfile::TempDir, Arc<Database>),
+    Postgres(Arc<postgres::Database>, testbed::Database),
+}
+
+impl Home {
+    /// A new one, for an instance.
+    async fn new(engine: Engine) -> (Self, Arc<dyn Store>) {
+        match engine {
+            Engine::Sqlite => {
+                let directory = tempfile::tempdir().unwrap();
+                let database = Arc::new(Database::create(&directory.path().join("data")).unwrap());
+                (Self::Sqlite(directory, Arc::clone(&database)), database)
+            }
+            Engine::Postgres => {
+                let url = Cluster::shared().database();
+                let database = Arc::new(postgres::Database::create(&url.parse().unwrap()).await.unwrap());
+                (Self::Postgres(Arc::clone(&database), testbed::Database::connect(&url)), database)
+            }
+        }
+    }
+}
+
+/// An instance in a database of its own, of the engine that is tested.
 pub(crate) struct Instance {
-    pub(crate) directory: tempfile::TempDir,
-    pub(crate) database: Arc<Database>,
+    home: Home,
+    pub(crate) database: Arc<dyn Store>,
     pub(crate) app: App,
     pub(crate) keyring: Keyring,
     pub(crate) team: TeamId,
@@ -95,9 +121,17 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Arc::new(Database::create(&directory.path().join("data")).unwrap());
-        let store: Arc<dyn Store> = Arc::clone(&database) as _;
+        Self::of(Engine::under_test()).await
+    }
+
+    /// One in SQLite, for what no other engine has.
+    pub(crate) async fn sqlite() -> Self {
+        Self::of(Engine::Sqlite).await
+    }
+
+    async fn of(engine: Engine) -> Self {
+        let (home, store) = Home::new(engine).await;
+        let database = Arc::clone(&store);
         let root = root_key();
         let founding = Founding {
             team: TeamName::parse("Rockets").unwrap(),
@@ -111,16 +145,45 @@ impl Instance {
         let app = App::open(store, &root, world()).await.unwrap();
         let (team, owner) = (created.team_id, created.user_id);
         let token = created.api_key.reveal().to_owned();
-        Self { directory, database, app, keyring, team, owner, token, ids: AtomicU64::new(1) }
+        Self { home, database, app, keyring, team, owner, token, ids: AtomicU64::new(1) }
     }
 
+    /// The data directory of one in SQLite.
     pub(crate) fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        match &self.home {
+            Home::Sqlite(directory, _) => directory.path().join("data"),
+            Home::Postgres(..) => panic!("it is kept elsewhere"),
+        }
+    }
+
+    /// Says something to the database behind the store's back.
+    pub(crate) fn behind<T>(&self, say: impl FnOnce(&testbed::Database) -> T) -> T {
+        match &self.home {
+            Home::Sqlite(_, database) => {
+                let connection = rusqlite::Connection::open(self.data().join(FILE)).unwrap();
+                let said = say(&testbed::Database::sqlite(connection));
+                database.look_again();
+                said
+            }
+            Home::Postgres(_, database) => say(database),
+        }
     }
 
     /// A number that the database answers with.
     pub(crate) fn count(&self, query: &str) -> i64 {
-        count(&self.data(), query)
+        self.behind(|database| database.query_row(query, NOTHING, |row| row.get(0)).unwrap())
+    }
+
+    /// What the engine's own examination finds wrong.
+    pub(crate) async fn problems(&self) -> Vec<String> {
+        match &self.home {
+            Home::Sqlite(_, database) => database.health().unwrap().problems,
+            // Nothing here hangs on the disk.
+            Home::Postgres(database, _) => {
+                let found = database.health().await.unwrap().problems;
+                found.into_iter().filter(|problem| !problem.ends_with("may be lost")).collect()
+            }
+        }
     }
 
     /// An id that rises with each call.
@@ -375,11 +438,8 @@ pub(crate) fn permit(caller: &Caller) -> Permit {
     caller.permit(Action::ReadProfile, Ownership::Own).unwrap()
 }
 
-/// A number that the database in this directory answers with.
-pub(crate) fn count(data: &Path, query: &str) -> i64 {
-    let connection = rusqlite::Connection::open(data.join(FILE)).unwrap();
-    connection.query_row(query, [], |row| row.get(0)).unwrap()
-}
+/// No values.
+pub(crate) const NOTHING: [i64; 0] = [];
 
 pub(crate) fn event(permit: &Permit) -> Event {
     let key_id = match permit.means() {

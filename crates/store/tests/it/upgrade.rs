@@ -10,7 +10,7 @@ use strongroom_core::text::{AgentName, RevisionName};
 use strongroom_core::{App, Caller, EnvKey, Role, SecretId, SecretValue, Store};
 use strongroom_store::sqlite::{Database, FILE, LOCK};
 
-use crate::support::{Instance, count, root_key, world};
+use crate::support::{Instance, root_key, world};
 
 const MIGRATIONS: [&str; 2] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
@@ -29,9 +29,15 @@ fn tables(connection: &rusqlite::Connection) -> Vec<(String, String)> {
     read.map(Result::unwrap).collect()
 }
 
+/// A number that the database in this directory answers with.
+fn count(data: &Path, query: &str) -> i64 {
+    let connection = rusqlite::Connection::open(data.join(FILE)).unwrap();
+    connection.query_row(query, [], |row| row.get(0)).unwrap()
+}
+
 /// The rows of an instance in a database as an earlier schema had it.
 fn downgraded(instance: &Instance, (schema, has): (u32, usize)) -> PathBuf {
-    let data = instance.directory.path().join(format!("schema {schema}"));
+    let data = instance.data().with_file_name(format!("schema {schema}"));
     std::fs::create_dir(&data).unwrap();
     let path = data.join(FILE);
     let old = rusqlite::Connection::open(&path).unwrap();
@@ -61,7 +67,7 @@ fn private(data: &Path) {
 
 /// An instance with a colleague and secrets, some of them deleted.
 async fn populated() -> Instance {
-    let instance = Instance::new().await;
+    let instance = Instance::sqlite().await;
     let caller = instance.caller(&instance.token).await.unwrap();
     for (at, shared) in [true, false].into_iter().enumerate() {
         let new = strongroom_core::secrets::NewSecret {
@@ -150,7 +156,7 @@ async fn receives(app: &App, caller: Caller, secret: SecretId) {
 
 #[tokio::test]
 async fn an_upgraded_database_is_one_like_a_new_one() {
-    let instance = Instance::new().await;
+    let instance = Instance::sqlite().await;
     for earlier in EARLIER {
         is_like_a_new_one(&instance, earlier).await;
     }
@@ -186,7 +192,7 @@ async fn a_wrong_root_key_changes_no_byte() {
         opened.map(|_| ())
     };
     // As it was closed; and as a server that was killed left it, a WAL beside it.
-    let killed = instance.directory.path().join("killed");
+    let killed = instance.data().with_file_name("killed");
     std::fs::create_dir(&killed).unwrap();
     for (name, bytes) in files(&instance.data()) {
         std::fs::write(killed.join(name), bytes).unwrap();
@@ -239,7 +245,7 @@ async fn is_looked_at_as_it_is(instance: &Instance, earlier: (u32, usize)) {
 
 #[tokio::test]
 async fn an_altered_schema_is_not_upgraded() {
-    let instance = Instance::new().await;
+    let instance = Instance::sqlite().await;
     let data = downgraded(&instance, EARLIER[0]);
     let database = Database::serve(&data).unwrap();
     let raw = rusqlite::Connection::open(data.join(FILE)).unwrap();
@@ -254,7 +260,7 @@ async fn an_altered_schema_is_not_upgraded() {
 
 #[tokio::test]
 async fn an_upgrade_that_fails_leaves_the_earlier_schema() {
-    let instance = Instance::new().await;
+    let instance = Instance::sqlite().await;
     let data = downgraded(&instance, EARLIER[0]);
     let raw = rusqlite::Connection::open(data.join(FILE)).unwrap();
     let twin =

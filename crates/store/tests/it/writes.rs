@@ -16,7 +16,7 @@ use strongroom_core::store::{Change, Put, Write};
 use strongroom_core::text::{AgentName, Email, RunNote, SecretName, TeamName};
 use strongroom_core::tokens::Token;
 use strongroom_core::users::{Membership, User};
-use strongroom_core::{AgentId, ApiKeyId, Permit, Role, RunId, SecretId, Store, StoreError, UserId};
+use strongroom_core::{AgentId, ApiKeyId, Permit, Role, RunId, SecretId, StoreError, UserId};
 
 use strongroom_store::sqlite::FILE;
 
@@ -207,7 +207,7 @@ async fn a_step_that_fails_undoes_those_before_and_their_event() {
 
 #[tokio::test]
 async fn an_index_costs_only_what_it_is_for() {
-    let instance = Instance::new().await;
+    let instance = Instance::sqlite().await;
     let mut gone = instance.new_secret(None);
     gone.deleted_at = Some(at(NOW));
     instance.store_secret(gone).await;
@@ -384,10 +384,9 @@ async fn a_permit_ends_with_its_team_or_with_a_row_that_is_gone() {
     instance.write_by(undelete, vec![Change::Team(restored)]).await.unwrap();
     instance.write_by(theirs.clone(), vec![]).await.expect("the same rows as before");
     for gone in ["api_keys", "memberships"] {
-        let connection = rusqlite::Connection::open(instance.data().join("strongroom.db")).unwrap();
         let user = colleague.user.row().id;
         let delete = format!("DELETE FROM {gone} WHERE user_id = ?");
-        assert_eq!(connection.execute(&delete, [user.as_bytes()]).unwrap(), 1);
+        assert_eq!(instance.behind(|database| database.execute(&delete, [user.as_bytes()])), Ok(1));
         refused(&theirs).await;
     }
 }
@@ -530,10 +529,9 @@ async fn a_run_whose_rows_are_gone_is_none() {
     {
         let working = Working::new().await;
         let permit = working.permit().await.unwrap();
-        let connection = rusqlite::Connection::open(working.instance.data().join(FILE)).unwrap();
         let delete = format!("DELETE FROM {table} WHERE {column} = ?");
-        assert_eq!(connection.execute(&delete, [id(&working)]).unwrap(), 1, "{table}");
-        working.instance.database.look_again();
+        let gone = working.instance.behind(|database| database.execute(&delete, [&id(&working)]));
+        assert_eq!(gone, Ok(1), "{table}");
         assert!(matches!(working.permit().await, Err(Error::NotProven)), "{table}");
         let refused = working.instance.write_by(permit, working.receives(1)).await;
         assert!(matches!(refused, Err(StoreError::StalePermit)), "{table}: {refused:?}");

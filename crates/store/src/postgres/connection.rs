@@ -1,0 +1,230 @@
+//! Connections: made when they are needed, and made again when they broke.
+
+use futures_util::TryStreamExt;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, NoTls, Row, RowStream, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use uuid::Uuid;
+
+use super::address::Address;
+use super::error::{Fault, OpenError};
+use crate::tables::Value;
+
+/// How long one exchange may take, connecting included.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every session is told first; each setting says why.
+const SETTINGS: &str = "
+    -- An acknowledged commit survives a power cut, whatever the server's default is;
+    -- one that waits for standbys keeps waiting for them.
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') IN ('off', 'local');
+    -- A server that was cut off from us doesn't hold others' locks for longer.
+    SET idle_in_transaction_session_timeout = '5s';
+    SET lock_timeout = '4s';
+    -- Plans don't depend on values, and are made once.
+    SET plan_cache_mode = force_generic_plan;
+    SET jit = off;
+    SET client_min_messages = warning;
+    SET default_transaction_isolation = 'read committed';
+    SET default_transaction_read_only = off;";
+
+/// Makes connections.
+pub(super) struct Connector {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    shown: String,
+}
+
+impl Connector {
+    pub(super) fn new(address: &Address) -> Result<Arc<Self>, OpenError> {
+        let (config, tls) = (address.config.clone(), address.tls()?);
+        Ok(Arc::new(Self { config, tls, shown: address.to_string() }))
+    }
+
+    async fn connect(&self) -> Result<Live, tokio_postgres::Error> {
+        let client = if let Some(tls) = &self.tls {
+            let (client, driver) = self.config.connect(tls.clone()).await?;
+            drive(driver);
+            client
+        } else {
+            let (client, driver) = self.config.connect(NoTls).await?;
+            drive(driver);
+            client
+        };
+        client.batch_execute(SETTINGS).await?;
+        let origin: Uuid = client.query_one("SELECT gen_random_uuid()", &[]).await?.try_get(0)?;
+        Ok(Live { client, statements: Mutex::default(), origin, marked: AtomicU64::new(0) })
+    }
+}
+
+/// Carries bytes until the connection ends; whoever waits for an answer is
+/// told of an error then.
+fn drive(driver: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(error = %Fault::from(error), "store.connection");
+        }
+    });
+}
+
+/// A connection, and what was prepared on it.
+pub(super) struct Live {
+    client: Client,
+    statements: Mutex<HashMap<String, Statement>>,
+    /// No other connection has it.
+    origin: Uuid,
+    marked: AtomicU64,
+}
+
+impl Live {
+    /// A mark that no other transaction has.
+    pub(super) fn mark(&self) -> Uuid {
+        let (high, low) = self.origin.as_u64_pair();
+        Uuid::from_u64_pair(high, low.wrapping_add(self.marked.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Says something that has no values and whose answer nobody reads.
+    pub(super) async fn say(&self, text: &str) -> Result<(), Fault> {
+        Ok(self.client.batch_execute(text).await?)
+    }
+
+    /// The statement of this text, prepared once.
+    pub(super) async fn prepare(&self, text: &str) -> Result<Statement, Fault> {
+        let found = self.statements().get(text).cloned();
+        if let Some(statement) = found {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(&numbered(text)).await?;
+        self.statements().insert(text.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    fn statements(&self) -> std::sync::MutexGuard<'_, HashMap<String, Statement>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a prepared statement: its rows, and how many it touched.
+    pub(super) async fn run(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<(Vec<Row>, u64), Fault> {
+        let mut stream = pin!(self.client.query_raw(statement, values).await?);
+        let mut rows = Vec::new();
+        while let Some(row) = stream.try_next().await? {
+            rows.push(row);
+        }
+        Ok((rows, stream.rows_affected().unwrap_or(0)))
+    }
+
+    /// Runs one that has no values; its rows as they come.
+    pub(super) async fn stream(&self, statement: &Statement) -> Result<RowStream, Fault> {
+        let nothing: [Value<'_>; 0] = [];
+        Ok(self.client.query_raw(statement, nothing).await?)
+    }
+
+    /// Runs one whose values are whole columns.
+    pub(super) async fn run_columns(
+        &self,
+        statement: &Statement,
+        columns: &[Vec<Value<'_>>],
+    ) -> Result<Vec<Row>, Fault> {
+        let stream = self.client.query_raw(statement, columns).await?;
+        Ok(stream.try_collect().await?)
+    }
+
+    /// Prepares and runs.
+    pub(super) async fn ask(&self, text: &str, values: &[Value<'_>]) -> Result<(Vec<Row>, u64), Fault> {
+        let statement = self.prepare(text).await?;
+        self.run(&statement, values).await
+    }
+}
+
+/// The text with PostgreSQL's places for values.
+fn numbered(text: &str) -> String {
+    let mut numbered = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(letter) = rest.next() {
+        let place = letter == '?' && rest.peek().is_some_and(char::is_ascii_digit);
+        numbered.push(if place { '$' } else { letter });
+    }
+    numbered
+}
+
+/// A place for one connection.
+pub(super) struct Link {
+    connector: Arc<Connector>,
+    live: RwLock<Option<Arc<Live>>>,
+    /// Held while connecting, so that one does for all.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+impl Link {
+    pub(super) fn new(connector: Arc<Connector>) -> Self {
+        Self { connector, live: RwLock::new(None), connecting: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The connection, made anew where it broke.
+    pub(super) async fn live(&self) -> Result<Arc<Live>, OpenError> {
+        if let Some(live) = self.present() {
+            return Ok(live);
+        }
+        let _only_one = self.connecting.lock().await;
+        if let Some(live) = self.present() {
+            return Ok(live);
+        }
+        let unreachable = |cause| OpenError::Unreachable { address: self.connector.shown.clone(), cause };
+        let connected = timeout(PATIENCE, self.connector.connect()).await;
+        let live = connected
+            .map_err(|_| unreachable("it does not answer in time".into()))?
+            .map_err(|error| unreachable(why(&error)))?;
+        let live = Arc::new(live);
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&live));
+        Ok(live)
+    }
+
+    fn present(&self) -> Option<Arc<Live>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        live.filter(|live| !live.client.is_closed())
+    }
+
+    /// Gives a connection up that doesn't do what it should.
+    pub(super) fn give_up(&self, live: &Arc<Live>) {
+        let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        if slot.as_ref().is_some_and(|present| Arc::ptr_eq(present, live)) {
+            *slot = None;
+        }
+    }
+
+    /// Does something on the connection, within [`PATIENCE`]; one on which that
+    /// failed is given up.
+    pub(super) async fn with<'a, T, F>(&self, act: impl FnOnce(Arc<Live>) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>> + 'a,
+    {
+        let live = self.live().await.map_err(|error| Fault::Lost(format!("can't be made: {error}")))?;
+        let done = timeout(PATIENCE, act(Arc::clone(&live))).await;
+        let done = done.unwrap_or_else(|_| Err(Fault::Lost("did not answer in time".into())));
+        if done.as_ref().is_err_and(Fault::is_passing) {
+            self.give_up(&live);
+        }
+        done
+    }
+}
+
+/// Why there is no connection, with what is beneath it.
+fn why(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => said.message().to_owned(),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}

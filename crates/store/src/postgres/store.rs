@@ -1,0 +1,285 @@
+//! The database as the core's [`Store`].
+
+use async_trait::async_trait;
+use std::sync::Arc;
+
+use super::connection::Live;
+use super::transaction::Transaction;
+use super::{Database, appends, walk, writes};
+use crate::query;
+use crate::tables::{
+    agents, answers, api_keys, instance, key_links, proofs, purge as due, runs, secrets, users,
+};
+use strongroom_core::agents::{Agent, Attachment, Revision};
+use strongroom_core::answers::{AnswerId, KeptAnswer};
+use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
+use strongroom_core::clock::Timestamp;
+use strongroom_core::events::Event;
+use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::key_links::KeyLink;
+use strongroom_core::keyring::WrappedKey;
+use strongroom_core::rows::Stored;
+use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
+use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::store::{AnyRow, Held, Purge, Write};
+use strongroom_core::teams::Team;
+use strongroom_core::text::Email;
+use strongroom_core::users::{StoredMember, User};
+use strongroom_core::{
+    AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, Store, StoreError, TeamId, UserId,
+};
+
+impl Database {
+    /// Runs a transaction that goes on when its caller goes away.
+    async fn transact<P: Send + Sync + 'static>(
+        &self,
+        what: P,
+        plan: impl Fn(&P) -> Transaction<'_> + Send + Sync + 'static,
+    ) -> Result<u64, StoreError> {
+        let writers = Arc::clone(&self.writers);
+        let run = tokio::spawn(async move { writers.transact(|| plan(&what)).await });
+        run.await.unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
+#[async_trait]
+impl Store for Database {
+    async fn instance(&self) -> Result<Option<Stored<Instance>>, StoreError> {
+        self.readers.one(instance::instance()).await
+    }
+
+    async fn create_instance(&self, new: NewInstance) -> Result<(), StoreError> {
+        self.transact(new, writes::found).await.map(|_| ())
+    }
+
+    async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        self.readers.all(instance::keys(None)).await
+    }
+
+    async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
+        self.readers.all(instance::keys(Some(team))).await
+    }
+
+    async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
+        self.readers.one(proofs::of_key(key)).await
+    }
+
+    async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
+        self.readers.one(proofs::of_link(link)).await
+    }
+
+    async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
+        self.readers.one(query::by_key([team.as_bytes(), id.as_bytes()])).await
+    }
+
+    async fn secrets_visible_to(
+        &self,
+        team: TeamId,
+        user: UserId,
+        after: Option<SecretId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Secret>>, StoreError> {
+        self.readers.all(secrets::visible((team, user), after, limit)).await
+    }
+
+    async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError> {
+        self.readers.one(secrets::version(secret, number)).await
+    }
+
+    async fn versions(&self, secret: SecretId, after: u32, limit: u32) -> Result<Vec<Version>, StoreError> {
+        self.readers.all(secrets::versions(secret, after, limit)).await
+    }
+
+    async fn team(&self, team: TeamId) -> Result<Option<Stored<Team>>, StoreError> {
+        self.readers.one(query::by_key([team.as_bytes()])).await
+    }
+
+    async fn member(&self, team: TeamId, user: UserId) -> Result<Option<StoredMember>, StoreError> {
+        self.readers.one(users::member(team, user)).await
+    }
+
+    async fn members(
+        &self,
+        team: TeamId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<StoredMember>, StoreError> {
+        self.readers.all(users::members(team, after, limit)).await
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError> {
+        self.readers.one(users::by_email(email)).await
+    }
+
+    async fn api_key(&self, team: TeamId, key: ApiKeyId) -> Result<Option<Stored<ApiKey>>, StoreError> {
+        let found = self.readers.one(query::by_key::<ApiKey>([key.as_bytes()])).await?;
+        Ok(found.filter(|found| found.row().team_id == team))
+    }
+
+    async fn api_keys(
+        &self,
+        team: TeamId,
+        user: Option<UserId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<UsedKey<Stored<ApiKey>>>, StoreError> {
+        self.readers.all(api_keys::keys((team, user), after, limit)).await
+    }
+
+    async fn key_link(&self, team: TeamId, link: KeyLinkId) -> Result<Option<Stored<KeyLink>>, StoreError> {
+        let found = self.readers.one(query::by_key::<KeyLink>([link.as_bytes()])).await?;
+        Ok(found.filter(|found| found.row().team_id == team))
+    }
+
+    async fn key_links(
+        &self,
+        team: TeamId,
+        after: Option<KeyLinkId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<KeyLink>>, StoreError> {
+        self.readers.all(key_links::open(team, after, limit)).await
+    }
+
+    async fn agent(&self, team: TeamId, agent: AgentId) -> Result<Option<Stored<Agent>>, StoreError> {
+        self.readers.one(query::by_key([team.as_bytes(), agent.as_bytes()])).await
+    }
+
+    async fn agents(
+        &self,
+        team: TeamId,
+        after: Option<AgentId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Agent>>, StoreError> {
+        self.readers.all(agents::agents(team, after, limit)).await
+    }
+
+    async fn revision(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Option<Stored<Revision>>, StoreError> {
+        self.readers.one(agents::revision(team, revision)).await
+    }
+
+    async fn revisions(
+        &self,
+        team: TeamId,
+        agent: AgentId,
+        after: Option<RevisionId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Revision>>, StoreError> {
+        self.readers.all(agents::revisions((team, agent), after, limit)).await
+    }
+
+    async fn attachments(
+        &self,
+        team: TeamId,
+        revision: RevisionId,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError> {
+        self.readers.all(agents::attachments(team, revision)).await
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
+        self.readers.one(runs::run(run)).await
+    }
+
+    async fn runs(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        open_at: Option<Timestamp>,
+        page: (u32, u32),
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        self.readers.all_aside(runs::page((team, of), open_at, page)).await
+    }
+
+    async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {
+        Ok(self.readers.all_aside(runs::count(team, of)).await?.first().copied().unwrap_or(0))
+    }
+
+    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.all_aside(runs::deliveries(team, of)).await
+    }
+
+    async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.all(runs::deliveries_of(secret, limit)).await
+    }
+
+    async fn forget_runs(&self, limit: u32) -> Result<u32, StoreError> {
+        let forgotten = self.transact(limit, writes::forgetting_runs).await?;
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
+    }
+
+    async fn answer(&self, id: AnswerId) -> Result<Option<Stored<KeptAnswer>>, StoreError> {
+        self.readers.one(answers::answer(id)).await
+    }
+
+    async fn write(&self, write: Write) -> Result<(), StoreError> {
+        if appends::only_adds(&write) {
+            return self.appends.write(write).await;
+        }
+        self.transact(write, writes::of).await.map(|_| ())
+    }
+
+    async fn hold(&self, team: TeamId, ids: &[SecretId]) -> Result<Held, StoreError> {
+        // Ends with its connection, which is this transaction's alone.
+        let hold = |live: Arc<Live>| async move {
+            live.say("BEGIN").await?;
+            live.run_columns(&live.prepare(&secrets::hold().postgres).await?, &secrets::held(team, ids))
+                .await?;
+            Ok(Held::by(live))
+        };
+        self.link().with(hold).await.map_err(|fault| fault.into_store_error("secrets"))
+    }
+
+    async fn keep_answer(&self, answer: Stored<KeptAnswer>) -> Result<(), StoreError> {
+        self.transact(answer, writes::keeping).await.map(|_| ())
+    }
+
+    async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let forgotten = self.transact((before, limit), writes::forgetting_answers).await?;
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
+    }
+
+    async fn note_uses(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> Result<(), StoreError> {
+        self.transact(uses, writes::noting).await.map(|_| ())
+    }
+
+    async fn secrets_due(
+        &self,
+        before: Timestamp,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Option<Stored<Secret>>>, StoreError> {
+        self.readers.all_readable(due::secrets(before, (skip, limit))).await
+    }
+
+    async fn teams_due(&self, before: Timestamp) -> Result<Vec<Option<Stored<Team>>>, StoreError> {
+        self.readers.all_readable(due::teams(before)).await
+    }
+
+    async fn purge(&self, purges: Vec<(Purge, Event)>) -> Result<(), StoreError> {
+        self.transact(purges, writes::purging).await.map(|_| ())
+    }
+
+    async fn record(&self, event: Event) -> Result<(), StoreError> {
+        self.transact(event, writes::recording).await.map(|_| ())
+    }
+
+    async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {
+        walk::walk(&self.link(), visit).await
+    }
+
+    async fn rows(&self) -> Result<u64, StoreError> {
+        walk::count(&self.readers).await
+    }
+
+    async fn elected(&self) -> Result<bool, StoreError> {
+        self.election.won().await.map_err(|fault| fault.into_store_error("election"))
+    }
+
+    async fn stopped(&self) {
+        // Whatever became of a commit can be asked of the server.
+        std::future::pending::<()>().await;
+    }
+}

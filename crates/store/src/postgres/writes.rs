@@ -1,0 +1,205 @@
+//! What a verb does, as one transaction: its permit is proven, then each of its
+//! steps is done in order.
+
+use super::Sql;
+use super::locks::Locks;
+use super::transaction::{Expected, Transaction};
+use crate::query::{self, Query};
+use crate::tables::{Record, Value, agents, answers, api_keys, events, proofs, purge, runs, users};
+use strongroom_core::agents::{Agent, Attachment};
+use strongroom_core::answers::KeptAnswer;
+use strongroom_core::clock::Timestamp;
+use strongroom_core::events::Event;
+use strongroom_core::instance::NewInstance;
+use strongroom_core::rows::{Row, RowMac, Stored};
+use strongroom_core::secrets::Secret;
+use strongroom_core::store::{Change, Purge, Put, Write};
+use strongroom_core::users::Membership;
+use strongroom_core::{ApiKeyId, StoreError};
+
+/// The transaction of a write.
+pub(super) fn of(write: &Write) -> Transaction<'_> {
+    let mut transaction =
+        Transaction { locks: Locks::of(write), rehearsal: write.rehearsal, ..Transaction::default() };
+    let proof = proofs::proof(write.permit.means());
+    transaction.add(proof, Expected::Proof(write.permit.proof()));
+    write.changes.iter().for_each(|change| step(&mut transaction, change));
+    write.events.iter().for_each(|event| record(&mut transaction, event));
+    write.answer.iter().for_each(|answer| keep(&mut transaction, answer));
+    transaction
+}
+
+fn step<'a>(transaction: &mut Transaction<'a>, change: &'a Change) {
+    match change {
+        Change::Secret(row) => put(transaction, row),
+        Change::Version(version) => insert(transaction, version),
+        Change::Team(row) => put(transaction, row),
+        Change::Key(key) => insert(transaction, key),
+        Change::User(row) => put(transaction, row),
+        Change::Membership(row) => put(transaction, row),
+        Change::ApiKey(row) => put(transaction, row),
+        Change::KeyLink(row) => put(transaction, row),
+        Change::Agent(row) => put(transaction, row),
+        Change::Revision(row) => put(transaction, row),
+        Change::Attachment(row) => put(transaction, row),
+        Change::Run(row) => put(transaction, row),
+        Change::Detach(team, revision, secret, mac) => {
+            transaction.add(agents::detach((*team, *revision, *secret), mac), Expected::Found);
+        }
+        Change::Delivery(delivery) => transaction.add(runs::note(delivery), Expected::Anything),
+        Change::AgentIs(team, id, mac) => {
+            let key = [team.as_bytes(), id.as_bytes()];
+            transaction.add(query::unchanged::<Agent>(key, *mac), Expected::Found);
+        }
+        Change::AttachmentIs(team, revision, secret, mac) => {
+            let key = [team.as_bytes(), revision.as_bytes(), secret.as_bytes()];
+            transaction.add(query::unchanged::<Attachment>(key, *mac), Expected::Found);
+        }
+        Change::SecretIs(team, id, mac) => {
+            let key = [team.as_bytes(), id.as_bytes()];
+            transaction.add(query::unchanged::<Secret>(key, *mac), Expected::Found);
+        }
+        Change::MembershipIs(team, user, mac) => {
+            let key = [team.as_bytes(), user.as_bytes()];
+            transaction.add(query::unchanged::<Membership>(key, *mac), Expected::Found);
+        }
+        Change::HasOwner(team) => {
+            transaction
+                .add(users::owners(*team), Expected::Count(|owners| owners > 0, || StoreError::LastOwner));
+        }
+        Change::HasNoKey(team, user) => {
+            let none = Expected::Count(|keys| keys == 0, || StoreError::Changed);
+            transaction.add(api_keys::good(*team, *user), none);
+        }
+    }
+}
+
+/// Stores a row that is new, or takes the place of another.
+fn put<'a, T: Record + Row>(transaction: &mut Transaction<'a>, put: &'a Put<T>) {
+    match put.was {
+        None => insert_stored(transaction, &put.now, || StoreError::Exists),
+        Some(was) => {
+            let values = with_mac(&put.now).into_iter().chain([mac(was)]);
+            let update = Sql::of(T::shape()).update.as_str();
+            transaction.add(Query::<()>::new(T::TABLE, update, values), Expected::Found);
+        }
+    }
+}
+
+/// Stores a new row that has a MAC.
+fn insert_stored<'a, T: Record + Row>(
+    transaction: &mut Transaction<'a>,
+    row: &'a Stored<T>,
+    otherwise: fn() -> StoreError,
+) {
+    let insert = Sql::of(T::shape()).insert.as_str();
+    transaction.add(Query::<()>::new(T::TABLE, insert, with_mac(row)), Expected::New(otherwise));
+}
+
+/// Stores a new row of a table without MACs.
+fn insert<'a, T: Record>(transaction: &mut Transaction<'a>, record: &'a T) {
+    let (shape, exists) = (T::shape(), Expected::New(|| StoreError::Exists));
+    let insert = Sql::of(shape).insert.as_str();
+    transaction.add(Query::<()>::new(shape.table, insert, record.values()), exists);
+}
+
+/// A row's values, and its MAC.
+pub(super) fn with_mac<T: Record + Row>(stored: &Stored<T>) -> Vec<Value<'_>> {
+    let mut values = stored.row().values();
+    values.push(mac(stored.mac()));
+    values
+}
+
+/// A MAC's value.
+pub(super) fn mac<'a>(mac: RowMac) -> Value<'a> {
+    Value::Bytes(mac.as_bytes().to_vec().into())
+}
+
+/// Stores an audit row.
+pub(super) fn record<'a>(transaction: &mut Transaction<'a>, event: &'a Event) {
+    let insert = Sql::of(&events::EVENTS).insert.as_str();
+    transaction.add(Query::<()>::new("events", insert, events::values(event)), Expected::Anything);
+}
+
+/// Keeps an answer in the place of one that is too old to stand.
+pub(super) fn keep<'a>(transaction: &mut Transaction<'a>, answer: &'a Stored<KeptAnswer>) {
+    transaction.add(answers::give_way(answer.row()), Expected::Anything);
+    insert_stored(transaction, answer, || StoreError::Answered);
+}
+
+/// Stores a new instance.
+pub(super) fn found(new: &NewInstance) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    let exists: fn() -> StoreError = || StoreError::Exists;
+    insert_stored(&mut transaction, &new.instance, exists);
+    new.keys.iter().for_each(|key| insert(&mut transaction, key));
+    insert_stored(&mut transaction, &new.team, exists);
+    insert_stored(&mut transaction, &new.owner, exists);
+    insert_stored(&mut transaction, &new.membership, exists);
+    insert_stored(&mut transaction, &new.api_key, exists);
+    record(&mut transaction, &new.event);
+    transaction
+}
+
+/// Takes away what was found due, each with its event.
+pub(super) fn purging(purges: &Vec<(Purge, Event)>) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    for (due, event) in purges {
+        match due {
+            Purge::Secret(team, id, was) => {
+                transaction.locks.resting_in(*team);
+                transaction.add(purge::secret(*team, *id, was), Expected::Found);
+                for step in purge::with_secret(*team, *id) {
+                    transaction.add(step, Expected::Anything);
+                }
+            }
+            Purge::Team(row) => {
+                transaction.locks.alone(row.now.row().id);
+                put(&mut transaction, row);
+                purge::with_team(row.now.row().id).for_each(|step| transaction.add(step, Expected::Anything));
+            }
+        }
+        record(&mut transaction, event);
+    }
+    transaction
+}
+
+/// Keeps an answer to a request that changed nothing.
+pub(super) fn keeping(answer: &Stored<KeptAnswer>) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    keep(&mut transaction, answer);
+    transaction
+}
+
+/// Stores an audit row that belongs to no other write.
+pub(super) fn recording(event: &Event) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    record(&mut transaction, event);
+    transaction
+}
+
+/// Notes when keys were used.
+pub(super) fn noting(uses: &Vec<(ApiKeyId, Timestamp)>) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    for (key, used_at) in uses {
+        transaction.add(api_keys::note_use(*key, *used_at), Expected::Anything);
+    }
+    transaction
+}
+
+/// Forgets old answers, and marks of transactions that nobody asks about any more.
+pub(super) fn forgetting_answers((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    let marks = "DELETE FROM commits WHERE id IN \
+                 (SELECT id FROM commits WHERE at < now() - interval '1 hour' LIMIT 10000)";
+    transaction.add(Query::<()>::new("commits", marks, []), Expected::Anything);
+    transaction.add(answers::forget(*before, *limit), Expected::Anything);
+    transaction
+}
+
+/// Forgets runs of shredded teams.
+pub(super) fn forgetting_runs(limit: &u32) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.add(runs::forget(*limit), Expected::Anything);
+    transaction
+}

@@ -1,0 +1,121 @@
+//! The instance row and the keys of the hierarchy.
+
+use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, bytes, id, number, text};
+use crate::query::Query;
+use std::sync::LazyLock;
+use strongroom_core::instance::Instance;
+use strongroom_core::keyring::{KeyOwner, WrappedKey};
+use strongroom_core::rows::Row;
+use strongroom_core::rows::Stored;
+use strongroom_core::sealing::Sealed;
+use strongroom_core::{InstanceId, KeyId, TeamId};
+
+impl Record for Instance {
+    /// Its primary key is a number that can only be 1, so that there is one.
+    fn shape() -> &'static Shape {
+        static SHAPE: Shape = Shape::new(
+            Instance::TABLE,
+            &[number("only_one")],
+            &[
+                id("id"),
+                text("root_provider"),
+                text("root_parameters"),
+                id("root_key_id"),
+                bytes("master"),
+                text("recovery_recipient"),
+                bytes("recovery"),
+                number("created_at"),
+            ],
+        );
+        &SHAPE
+    }
+
+    fn values(&self) -> Vec<Value<'_>> {
+        vec![
+            Value::Number(1),
+            self.id.as_bytes().into(),
+            self.root_provider.as_str().into(),
+            self.root_parameters.as_str().into(),
+            self.root_key_id.as_bytes().into(),
+            Value::bytes(self.master.as_bytes()),
+            self.recovery_recipient.as_str().into(),
+            Value::bytes(self.recovery.as_slice()),
+            self.created_at.into(),
+        ]
+    }
+}
+
+impl Read for Instance {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        columns.flag()?;
+        Ok(Self {
+            id: columns.id(InstanceId::from_slice)?,
+            root_provider: columns.string()?,
+            root_parameters: columns.string()?,
+            root_key_id: columns.id(KeyId::from_slice)?,
+            master: columns.bytes(|master| Some(Sealed::from_bytes(master.to_vec())))?,
+            recovery_recipient: columns.string()?,
+            recovery: columns.bytes(|recovery| Some(recovery.to_vec()))?,
+            created_at: columns.time()?,
+        })
+    }
+}
+
+impl Record for WrappedKey {
+    /// The team is 16 bytes, or none for a purpose: not null, as part of a
+    /// primary key.
+    fn shape() -> &'static Shape {
+        static SHAPE: Shape = Shape::plain(
+            "keys",
+            &[text("owner"), bytes("team_id"), number("version")],
+            &[id("id"), bytes("sealed"), number("created_at")],
+        );
+        &SHAPE
+    }
+
+    fn values(&self) -> Vec<Value<'_>> {
+        let team = self.owner.team().map_or_else(Vec::new, |team| team.as_bytes().to_vec());
+        vec![
+            self.owner.name().into(),
+            Value::bytes(team),
+            Value::number(self.version),
+            self.id.as_bytes().into(),
+            Value::bytes(self.sealed.as_bytes()),
+            self.created_at.into(),
+        ]
+    }
+}
+
+impl Read for WrappedKey {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        let owner = columns.string()?;
+        let team = columns.bytes(|team| match team {
+            [] => Some(None),
+            bytes => TeamId::from_slice(bytes).ok().map(Some),
+        })?;
+        Ok(Self {
+            owner: KeyOwner::from_name(&owner, team).ok_or(Malformed)?,
+            version: columns.number()?,
+            id: columns.id(KeyId::from_slice)?,
+            sealed: columns.bytes(|sealed| Some(Sealed::from_bytes(sealed.to_vec())))?,
+            created_at: columns.time()?,
+        })
+    }
+}
+
+static INSTANCE: LazyLock<String> = LazyLock::new(|| Instance::shape().select("true"));
+
+/// The instance row.
+pub(crate) fn instance() -> Query<'static, Stored<Instance>> {
+    Query::new(Instance::TABLE, INSTANCE.as_str(), [])
+}
+
+static KEYS: LazyLock<String> = LazyLock::new(|| {
+    WrappedKey::shape().select("team_id = ?1 AND (owner = 'team') = (length(team_id) = 16)")
+});
+
+/// The keys of a team, or the instance's own.
+pub(crate) fn keys(team: Option<TeamId>) -> Query<'static, WrappedKey> {
+    let team = team.map_or_else(Vec::new, |team| team.as_bytes().to_vec());
+    Query::new("keys", KEYS.as_str(), [Value::bytes(team)])
+}

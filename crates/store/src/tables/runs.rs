@@ -1,0 +1,260 @@
+//! Runs, and what they received.
+
+use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, bytes, id, number, text};
+use crate::query::{Query, Statement, Text};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use strongroom_core::agents::Agent;
+use strongroom_core::api_keys::ApiKey;
+use strongroom_core::clock::Timestamp;
+use strongroom_core::environment::Composition;
+use strongroom_core::rows::Row;
+use strongroom_core::runs::{Delivery, Run};
+use strongroom_core::runs::{RunRows, RunsOf, StoredRun};
+use strongroom_core::teams::Team;
+use strongroom_core::text::{Invalid, RunNote};
+use strongroom_core::users::{Membership, User};
+use strongroom_core::{AgentId, ApiKeyId, EnvKey, RevisionId, RunId, SecretId, TeamId, UserId};
+
+impl Record for Run {
+    fn shape() -> &'static Shape {
+        static SHAPE: Shape = Shape::new(
+            Run::TABLE,
+            &[id("id")],
+            &[
+                id("team_id"),
+                id("agent_id"),
+                id("revision_id"),
+                id("user_id"),
+                id("key_id"),
+                number("generation"),
+                number("strict"),
+                text("note"),
+                text("composition"),
+                bytes("token_hash"),
+                number("lease"),
+                number("created_at"),
+                number("updated_at"),
+                number("expires_at"),
+                number("stopped_at"),
+                number("revoked_at"),
+            ],
+        );
+        &SHAPE
+    }
+
+    fn values(&self) -> Vec<Value<'_>> {
+        vec![
+            self.id.as_bytes().into(),
+            self.team_id.as_bytes().into(),
+            self.agent_id.as_bytes().into(),
+            self.revision_id.as_bytes().into(),
+            self.user_id.as_bytes().into(),
+            self.key_id.as_bytes().into(),
+            Value::number(self.generation),
+            Value::number(self.strict),
+            self.note.as_ref().map(RunNote::as_str).into(),
+            Value::text(self.composition.to_lines()),
+            Value::bytes(self.token_hash.as_bytes().as_slice()),
+            Value::number(self.lease),
+            self.created_at.into(),
+            self.updated_at.into(),
+            self.expires_at.into(),
+            self.stopped_at.into(),
+            self.revoked_at.into(),
+        ]
+    }
+}
+
+impl Read for Run {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: columns.id(RunId::from_slice)?,
+            team_id: columns.id(TeamId::from_slice)?,
+            agent_id: columns.id(AgentId::from_slice)?,
+            revision_id: columns.id(RevisionId::from_slice)?,
+            user_id: columns.id(UserId::from_slice)?,
+            key_id: columns.id(ApiKeyId::from_slice)?,
+            generation: columns.number()?,
+            strict: columns.flag()?,
+            note: columns.optional_text(RunNote::parse)?,
+            composition: columns.text(Composition::from_lines)?,
+            token_hash: columns.token_hash()?,
+            lease: columns.number()?,
+            created_at: columns.time()?,
+            updated_at: columns.time()?,
+            expires_at: columns.time()?,
+            stopped_at: columns.optional_time()?,
+            revoked_at: columns.optional_time()?,
+        })
+    }
+}
+
+impl Record for Delivery {
+    fn shape() -> &'static Shape {
+        static SHAPE: Shape = Shape::plain(
+            "deliveries",
+            &[id("run_id"), id("secret_id"), number("version"), text("env_keys")],
+            &[number("at")],
+        );
+        &SHAPE
+    }
+
+    fn values(&self) -> Vec<Value<'_>> {
+        vec![
+            self.run_id.as_bytes().into(),
+            self.secret_id.as_bytes().into(),
+            Value::number(self.version),
+            Value::text(self.env_key_lines()),
+            self.at.into(),
+        ]
+    }
+}
+
+impl Read for Delivery {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        Ok(Self {
+            run_id: columns.id(RunId::from_slice)?,
+            secret_id: columns.id(SecretId::from_slice)?,
+            version: columns.number()?,
+            env_keys: columns.text(env_keys)?,
+            at: columns.time()?,
+        })
+    }
+}
+
+fn env_keys(lines: &str) -> Result<BTreeSet<EnvKey>, Invalid> {
+    lines.split('\n').map(EnvKey::parse).collect()
+}
+
+impl Read for StoredRun {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        Ok(RunRows {
+            run: Read::read(columns)?,
+            key: Read::read(columns)?,
+            agent: Read::read(columns)?,
+            user: Read::read(columns)?,
+            membership: Read::read(columns)?,
+            team: Read::read(columns)?,
+        })
+    }
+}
+
+/// Runs with the rows that they hang on, from where a query says: `r` is read
+/// first, and in its order.
+fn with_rows(from: &str) -> String {
+    format!(
+        "SELECT {}, {}, {}, {}, {}, {} FROM {from} CROSS JOIN api_keys k ON k.id = r.key_id \
+         CROSS JOIN agents a ON a.team_id = r.team_id AND a.id = r.agent_id \
+         CROSS JOIN users u ON u.id = r.user_id \
+         CROSS JOIN memberships m ON m.team_id = r.team_id AND m.user_id = r.user_id \
+         CROSS JOIN teams t ON t.id = r.team_id",
+        Run::shape().of("r"),
+        ApiKey::shape().of("k"),
+        Agent::shape().of("a"),
+        User::shape().of("u"),
+        Membership::shape().of("m"),
+        Team::shape().of("t"),
+    )
+}
+
+static ONE: LazyLock<Text> = LazyLock::new(|| Text::hinted(with_rows("runs r") + " WHERE r.id = ?1", ""));
+
+/// The rows that decide about a run.
+pub(crate) fn run(run: RunId) -> Query<'static, StoredRun> {
+    Query::new(Run::TABLE, &*ONE, [run.as_bytes().into()])
+}
+
+/// Which runs: from where and on which condition, and its values.
+fn which(team: TeamId, of: RunsOf) -> (&'static str, Vec<Value<'static>>) {
+    let (from, id) = match of {
+        RunsOf::Team => ("runs r INDEXED BY runs_by_team WHERE r.team_id = ?1", None),
+        RunsOf::Run(run) => ("runs r WHERE r.team_id = ?1 AND r.id = ?2", Some(run.uuid())),
+        RunsOf::Agent(agent) => {
+            ("runs r INDEXED BY runs_by_agent WHERE r.team_id = ?1 AND r.agent_id = ?2", Some(agent.uuid()))
+        }
+        // Rarely asked: an index would cost each start of a run.
+        RunsOf::Key(key) => {
+            ("runs r INDEXED BY runs_by_team WHERE r.team_id = ?1 AND r.key_id = ?2", Some(key.uuid()))
+        }
+        RunsOf::User(user) => {
+            ("runs r INDEXED BY runs_by_team WHERE r.team_id = ?1 AND r.user_id = ?2", Some(user.uuid()))
+        }
+    };
+    let id = id.as_ref().map(|id| id.as_bytes().into());
+    (from, [team.as_bytes().into()].into_iter().chain(id).collect())
+}
+
+/// A page of a team's runs, the newest first.
+pub(crate) fn page(
+    (team, of): (TeamId, RunsOf),
+    open_at: Option<Timestamp>,
+    (skip, limit): (u32, u32),
+) -> Query<'static, StoredRun> {
+    let (from, mut values) = which(team, of);
+    let open = open_at.map_or_else(String::new, |open_at| {
+        values.push(open_at.into());
+        format!(" AND r.expires_at > ?{} AND r.stopped_at IS NULL", values.len())
+    });
+    let at = values.len();
+    values.extend([Value::number(limit), Value::number(skip)]);
+    let page =
+        format!("(SELECT r.* FROM {from}{open} ORDER BY r.id DESC LIMIT ?{} OFFSET ?{}) r", at + 1, at + 2);
+    Query::new(Run::TABLE, Text::hinted(with_rows(&page), " ORDER BY r.id DESC"), values)
+}
+
+/// How many runs there are.
+pub(crate) fn count(team: TeamId, of: RunsOf) -> Query<'static, u64> {
+    let (from, values) = which(team, of);
+    Query::new(Run::TABLE, Text::hinted(format!("SELECT count(*) FROM {from}"), ""), values)
+}
+
+/// What was delivered to runs of a team.
+pub(crate) fn deliveries(team: TeamId, of: RunsOf) -> Query<'static, Delivery> {
+    let (from, values) = which(team, of);
+    let select = format!(
+        "SELECT {} FROM (SELECT r.id FROM {from} ORDER BY r.id) r \
+         CROSS JOIN deliveries d ON d.run_id = r.id",
+        Delivery::shape().of("d"),
+    );
+    Query::new("deliveries", Text::hinted(select, " ORDER BY d.run_id, d.secret_id, d.version"), values)
+}
+
+static OF_SECRET: LazyLock<String> = LazyLock::new(|| {
+    Delivery::shape().select("secret_id = ?1 ORDER BY secret_id DESC, version DESC, run_id DESC LIMIT ?2")
+});
+
+/// To which runs a secret was delivered.
+pub(crate) fn deliveries_of(secret: SecretId, limit: u32) -> Query<'static, Delivery> {
+    Query::new("deliveries", OF_SECRET.as_str(), [secret.as_bytes().into(), Value::number(limit)])
+}
+
+static NOTE: LazyLock<String> = LazyLock::new(|| {
+    let names = Delivery::shape().names().join(", ");
+    format!("INSERT INTO deliveries ({names}) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")
+});
+
+/// Notes a delivery, unless the very same is noted.
+pub(crate) fn note(delivery: &Delivery) -> Statement<'_> {
+    Query::new("deliveries", NOTE.as_str(), delivery.values())
+}
+
+/// Forgets runs of shredded teams, with what was delivered to them. SQLite has
+/// no such statement.
+pub(crate) fn forget(limit: u32) -> Statement<'static> {
+    static FORGET: LazyLock<Text> = LazyLock::new(|| {
+        Text::hinted(
+            format!(
+                "WITH gone AS (DELETE FROM runs WHERE id IN ({LEFT}) RETURNING id), \
+                 undelivered AS (DELETE FROM deliveries WHERE run_id IN (SELECT id FROM gone)) \
+                 SELECT id FROM gone"
+            ),
+            "",
+        )
+    });
+    Query::new(Run::TABLE, &*FORGET, [Value::number(limit)])
+}
+
+/// Runs of shredded teams: `?1` of them.
+pub(crate) const LEFT: &str = "SELECT r.id FROM teams t CROSS JOIN runs r ON r.team_id = t.id \
+                               WHERE t.shredded_at IS NOT NULL LIMIT ?1";
