@@ -47,7 +47,7 @@ pub(crate) enum Refused {
     #[response(status = 500)]
     Broken(Error),
     /// It can't be done now; the message says whether something may have been done
-    #[response(status = 503)]
+    #[response(status = 503, headers(("retry-after" = u64)))]
     Unavailable(Error),
 }
 
@@ -150,6 +150,10 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            // A database that was restarted, or replaced by its standby, serves within seconds.
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
         if self.passing {
             response.extensions_mut().insert(Passing);
         }
@@ -195,6 +199,11 @@ impl From<app::Error> for ApiError {
             app::Error::Store(StoreError::Stopped) => Self::unavailable(
                 "the database has stopped, and nobody knows whether this was done; when it serves again, \
                  look before you repeat it",
+            )
+            .caused(error),
+            app::Error::Store(StoreError::Unsettled) => Self::unavailable(
+                "the connection to the database broke, and it isn't known whether this was done; send it again \
+                 with the same Idempotency-Key, or look before you repeat it",
             )
             .caused(error),
             app::Error::Store(_) => {
@@ -355,6 +364,13 @@ mod tests {
         let stopped = ApiError::from(app::Error::Store(StoreError::Stopped));
         assert_eq!((stopped.status, stopped.code), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
         assert!(!stopped.message.contains("nothing was done"), "{}", stopped.message);
+        let unsettled = ApiError::from(app::Error::Store(StoreError::Unsettled));
+        assert!(!unsettled.message.contains("nothing was done"), "{}", unsettled.message);
+        let answer = unsettled.into_response();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (503, &"1".parse().unwrap())
+        );
         let busy = ApiError::from(app::Error::Store(StoreError::Unavailable("busy".into())));
         assert_eq!((busy.status, busy.code), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
         assert!(busy.message.contains("nothing was done"), "{}", busy.message);

@@ -11,7 +11,7 @@ pub(crate) mod runs;
 pub(crate) mod secrets;
 mod server;
 
-pub(crate) use server::{Dev, Doctor, Founding, Init, Keeper, Listening, RootKeyKind, Rules, Serve};
+pub(crate) use server::{Dev, Doctor, Founding, Init, Keeper, Listening, Place, RootKeyKind, Rules, Serve};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;

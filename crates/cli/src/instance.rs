@@ -6,15 +6,13 @@ use std::sync::Arc;
 use strongroom_core::app::{
     App, Created, Founding as CoreFounding, OpenError, Recovery, World, create_instance,
 };
-use strongroom_core::instance::Instance;
-use strongroom_core::rows::Stored;
 use strongroom_core::{OsRandom, Store};
 use strongroom_keys::recovery::Identity;
-use strongroom_store::sqlite::Database;
 
 use crate::cli::{Founding, Keeper};
 use crate::clock::SystemClock;
 use crate::data_dir::{DataDir, Traces};
+use crate::database::Site;
 use crate::failure::Failure;
 use crate::output;
 use crate::root_key::{self, Plan};
@@ -89,7 +87,7 @@ impl Fresh {
 /// A new instance, planned; see [`Blueprint::draw`].
 pub(crate) struct Blueprint<'a> {
     founding: &'a Founding,
-    data_dir: &'a DataDir,
+    site: &'a Site,
     root: Plan,
     keepsake: Keepsake,
 }
@@ -103,13 +101,13 @@ impl<'a> Blueprint<'a> {
     pub(crate) async fn draw(
         founding: &'a Founding,
         keeper: &Keeper,
-        data_dir: &'a DataDir,
+        site: &'a Site,
         keepsake: Keepsake,
     ) -> Result<Self, Failure> {
-        data_dir.check()?;
-        vacant(data_dir).await?;
-        let root = Plan::new(founding.root_key, keeper, data_dir)?;
-        Ok(Self { founding, data_dir, root, keepsake })
+        site.data_dir.check()?;
+        vacant(site).await?;
+        let root = Plan::new(founding.root_key, keeper, &site.data_dir)?;
+        Ok(Self { founding, site, root, keepsake })
     }
 
     /// Makes it.
@@ -118,12 +116,15 @@ impl<'a> Blueprint<'a> {
     /// When the system refuses; then nothing of it is left.
     pub(crate) async fn build(self) -> Result<Fresh, Failure> {
         let mut directories = Traces::default();
-        directories.make_directory(self.data_dir.path())?;
+        let data_dir = &self.site.data_dir;
+        directories.make_directory(data_dir.path())?;
         // The database first: its lock keeps a second creation out. It holds no
         // instance before the keys are safe on the disk.
-        let store: Arc<dyn Store> = Arc::new(Database::create(self.data_dir.path())?);
+        let store = self.site.create().await?.store();
         let mut files = Traces::default();
-        self.data_dir.store_files().into_iter().for_each(|file| files.made(file));
+        if !self.site.is_shared() {
+            data_dir.store_files().into_iter().for_each(|file| files.made(file));
+        }
         let (root, root_parameters) = self.root.create(&mut files)?;
         let identity = Identity::generate();
         if let Keepsake::File(path) = &self.keepsake {
@@ -147,8 +148,9 @@ impl<'a> Blueprint<'a> {
 ///
 /// # Errors
 /// When the database holds none, or the key isn't the right one.
-pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, data_dir: &DataDir) -> Result<App, Failure> {
-    let stored = store.instance().await?.ok_or_else(|| interrupted(data_dir))?;
+pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, site: &Site) -> Result<App, Failure> {
+    let data_dir = &site.data_dir;
+    let stored = store.instance().await?.ok_or_else(|| interrupted(site))?;
     // Unproven so far: no more than a hint at which key proves it.
     let instance = stored.row();
     let root = root_key::open(instance, keeper, data_dir)?;
@@ -160,13 +162,23 @@ pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, data_dir: &Data
     })
 }
 
-/// Refuses a directory in which there is a database.
-async fn vacant(data_dir: &DataDir) -> Result<(), Failure> {
-    let Ok(metadata) = data_dir.database().symlink_metadata() else { return Ok(()) };
-    let path = data_dir.path().display();
-    match inspected(data_dir).await {
-        Ok(None) => Err(interrupted(data_dir)),
-        Err(_) if metadata.len() == 0 => Err(interrupted(data_dir)),
+/// Refuses a place in which there is a database.
+async fn vacant(site: &Site) -> Result<(), Failure> {
+    if site.is_shared() {
+        return if site.is_taken().await? {
+            Err(Failure::new("there is an instance in that database already").hint(format!(
+                "serve it with: strongroom serve {}; or make another database",
+                site.options()
+            )))
+        } else {
+            Ok(())
+        };
+    }
+    let Ok(metadata) = site.data_dir.database().symlink_metadata() else { return Ok(()) };
+    let path = site.data_dir.path().display();
+    match site.instance().await {
+        Ok(None) => Err(interrupted(site)),
+        Err(_) if metadata.len() == 0 => Err(interrupted(site)),
         Ok(Some(_)) => Err(Failure::new(format!("there is an instance in {path} already"))
             .hint(format!("serve it with: strongroom serve --data-dir {path}; or choose another directory"))),
         Err(_) if metadata.is_symlink() => Err(Failure::new(format!("{path}/strongroom.db is a link"))
@@ -178,11 +190,12 @@ async fn vacant(data_dir: &DataDir) -> Result<(), Failure> {
     }
 }
 
-async fn inspected(data_dir: &DataDir) -> Result<Option<Stored<Instance>>, Failure> {
-    Ok(Database::inspect(data_dir.path())?.instance().await?)
-}
-
-fn interrupted(data_dir: &DataDir) -> Failure {
+fn interrupted(site: &Site) -> Failure {
+    if site.is_shared() {
+        return Failure::new("the database holds no instance: its creation was interrupted")
+            .hint(format!("create it again with: strongroom init {}", site.options()));
+    }
+    let data_dir = &site.data_dir;
     Failure::new(format!("{} holds no instance: its creation was interrupted", data_dir.database().display()))
         .hint(format!(
             "if there never was one, delete strongroom.db*, strongroom.lock and root.key in {} and create it again; if there was, restore a backup",

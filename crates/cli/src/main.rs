@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 mod config;
 mod data_dir;
+mod database;
 mod env_file;
 mod environment;
 mod failure;

@@ -4,6 +4,7 @@
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
+use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +86,15 @@ pub(crate) struct Place {
         default_value = "./strongroom-data"
     )]
     pub(crate) data_dir: PathBuf,
+    /// The PostgreSQL database that holds the instance, such as
+    /// `postgres://strongroom@db.example.com/strongroom`; the directory then holds the root key
+    /// alone [default: none, the instance is in the directory]
+    #[arg(long, value_name = "URL", env = "STRONGROOM_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<SecretString>,
+    /// A file of mode 0600 whose first line is the password for the database [default: the
+    /// password in database-url, if there is one]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_DATABASE_PASSWORD_FILE", hide_env_values = true)]
+    pub(crate) database_password_file: Option<PathBuf>,
 }
 
 /// What a new instance starts with.

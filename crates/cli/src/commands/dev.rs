@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::serve;
 use crate::cli::Dev;
 use crate::data_dir::DataDir;
+use crate::database::Site;
 use crate::failure::Failure;
 use crate::instance::{Blueprint, Fresh, Keepsake};
 use crate::output;
@@ -12,29 +13,26 @@ use crate::output;
 pub(super) fn run(args: &Dev) -> Result<(), Failure> {
     args.logging.start();
     serve::allowed(&args.listening)?;
-    let data_dir = DataDir::new(&args.place.data_dir);
+    let site = Site::new(&args.place)?;
     serve::block_on(&args.listening, async {
-        if data_dir.database().symlink_metadata().is_ok() {
-            again(args, &data_dir).await
-        } else {
-            first(args, &data_dir).await
-        }
+        if site.is_taken().await? { again(args, &site).await } else { first(args, &site).await }
     })
 }
 
 /// The instance is there: serves it.
-async fn again(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
-    let (app, open) = serve::ready(data_dir, &args.keeper, &args.listening).await?;
-    output::answer(&welcome_back(open.address, data_dir))?;
+async fn again(args: &Dev, site: &Site) -> Result<(), Failure> {
+    let (app, open) = serve::ready(site, &args.keeper, &args.listening).await?;
+    output::answer(&welcome_back(open.address, &site.data_dir))?;
     open.serve(app, args.listening.limits(), args.rules).await
 }
 
 /// Makes the instance, once it is certain that it can be served.
-async fn first(args: &Dev, data_dir: &DataDir) -> Result<(), Failure> {
+async fn first(args: &Dev, site: &Site) -> Result<(), Failure> {
+    let data_dir = &site.data_dir;
     let keepsake =
         Keepsake::choose(&args.founding, data_dir, output::seen_by_a_person())?.unwrap_or(Keepsake::Nobody);
     let recovery = Recovery::of(&keepsake);
-    let blueprint = Blueprint::draw(&args.founding, &args.keeper, data_dir, keepsake).await?;
+    let blueprint = Blueprint::draw(&args.founding, &args.keeper, site, keepsake).await?;
     let open = serve::Open::bind(&args.listening).await?;
     let fresh = blueprint.build().await?;
     let words = welcome(open.address, data_dir, &fresh, &recovery);

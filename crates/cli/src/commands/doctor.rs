@@ -3,14 +3,13 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs;
-use std::sync::Arc;
 use strongroom_core::App;
 use strongroom_core::app::Verified;
 use strongroom_keys::{file, passphrase};
-use strongroom_store::sqlite::Database;
 
 use crate::cli::Doctor;
 use crate::data_dir::{DataDir, private};
+use crate::database::Site;
 use crate::failure::Failure;
 use crate::{instance, output, root_key};
 
@@ -19,8 +18,8 @@ const NAMED: usize = 20;
 
 /// Whether all is well.
 pub(super) fn run(args: &Doctor) -> Result<bool, Failure> {
-    let data_dir = DataDir::new(&args.place.data_dir);
-    let checks = super::block_on(async { Ok(examine(args, &data_dir).await) })?;
+    let site = Site::new(&args.place)?;
+    let checks = super::block_on(async { Ok(examine(args, &site).await) })?;
     let healthy = checks.iter().all(|check| check.found.is_ok());
     let report = if args.json { json(&checks, healthy) } else { text(&checks, healthy) };
     output::answer(&report)?;
@@ -33,20 +32,21 @@ struct Check {
     found: Result<String, Failure>,
 }
 
-async fn examine(args: &Doctor, data_dir: &DataDir) -> Vec<Check> {
-    let mut checks = vec![
-        Check { name: "data directory", found: directory(data_dir) },
-        Check { name: "database files", found: files(data_dir) },
-    ];
-    let database = match Database::inspect(data_dir.path()) {
+async fn examine(args: &Doctor, site: &Site) -> Vec<Check> {
+    let data_dir = &site.data_dir;
+    let mut checks = vec![Check { name: "data directory", found: directory(data_dir) }];
+    if !site.is_shared() {
+        checks.push(Check { name: "database files", found: files(data_dir) });
+    }
+    let database = match site.inspect().await {
         Ok(database) => database,
-        Err(error) => {
-            checks.push(Check { name: "database", found: Err(error.into()) });
+        Err(failure) => {
+            checks.push(Check { name: "database", found: Err(failure) });
             return checks;
         }
     };
-    checks.push(Check { name: "database", found: health(&database) });
-    match instance::open(Arc::new(database), &args.keeper, data_dir).await {
+    checks.push(Check { name: "database", found: database.health().await });
+    match instance::open(database.store(), &args.keeper, site).await {
         Err(failure) => checks.push(Check { name: "root key", found: Err(failure) }),
         Ok(app) => {
             checks.push(Check { name: "root key", found: keeper(&app, args, data_dir).await });
@@ -75,16 +75,6 @@ fn files(data_dir: &DataDir) -> Result<String, Failure> {
         }
     }
     Ok(format!("{seen} files, closed to others"))
-}
-
-fn health(database: &Database) -> Result<String, Failure> {
-    let health = database.health()?;
-    if health.problems.is_empty() {
-        let notes = health.notes.iter().map(|note| format!("; {note}"));
-        return Ok(format!("SQLite {}, sound{}", health.sqlite_version, notes.collect::<String>()));
-    }
-    Err(Failure::new(health.problems.join("; "))
-        .hint("stop the server, keep a copy of the data directory, and restore a backup"))
 }
 
 async fn keeper(app: &App, args: &Doctor, data_dir: &DataDir) -> Result<String, Failure> {

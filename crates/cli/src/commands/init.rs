@@ -1,19 +1,19 @@
 //! `strongroom init`: makes an instance, and shows its API key once.
 
 use crate::cli::Init;
-use crate::data_dir::DataDir;
+use crate::database::Site;
 use crate::failure::Failure;
 use crate::instance::{self, Blueprint, Fresh, Keepsake};
 use crate::output;
 
 pub(super) fn run(args: &Init) -> Result<(), Failure> {
-    let data_dir = DataDir::new(&args.place.data_dir);
+    let site = Site::new(&args.place)?;
     let person = output::seen_by_a_person() && !args.json;
-    let keepsake = Keepsake::choose(&args.founding, &data_dir, person)?.ok_or_else(nowhere_to_keep)?;
+    let keepsake = Keepsake::choose(&args.founding, &site.data_dir, person)?.ok_or_else(nowhere_to_keep)?;
     let fresh = super::block_on(async {
-        Blueprint::draw(&args.founding, &args.keeper, &data_dir, keepsake).await?.build().await
+        Blueprint::draw(&args.founding, &args.keeper, &site, keepsake).await?.build().await
     })?;
-    let report = if args.json { json(&fresh) } else { text(args, &fresh, &data_dir) };
+    let report = if args.json { json(&fresh) } else { text(args, &fresh, &site) };
     fresh.show(&report).map(drop)
 }
 
@@ -35,7 +35,7 @@ fn json(fresh: &Fresh) -> String {
     .to_string()
 }
 
-fn text(args: &Init, fresh: &Fresh, data_dir: &DataDir) -> String {
+fn text(args: &Init, fresh: &Fresh, site: &Site) -> String {
     let recovery = match &args.founding.recovery_key_file {
         Some(path) => format!("Recovery key written to {}; keep it away from this machine.", path.display()),
         None => format!(
@@ -58,13 +58,13 @@ API key of the owner, shown only now:
 
 Serve it:
 
-  strongroom serve --data-dir {given}",
-        directory = data_dir.absolute().display(),
+  strongroom serve {options}",
+        directory = site.data_dir.absolute().display(),
         team = args.founding.team,
         team_id = fresh.created.team_id,
         email = args.founding.email.as_str(),
         user_id = fresh.created.user_id,
         key = fresh.created.api_key.reveal(),
-        given = data_dir.path().display(),
+        options = site.options(),
     )
 }

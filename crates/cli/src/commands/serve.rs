@@ -6,25 +6,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
-use strongroom_core::{App, Clock, OsRandom, Store};
+use strongroom_core::{App, Clock, OsRandom};
 use strongroom_net::{Front, Limits, RequestId};
-use strongroom_store::sqlite::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::cli::{Keeper, Listening, Rules, Serve};
 use crate::clock::SystemClock;
-use crate::data_dir::DataDir;
+use crate::database::Site;
 use crate::failure::Failure;
 use crate::{housekeeping, instance, output};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     args.logging.start();
     allowed(&args.listening)?;
-    let data_dir = DataDir::new(&args.place.data_dir);
+    let site = Site::new(&args.place)?;
     block_on(&args.listening, async {
-        let (app, open) = ready(&data_dir, &args.keeper, &args.listening).await?;
+        let (app, open) = ready(&site, &args.keeper, &args.listening).await?;
         // A reader that only wanted to start the server may be gone.
         let _unread = output::line(&format!("listening on http://{}", open.address));
         open.serve(app, args.listening.limits(), args.rules).await
@@ -50,13 +49,13 @@ pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
 /// # Errors
 /// When it can't be opened, or nobody may listen there.
 pub(super) async fn ready(
-    data_dir: &DataDir,
+    site: &Site,
     keeper: &Keeper,
     listening: &Listening,
 ) -> Result<(App, Open), Failure> {
-    data_dir.check()?;
-    let database = Arc::new(Database::serve(data_dir.path())?);
-    let app = instance::open(Arc::clone(&database) as Arc<dyn Store>, keeper, data_dir).await?;
+    site.data_dir.check()?;
+    let database = site.serve().await?;
+    let app = instance::open(database.store(), keeper, site).await?;
     // Only now is it certain that this is the right root key for it.
     database.migrate().await?;
     Ok((app, Open::bind(listening).await?))

@@ -1,0 +1,176 @@
+//! Where an instance's rows are: in the data directory, or in a PostgreSQL that
+//! several servers share. All else is the same.
+
+use secrecy::{ExposeSecret, SecretString};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use strongroom_core::Store;
+use strongroom_core::instance::Instance;
+use strongroom_core::rows::Stored;
+use strongroom_store::postgres::{self, Address};
+use strongroom_store::sqlite;
+use zeroize::Zeroizing;
+
+use crate::cli::Place;
+use crate::data_dir::{DataDir, private};
+use crate::failure::Failure;
+
+/// Where an instance is, whether there is one yet or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// The directory of the root key, and of the database unless that is elsewhere.
+    pub(crate) data_dir: DataDir,
+    /// The database elsewhere.
+    address: Option<Address>,
+}
+
+impl Site {
+    /// The one that the command line names.
+    ///
+    /// # Errors
+    /// When the file of the database's password can't be used.
+    pub(crate) fn new(place: &Place) -> Result<Self, Failure> {
+        let address = place.database_url.as_ref().map(|url| address(url, place)).transpose()?;
+        Ok(Self { data_dir: DataDir::new(&place.data_dir), address })
+    }
+
+    /// Whether the database is a server's.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// What a command that opens this instance must say beside its own words.
+    pub(crate) fn options(&self) -> String {
+        let data_dir = format!("--data-dir {}", self.data_dir.path().display());
+        if self.is_shared() { format!("{data_dir} --database-url …") } else { data_dir }
+    }
+
+    /// Whether there is an instance already, or what might have been one.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    pub(crate) async fn is_taken(&self) -> Result<bool, Failure> {
+        match &self.address {
+            Some(address) if postgres::Database::is_vacant(address).await? => Ok(false),
+            Some(_) => Ok(self.instance().await?.is_some()),
+            None => Ok(self.data_dir.database().symlink_metadata().is_ok()),
+        }
+    }
+
+    /// Makes a database for a new instance.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub(crate) async fn create(&self) -> Result<Database, Failure> {
+        Ok(match &self.address {
+            Some(address) => Database::Postgres(Arc::new(postgres::Database::create(address).await?)),
+            None => Database::Sqlite(Arc::new(sqlite::Database::create(self.data_dir.path())?)),
+        })
+    }
+
+    /// Opens the database to serve it. Nothing in it changes before it is migrated.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub(crate) async fn serve(&self) -> Result<Database, Failure> {
+        Ok(match &self.address {
+            Some(address) => Database::Postgres(Arc::new(postgres::Database::open(address).await?)),
+            None => Database::Sqlite(Arc::new(sqlite::Database::serve(self.data_dir.path())?)),
+        })
+    }
+
+    /// Opens the database to look at it beside servers that may be running.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub(crate) async fn inspect(&self) -> Result<Database, Failure> {
+        Ok(match &self.address {
+            Some(address) => Database::Postgres(Arc::new(postgres::Database::open(address).await?)),
+            None => Database::Sqlite(Arc::new(sqlite::Database::inspect(self.data_dir.path())?)),
+        })
+    }
+
+    /// The instance row, unproven; `None` where the database holds none.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) async fn instance(&self) -> Result<Option<Stored<Instance>>, Failure> {
+        Ok(self.inspect().await?.store().instance().await?)
+    }
+}
+
+fn address(url: &SecretString, place: &Place) -> Result<Address, Failure> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a password may be in it, which goes to the database alone"
+    )]
+    let address: Address = url.expose_secret().parse().map_err(postgres::OpenError::Address)?;
+    match &place.database_password_file {
+        Some(file) => Ok(address.with_password(password(file)?.as_bytes())),
+        None => Ok(address),
+    }
+}
+
+/// The first line of a file that nobody else can read.
+fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let unread =
+        |error: &std::io::Error| Failure::because(format!("{} can't be read", path.display()), error);
+    private(path, &fs::symlink_metadata(path).map_err(|error| unread(&error))?, 0o600)?;
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| unread(&error))?);
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// An open database.
+pub(crate) enum Database {
+    Sqlite(Arc<sqlite::Database>),
+    Postgres(Arc<postgres::Database>),
+}
+
+impl Database {
+    /// As the core knows it.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(database) => Arc::clone(database) as _,
+            Self::Postgres(database) => Arc::clone(database) as _,
+        }
+    }
+
+    /// Brings the schema up to date; to be called once the root key is proven.
+    ///
+    /// # Errors
+    /// When somebody altered it, or the engine refuses.
+    pub(crate) async fn migrate(&self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(database) => Ok(database.migrate().await?),
+            Self::Postgres(database) => Ok(database.migrate().await?),
+        }
+    }
+
+    /// The engine's examination of it, in a few words.
+    ///
+    /// # Errors
+    /// When something is wrong with it.
+    pub(crate) async fn health(&self) -> Result<String, Failure> {
+        let (engine, problems, notes) = match self {
+            Self::Sqlite(database) => {
+                let health = database.health()?;
+                (format!("SQLite {}", health.sqlite_version), health.problems, health.notes)
+            }
+            Self::Postgres(database) => {
+                let health = database.health().await?;
+                (format!("PostgreSQL {}", health.server_version), health.problems, health.notes)
+            }
+        };
+        if problems.is_empty() {
+            let notes = notes.iter().map(|note| format!("; {note}"));
+            return Ok(format!("{engine}, sound{}", notes.collect::<String>()));
+        }
+        Err(Failure::new(problems.join("; ")).hint(match self {
+            Self::Sqlite(_) => "stop the server, keep a copy of the data directory, and restore a backup",
+            Self::Postgres(_) => {
+                "keep a copy of the database, and put right what is named, or restore a backup"
+            }
+        }))
+    }
+}
