@@ -7,7 +7,7 @@ use strongroom_core::{Role, Scope, Scopes};
 use crate::people::{
     claim, contents, in_millis, join, key, link_token, made, mint, refusal, service, settled, team, text,
 };
-use crate::support::{Caller, TestApp, assert_clean};
+use crate::support::{Caller, NOTHING, TestApp, assert_clean};
 
 const ABSENT: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d";
 const AGENTS: [&str; 3] = [
@@ -336,9 +336,9 @@ async fn making_and_revoking_keys_leaves_events_by_whoever_did_it() {
         link_token(&app, &app.owner(), json!({"user_id": app.owner_id.to_string(), "name": "n"})).await;
     made(&claim(&app, &token).await);
     let database = app.database();
-    let mut select = database.prepare("SELECT kind, key_id IS NULL FROM events ORDER BY sequence").unwrap();
+    let found = database.query("SELECT kind, key_id IS NULL FROM events ORDER BY sequence", NOTHING).unwrap();
     let found: Vec<(String, bool)> =
-        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+        found.iter().map(|row| (row.get(0).unwrap(), row.get(1).unwrap())).collect();
     let found: Vec<_> = found.iter().map(|(kind, keyless)| (kind.as_str(), *keyless)).skip(1).collect();
     assert_eq!(
         found,

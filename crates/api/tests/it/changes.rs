@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom_core::{Role, Scopes};
 
-use crate::support::{Caller, TestApp, canary};
+use crate::support::{Caller, NOTHING, TestApp, canary};
 
 /// Creates a secret with these values.
 async fn create(caller: &Caller, values: Value) -> String {
@@ -287,7 +287,7 @@ async fn a_comparison_tells_all_four_cases() {
     assert_eq!(answer.json(), expected);
     let recorded = || -> u32 {
         let count = "SELECT count(*) FROM events WHERE kind = 'secret.compared'";
-        app.database().query_row(count, [], |row| row.get(0)).unwrap()
+        app.database().query_row(count, NOTHING, |row| row.get(0)).unwrap()
     };
     assert_eq!(recorded(), 2);
     let dry = owner.post(&format!("{path}?dry_run=true"), json!({"a": a, "b": b}).to_string()).await;
@@ -309,8 +309,8 @@ async fn every_change_leaves_its_event() {
     owner.post(&format!("{path}/copy"), r#"{"name": "n"}"#).await;
     owner.request(Method::GET, &path).send().await.unwrap();
     let database = app.database();
-    let mut select = database.prepare("SELECT kind FROM events ORDER BY sequence").unwrap();
-    let kinds: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let kinds = database.query("SELECT kind FROM events ORDER BY sequence", NOTHING).unwrap();
+    let kinds: Vec<String> = kinds.iter().map(|row| row.get(0).unwrap()).collect();
     assert_eq!(
         kinds,
         [
@@ -346,6 +346,6 @@ async fn purging_takes_what_was_deleted_long_enough_ago_and_nothing_else() {
     assert_eq!(owner.post(&format!("/v2/credentials/{new}/undelete"), "").await.status, 200);
     assert_eq!(owner.get(&format!("/v1/credentials/{kept}")).await.status, 200);
     let versions: u32 =
-        app.database().query_row("SELECT count(*) FROM versions", [], |row| row.get(0)).unwrap();
+        app.database().query_row("SELECT count(*) FROM versions", NOTHING, |row| row.get(0)).unwrap();
     assert_eq!(versions, 2);
 }

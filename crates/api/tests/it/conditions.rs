@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use strongroom_core::{Role, Scope, Scopes};
 
-use crate::support::{Answer, Caller, TestApp, canary};
+use crate::support::{Answer, Caller, NOTHING, TestApp, canary};
 
 async fn patch_if(caller: &Caller, path: &str, condition: &str, body: &str) -> Answer {
     let request = caller.request(Method::PATCH, path).header("content-type", "application/json");
@@ -155,7 +155,7 @@ async fn a_dry_run_answers_as_it_would_and_changes_nothing() {
 }
 
 fn events(app: &TestApp) -> u32 {
-    app.database().query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap()
+    app.database().query_row("SELECT count(*) FROM events", NOTHING, |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]

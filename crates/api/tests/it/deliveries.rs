@@ -1,19 +1,18 @@
 //! Deliveries: each is stored before a value leaves, is told of, and is seen
 //! from the run and from the secret.
 
-use rusqlite::OpenFlags;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::agents::{Run, agent, attached, start};
 use crate::people::{in_millis, refusal, settled, team};
-use crate::support::{Answer, CANARY, TestApp, canary};
+use crate::support::{Answer, CANARY, NOTHING, TestApp, canary, simple};
 
 /// How many events tell of a delivery.
 fn told(app: &TestApp) -> i64 {
     let count = "SELECT count(*) FROM events WHERE kind = 'secret.delivered'";
-    app.database().query_row(count, [], |row| row.get(0)).unwrap()
+    app.database().query_row(count, NOTHING, |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]
@@ -65,19 +64,13 @@ async fn what_was_delivered_is_seen_from_the_run_and_from_the_secret() {
     assert_eq!(deliveries(&one).await.as_array().unwrap().len(), 4, "what was received stays so");
 }
 
-/// The database, to be looked at.
-fn reader(app: &TestApp) -> rusqlite::Connection {
-    let path = app.directory.path().join("data/strongroom.db");
-    rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
-}
-
 /// How many deliveries of this request, and to this run, are stored.
 fn stored(app: &TestApp, answer: &Answer, run: &str) -> (i64, i64) {
     let request = uuid::Uuid::parse_str(answer.header("x-request-id").unwrap()).unwrap();
     let run = uuid::Uuid::parse_str(run).unwrap();
-    let (reader, delivered) = (reader(app), "kind = 'secret.delivered'");
+    let (reader, delivered) = (app.database(), "kind = 'secret.delivered'");
     let told = format!("SELECT count(*) FROM events WHERE {delivered} AND request_id = ? AND run_id = ?");
-    let ids = rusqlite::params![request.as_bytes(), run.as_bytes()];
+    let ids = [request.as_bytes(), run.as_bytes()];
     let told = reader.query_row(&told, ids, |row| row.get(0)).unwrap();
     let noted = "SELECT count(*) FROM deliveries WHERE run_id = ?";
     (told, reader.query_row(noted, [run.as_bytes()], |row| row.get(0)).unwrap())
@@ -150,16 +143,15 @@ async fn every_act_on_agents_and_runs_leaves_its_event_with_who_and_where() {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     let database = app.database();
-    let select = "SELECT kind, hex(object_id), hex(agent_id), hex(revision_id), hex(run_id), hex(user_id), \
+    let select = "SELECT kind, object_id, agent_id, revision_id, run_id, user_id, \
                   key_id IS NULL, object_mac IS NULL FROM events ORDER BY sequence";
-    let mut select = database.prepare(select).unwrap();
-    let told = select.query_map([], |row| {
-        let [object, agent, build, run, user] = [1, 2, 3, 4, 5].map(|at| row.get::<_, Option<String>>(at));
-        let empty = |text: Option<String>| text.unwrap_or_default().to_lowercase();
-        let texts = [object?, agent?, build?, run?, user?].map(empty);
-        Ok((row.get::<_, String>(0)?, texts, [row.get::<_, bool>(6)?, row.get(7)?]))
+    let told = database.query(select, NOTHING).unwrap();
+    let told = told.iter().map(|row| {
+        let hex = |at| row.get::<Option<[u8; 16]>>(at).unwrap().map_or(String::new(), simple);
+        let texts = [1, 2, 3, 4, 5].map(hex);
+        (row.get::<String>(0).unwrap(), texts, [row.get::<bool>(6).unwrap(), row.get(7).unwrap()])
     });
-    let mut told: Vec<_> = told.unwrap().map(Result::unwrap).collect();
+    let mut told: Vec<_> = told.collect();
     told.retain(|(kind, ..)| !["instance.created", "secret.created"].contains(&kind.as_str()));
     let [agent, build, secret, first, second] =
         [&place.agent, &place.build, &id, &run.id, &second.id].map(|id| id.replace('-', ""));

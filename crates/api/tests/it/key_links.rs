@@ -9,7 +9,7 @@ use crate::people::{
     add, at_once, claim, contents, in_millis, join, key, link, link_token, made, mint, refusal, service,
     settled, team, text,
 };
-use crate::support::{Caller, TestApp};
+use crate::support::{Caller, NOTHING, TestApp};
 
 const ABSENT: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d";
 const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -172,7 +172,8 @@ async fn of_many_claims_at_once_one_is_served() {
     let statuses = at_once(claims).await;
     assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 63, "{statuses:?}");
-    let keys: u32 = app.database().query_row("SELECT count(*) FROM api_keys", [], |row| row.get(0)).unwrap();
+    let keys: u32 =
+        app.database().query_row("SELECT count(*) FROM api_keys", NOTHING, |row| row.get(0)).unwrap();
     assert_eq!(keys, 2);
 }
 

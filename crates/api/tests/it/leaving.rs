@@ -8,6 +8,7 @@ use crate::members::{list, member_path, update};
 use crate::people::{
     add, at_once, claim, contents, join, key, link, link_token, made, refusal, service, settled, team, text,
 };
+use crate::support::NOTHING;
 
 #[tokio::test]
 async fn a_removed_member_has_nothing_left_and_rejoins_without_old_keys() {
@@ -108,7 +109,7 @@ async fn of_many_owners_who_leave_at_once_one_stays() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 31, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 1, "{statuses:?}");
     let select = "SELECT count(*) FROM memberships WHERE role = 'owner' AND removed_at IS NULL";
-    let left: u32 = app.database().query_row(select, [], |row| row.get(0)).unwrap();
+    let left: u32 = app.database().query_row(select, NOTHING, |row| row.get(0)).unwrap();
     assert_eq!(left, 1);
 }
 
@@ -141,12 +142,12 @@ async fn what_changes_with_a_member_leaves_an_event_each() {
     }
     assert_eq!(app.owner().delete(&team(&app, &format!("/members/{}", grace.id))).await.status, 200);
     let database = app.database();
-    let mut select = database.prepare("SELECT kind FROM events ORDER BY sequence DESC LIMIT 4").unwrap();
-    let kinds: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let kinds = database.query("SELECT kind FROM events ORDER BY sequence DESC LIMIT 4", NOTHING).unwrap();
+    let kinds: Vec<String> = kinds.iter().map(|row| row.get(0).unwrap()).collect();
     assert_eq!(kinds, ["key_link.cancelled", "key_link.cancelled", "api_key.revoked", "member.removed"]);
     let without = "SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL AND row_mac NOT IN \
                    (SELECT object_mac FROM events WHERE object_mac IS NOT NULL)";
-    let lost: u32 = database.query_row(without, [], |row| row.get(0)).unwrap();
+    let lost: u32 = database.query_row(without, NOTHING, |row| row.get(0)).unwrap();
     assert_eq!(lost, 0, "each row's state is told by an event");
 }
 

@@ -10,9 +10,9 @@ mod scopes;
 mod table;
 mod tokens;
 
-use rusqlite::Connection;
 use serde_json::Value;
 use strongroom_core::Role;
+use strongroom_testbed::Database;
 
 use self::expected::{ALWAYS_RECORDED, BY_RUN, DONE_ALREADY, LOW_KEYS, ROLES};
 use self::scene::{Actor, Request, Scene, World};
@@ -20,11 +20,11 @@ use self::table::{Cell, Operation, Seen, Sight, demands, described, differing, e
 use crate::support::Caller;
 
 /// Tells whether anybody wrote to the database in between.
-struct Writes(Connection);
+struct Writes(Database);
 
 impl Writes {
-    fn so_far(&self) -> i64 {
-        self.0.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
+    fn so_far(&self) -> String {
+        self.0.state()
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use strongroom_core::{Role, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Caller, TestApp};
+use crate::support::{Answer, Caller, NOTHING, TestApp};
 
 /// An instance that was founded a while ago, so that what is made from now on
 /// is younger than its first key and owner.
@@ -118,13 +118,8 @@ pub(crate) fn contents(app: &TestApp) -> Vec<String> {
         "attachments",
         "runs",
     ];
-    let macs =
-        tables.map(|table| format!("SELECT group_concat(hex(row_mac), ' ' ORDER BY row_mac) FROM {table}"));
-    let counts = ["events", "deliveries"].map(|table| format!("SELECT count(*) || '' FROM {table}"));
+    let macs = tables.map(|table| format!("SELECT row_mac FROM {table} ORDER BY row_mac"));
+    let counts = ["events", "deliveries"].map(|table| format!("SELECT count(*) FROM {table}"));
     let queries = macs.into_iter().chain(counts);
-    queries
-        .map(|query| {
-            database.query_row(&query, [], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()
-        })
-        .collect()
+    queries.map(|query| format!("{:?}", database.query(&query, NOTHING).unwrap())).collect()
 }

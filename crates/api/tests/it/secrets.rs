@@ -3,7 +3,7 @@
 use serde_json::json;
 use strongroom_core::{Role, Scopes};
 
-use crate::support::{TestApp, assert_clean, canary};
+use crate::support::{NOTHING, TestApp, assert_clean, canary, simple};
 
 /// The body as the API's published example has it, placeholders included.
 const PUBLISHED_EXAMPLE: &str = r#"
@@ -122,16 +122,17 @@ async fn a_list_holds_the_shared_ones_and_ones_own() {
 async fn creating_leaves_one_audit_row_with_the_actor_and_the_answers_request_id() {
     let app = TestApp::new().await;
     let answer = app.owner().post("/v1/credentials", PUBLISHED_EXAMPLE).await;
-    let select = "SELECT hex(object_id), hex(user_id), hex(team_id), object_version, lower(hex(request_id)), \
+    let select = "SELECT object_id, user_id, team_id, object_version, request_id, \
                   object_mac = (SELECT row_mac FROM secrets) FROM events WHERE kind = 'secret.created'";
-    let database = app.database();
-    let mut statement = database.prepare(select).unwrap();
-    let rows: Vec<(String, String, String, u32, String, bool)> = statement
-        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
-        .unwrap()
-        .map(Result::unwrap)
+    let rows = app.database().query(select, NOTHING).unwrap();
+    let rows: Vec<(String, String, String, u32, String, bool)> = rows
+        .iter()
+        .map(|row| {
+            let id = |at| simple(row.get(at).unwrap());
+            (id(0), id(1), id(2), row.get(3).unwrap(), id(4), row.get(5).unwrap())
+        })
         .collect();
-    let hex = |id: &str| id.replace('-', "").to_uppercase();
+    let hex = |id: &str| id.replace('-', "");
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     let expected = (
         hex(&id),

@@ -19,7 +19,8 @@ use strongroom_core::{
     ApiKeyId, App, Clock, Grant, Random, Role, RootKey, Scopes, Store, TeamId, Timestamp, UserId,
 };
 use strongroom_net::{Front, Limits, RequestId};
-use strongroom_store::sqlite::Database;
+use strongroom_store::{postgres, sqlite};
+use strongroom_testbed::{Cluster, Database, Engine, cells};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -119,16 +120,48 @@ impl Recovery for NoRecovery {
     }
 }
 
+/// No values.
+pub(crate) const NOTHING: [i64; 0] = [];
+
+/// An id's bytes in hexadecimal digits.
+pub(crate) fn simple(id: [u8; 16]) -> String {
+    Uuid::from_bytes(id).simple().to_string()
+}
+
+/// Where an instance is kept.
+enum Home {
+    Sqlite(tempfile::TempDir, Arc<sqlite::Database>),
+    Postgres(String),
+}
+
+impl Home {
+    /// A new one of the engine that is tested.
+    async fn new() -> (Self, Arc<dyn Store>) {
+        match Engine::under_test() {
+            Engine::Sqlite => {
+                let directory = tempfile::tempdir().unwrap();
+                let database = sqlite::Database::create(&directory.path().join("data")).unwrap();
+                let database = Arc::new(database);
+                (Self::Sqlite(directory, Arc::clone(&database)), database)
+            }
+            Engine::Postgres => {
+                let url = Cluster::shared().database();
+                let database = postgres::Database::create(&url.parse().unwrap()).await.unwrap();
+                (Self::Postgres(url), Arc::new(database))
+            }
+        }
+    }
+}
+
 /// An instance, served.
 pub(crate) struct TestApp {
     pub(crate) team_id: TeamId,
     pub(crate) owner_id: UserId,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) app: Arc<App>,
-    pub(crate) directory: tempfile::TempDir,
     random: Arc<SeededRandom>,
     keyring: Keyring,
-    store: Arc<Database>,
+    home: Home,
     owner: Caller,
     metrics: Caller,
     shutdown: Vec<oneshot::Sender<()>>,
@@ -155,12 +188,10 @@ impl TestApp {
 
     async fn opened(requests_per_minute: u32, set: impl FnOnce(App) -> App) -> Self {
         watch_logs();
-        let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock(AtomicI64::new(1_794_000_000_000)));
         let random = Arc::new(SeededRandom(AtomicU64::new(1)));
         let world = World { clock: clock.clone(), random: random.clone() };
-        let database = Arc::new(Database::create(&directory.path().join("data")).unwrap());
-        let store: Arc<dyn Store> = Arc::clone(&database) as _;
+        let (home, store) = Home::new().await;
         let root = root_key();
         let founding = Founding {
             team: TeamName::parse("Rockets").unwrap(),
@@ -181,10 +212,9 @@ impl TestApp {
             owner_id: created.user_id,
             clock,
             app,
-            directory,
             random,
             keyring,
-            store: database,
+            home,
             owner: Caller { url, token: Some(created.api_key.reveal().to_owned()), client: client.clone() },
             metrics: Caller { url: metrics_url, token: None, client },
             shutdown: vec![shutdown, metrics_shutdown],
@@ -222,29 +252,34 @@ impl TestApp {
         value.unwrap_or_else(|| panic!("no {line} in {text}")).trim().parse().unwrap()
     }
 
-    /// The database's files, as an attacker with a copy reads them.
+    /// All that is stored, as an attacker with a copy reads it.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let entries = std::fs::read_dir(self.directory.path().join("data")).unwrap();
-        entries
-            .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-            .collect()
+        match &self.home {
+            Home::Sqlite(directory, _) => {
+                let entries = std::fs::read_dir(directory.path().join("data")).unwrap();
+                let paths = entries.map(|entry| entry.unwrap().path());
+                paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+            }
+            Home::Postgres(_) => self.database().dump(),
+        }
     }
 
     /// The database, as an attacker writes to it.
-    pub(crate) fn database(&self) -> rusqlite::Connection {
-        let mut connection =
-            rusqlite::Connection::open(self.directory.path().join("data/strongroom.db")).unwrap();
+    pub(crate) fn database(&self) -> Database {
+        let (directory, store) = match &self.home {
+            Home::Sqlite(directory, store) => (directory, Arc::clone(store)),
+            Home::Postgres(url) => return Database::connect(url),
+        };
+        let mut connection = rusqlite::Connection::open(directory.path().join("data/strongroom.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();
         // No test cuts the power, so there is nothing to wait for.
         connection.pragma_update(None, "synchronous", "OFF").unwrap();
-        let store = Arc::clone(&self.store);
         let committed = move |_: &mut rusqlite::hooks::Wal, _| {
             store.look_again();
             Ok(())
         };
         connection.wal_hook(Some(committed)).unwrap();
-        connection
+        Database::sqlite(connection)
     }
 
     fn uuid(&self) -> Uuid {
@@ -285,7 +320,7 @@ impl TestApp {
         let (key, mac) = (stored.row(), stored.mac());
         let insert = "INSERT INTO api_keys (id, team_id, user_id, name, role, scopes, token_hash, created_at, \
                       expires_at, revoked_at, networks, row_mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let values = rusqlite::params![
+        let values = cells![
             key.id.as_bytes(),
             key.team_id.as_bytes(),
             key.user_id.as_bytes(),
@@ -320,7 +355,7 @@ impl TestApp {
             service_of: None,
         });
         let mac = stored.mac();
-        let values = rusqlite::params![
+        let values = cells![
             id.as_bytes(),
             "somebody",
             created_at.as_millis(),
@@ -342,7 +377,7 @@ impl TestApp {
         let now = self.clock.now();
         let disabled = User { disabled_at: Some(now), ..member.user.row().clone() };
         let mac = self.keyring.authenticate(disabled).mac();
-        let values = rusqlite::params![now.as_millis(), mac.as_bytes(), user.as_bytes()];
+        let values = cells![now.as_millis(), mac.as_bytes(), user.as_bytes()];
         let update = "UPDATE users SET disabled_at = ?, row_mac = ? WHERE id = ?";
         assert_eq!(self.database().execute(update, values), Ok(1));
     }
@@ -352,7 +387,7 @@ impl TestApp {
         let stored =
             self.keyring.authenticate(Membership { team_id, user_id, role, created_at, removed_at: None });
         let mac = stored.mac();
-        let values = rusqlite::params![
+        let values = cells![
             team_id.as_bytes(),
             user_id.as_bytes(),
             role.name(),
@@ -376,7 +411,7 @@ impl TestApp {
         };
         let stored = self.keyring.authenticate(team);
         let mac = stored.mac();
-        let values = rusqlite::params![id.as_bytes(), "Others", self.clock.now().as_millis(), mac.as_bytes()];
+        let values = cells![id.as_bytes(), "Others", self.clock.now().as_millis(), mac.as_bytes()];
         self.database()
             .execute("INSERT INTO teams (id, name, created_at, row_mac) VALUES (?, ?, ?, ?)", values)
             .unwrap();

@@ -7,7 +7,7 @@ use strongroom_core::{Role, Scope, Scopes};
 use crate::people::{
     add, claim, contents, in_millis, join, key, link_token, made, refusal, service, settled, team, text,
 };
-use crate::support::{Caller, TestApp};
+use crate::support::{Caller, NOTHING, TestApp};
 
 const ABSENT: &str = "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d";
 
@@ -247,7 +247,8 @@ async fn a_repeated_creation_names_the_team_and_shows_no_token() {
     let again = app.owner().send(send()).await;
     assert_eq!(refusal(&again), (409, "already_done".into()));
     assert!(again.body.contains(text(&first["team"], "id")) && !again.body.contains("srl_"));
-    let teams: u32 = app.database().query_row("SELECT count(*) FROM teams", [], |row| row.get(0)).unwrap();
+    let teams: u32 =
+        app.database().query_row("SELECT count(*) FROM teams", NOTHING, |row| row.get(0)).unwrap();
     assert_eq!(teams, 2);
 }
 
@@ -260,8 +261,8 @@ async fn every_change_to_a_team_leaves_its_event() {
     app.owner().post(&team(&app, "/undelete"), "").await;
     made(&add(&app, &app.owner(), json!({"name": "n", "service": true, "role": "member"})).await);
     let database = app.database();
-    let mut select = database.prepare("SELECT kind FROM events ORDER BY sequence").unwrap();
-    let kinds: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let kinds = database.query("SELECT kind FROM events ORDER BY sequence", NOTHING).unwrap();
+    let kinds: Vec<String> = kinds.iter().map(|row| row.get(0).unwrap()).collect();
     let expected = [
         "instance.created",
         "team.created",
