@@ -314,6 +314,17 @@ impl Client {
         head: &str,
         body: &str,
     ) -> io::Result<Answer> {
+        self.request_whole(method, path, head, body).map(|(answer, _)| answer)
+    }
+
+    /// The same; the answer's head beside it, in lower case.
+    pub(crate) fn request_whole(
+        &mut self,
+        method: &str,
+        path: &str,
+        head: &str,
+        body: &str,
+    ) -> io::Result<(Answer, String)> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
@@ -323,9 +334,9 @@ impl Client {
             stream.get_mut(),
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n{head}content-length: {length}\r\n\r\n{body}"
         )?;
-        let (answer, stays) = read_answer(&mut stream)?;
+        let (answer, head, stays) = read_answer(&mut stream)?;
         self.stream = stays.then_some(stream);
-        Ok(answer)
+        Ok((answer, head))
     }
 
     fn connect(&self) -> io::Result<BufReader<TcpStream>> {
@@ -336,18 +347,19 @@ impl Client {
     }
 }
 
-fn read_answer(stream: &mut impl BufRead) -> io::Result<(Answer, bool)> {
+fn read_answer(stream: &mut impl BufRead) -> io::Result<(Answer, String, bool)> {
     let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let mut line = String::new();
     stream.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut)?;
-    let (mut length, mut stays) = (0, true);
+    let (mut length, mut stays, mut head) = (0, true, String::new());
     loop {
         line.clear();
         if stream.read_line(&mut line)? == 0 {
             return Err(cut());
         }
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        head.extend([&name.to_ascii_lowercase(), ": ", value, "\n"]);
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().unwrap(),
             "connection" => stays = !value.eq_ignore_ascii_case("close"),
@@ -356,5 +368,5 @@ fn read_answer(stream: &mut impl BufRead) -> io::Result<(Answer, bool)> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok((Answer { status, body: String::from_utf8(body).unwrap() }, stays))
+    Ok((Answer { status, body: String::from_utf8(body).unwrap() }, head, stays))
 }

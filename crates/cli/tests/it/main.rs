@@ -29,6 +29,8 @@ mod disk;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod init;
@@ -38,6 +40,8 @@ mod kill;
 mod leaks;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod nodes;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]
@@ -52,6 +56,8 @@ mod run_signals;
 mod run_terminal;
 #[cfg(test)]
 mod serve;
+#[cfg(test)]
+mod shared;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]
