@@ -94,7 +94,8 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// The most secrets attached to a revision.
+    /// The most secrets attached to a revision, counted for each who attaches:
+    /// the team's and their own.
     pub const MAX: usize = 64;
 }
 

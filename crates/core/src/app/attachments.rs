@@ -38,9 +38,10 @@ impl App {
         if present.iter().any(|attachment| attachment.secret_id == secret.id) {
             return Err(Error::Conflict("this secret is attached to this revision already"));
         }
-        if present.len() >= Attachment::MAX {
+        if self.known_among(ask, &present).await? >= Attachment::MAX {
             return Err(Error::Conflict(
-                "a revision has at most 64 secrets; detach one, or join some to one",
+                "a revision has at most 64 secrets of the team's and your own together, deleted ones counted until \
+                 they are purged; detach one, or join some to one",
             ));
         }
         let stored = self.keys.authenticate(Attachment {
@@ -115,6 +116,16 @@ impl App {
         Ok(attachments)
     }
 
+    /// How many of these are of the team's secrets or the caller's own, deleted
+    /// or not. Others' personal ones take no place from those who can't see them.
+    async fn known_among(&self, ask: &Ask, attachments: &[Proven<Attachment>]) -> Result<usize, Error> {
+        let mut known = 0;
+        for attachment in attachments {
+            known += usize::from(self.known(ask, attachment.secret_id).await?.is_some());
+        }
+        Ok(known)
+    }
+
     /// What is attached to a revision and there for the caller, the strongest first.
     pub(super) async fn attached(&self, ask: &Ask, revision: RevisionId) -> Result<Vec<Attached>, Error> {
         let mut attached = Vec::new();
@@ -129,12 +140,17 @@ impl App {
 
     /// A secret that isn't deleted and is the team's or the caller's own.
     pub(super) async fn seen(&self, ask: &Ask, id: SecretId) -> Result<Option<Proven<Secret>>, Error> {
+        Ok(self.known(ask, id).await?.filter(|secret| secret.deleted_at.is_none()))
+    }
+
+    /// A secret that is the team's or the caller's own, deleted or not.
+    async fn known(&self, ask: &Ask, id: SecretId) -> Result<Option<Proven<Secret>>, Error> {
         let suspect = ask.suspect(Object::of::<Secret>(Some(id.uuid())));
         let stored = self.readable(self.store.secret(ask.caller.team_id, id).await, suspect).await?;
         let Some(stored) = stored else { return Ok(None) };
         let secret = self.noting(self.keys.verify(stored), suspect).await?;
         let theirs = ask.caller.ownership(secret.team_id, secret.owner) == Ownership::Foreign;
-        Ok((secret.deleted_at.is_none() && !theirs).then_some(secret))
+        Ok((!theirs).then_some(secret))
     }
 }
 

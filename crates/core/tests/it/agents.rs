@@ -152,6 +152,26 @@ fn a_revision_has_at_most_so_many_secrets() {
 }
 
 #[test]
+fn what_others_cannot_see_takes_no_place_from_them() {
+    let instance = Instance::new();
+    let (owner, place) = (&instance.owner, instance.agent());
+    let member = instance.colleague(Role::Member);
+    let own = |_| instance.secret(&member, false, &[("A", "1")]);
+    let secrets: Vec<_> = (0..=Attachment::MAX).map(own).collect();
+    for secret in &secrets[..Attachment::MAX] {
+        instance.attach(&member, place, *secret).unwrap();
+    }
+    let shared = instance.secret(owner, true, &[("B", "1")]);
+    instance.attach(owner, place, shared).expect("nobody else's personal ones count");
+    let last = secrets[Attachment::MAX];
+    assert!(matches!(instance.attach(&member, place, last), Err(Error::Conflict(_))));
+    // Else whoever deletes what they attached could attach for ever.
+    let deleted = at_once(instance.app.delete_secret(&member, secrets[0]));
+    instance.done(&member, deleted).unwrap();
+    assert!(matches!(instance.attach(&member, place, last), Err(Error::Conflict(_))));
+}
+
+#[test]
 fn members_attach_their_own_and_builders_what_is_shared() {
     let instance = Instance::new();
     let (place, owner) = (instance.agent(), &instance.owner);
