@@ -69,6 +69,9 @@ fn completions_and_the_description_are_printed() {
         for word in ["doctor", "cancel-link", "clear-service-slug"] {
             assert!(script.done().contains(word), "{shell}: {word}");
         }
+        for hidden in ["run-session", "run-job"] {
+            assert!(!script.stdout.contains(hidden), "{shell}: {hidden}");
+        }
     }
     let description: serde_json::Value =
         serde_json::from_str(run(clean(BINARY).arg("openapi")).done()).unwrap();
