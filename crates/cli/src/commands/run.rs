@@ -18,10 +18,14 @@ mod wiring;
 use rustix::fd::OwnedFd;
 use secrecy::ExposeSecret;
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use strongroom_core::scanner::Scanner;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub(super) use session::{become_job, lead_session};
@@ -36,8 +40,12 @@ use environment::Values;
 use events::{Events, Teller};
 use lease::{Lease, Wanted};
 use relay::{Copying, Relay};
+use signals::Caught;
 use supervise::{Job, Post};
 use wiring::Wiring;
+
+/// Whoever wants this to end while the run is being started waits for no longer.
+const STARTING: Duration = Duration::from_secs(2);
 
 /// Runs a command, and ends as it does.
 ///
@@ -47,12 +55,7 @@ pub(super) fn run(args: &Run, before: Inherited) -> Result<ExitCode, Failure> {
     let mut events = Events::catch()?;
     let mut held = Held { runtime: Builder::new_current_thread().enable_all().build()?, lease: None };
     let Held { runtime, lease } = &mut held;
-    let prepared = runtime.block_on(async {
-        tokio::select! {
-            prepared = prepare(args, lease) => prepared.map(Ok),
-            caught = events.asked_to_end() => Ok(Err(caught)),
-        }
-    });
+    let prepared = runtime.block_on(prepare(args, lease, &mut events));
     let values = match prepared? {
         Ok(values) => values,
         Err(caught) => return Ok(caught.exit_code().into()),
@@ -89,20 +92,60 @@ impl Drop for Held {
     }
 }
 
-/// Starts the run and takes its values.
-async fn prepare(args: &Run, lease: &mut Option<Lease>) -> Result<Values, Failure> {
+/// Starts the run and takes its values, unless somebody wants this to end.
+async fn prepare(
+    args: &Run,
+    lease: &mut Option<Lease>,
+    events: &mut Events,
+) -> Result<Result<Values, Caught>, Failure> {
     let client = Client::open_in(args.team, &args.server)?;
+    let (team, agent_id) = match unless_ended(events, named(&client, args)).await? {
+        Ok(named) => named,
+        Err(caught) => return Ok(Err(caught)),
+    };
+    let wanted = wanted(args, agent_id);
+    let mut starting = pin!(Lease::start(&client, team, &wanted));
+    match unless_ended(events, &mut starting).await? {
+        Ok(started) => {
+            let lease = lease.insert(started);
+            let values =
+                async { environment::chosen(lease.environment().await?, &args.only, &args.allow_env) };
+            unless_ended(events, values).await
+        }
+        Err(caught) => {
+            // Without the answer nobody has the token that stops the run.
+            *lease = timeout(STARTING, starting).await.ok().and_then(Result::ok);
+            Ok(Err(caught))
+        }
+    }
+}
+
+/// What comes of this, or the signal that came first.
+async fn unless_ended<T>(
+    events: &mut Events,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Result<T, Caught>, Failure> {
+    tokio::select! {
+        done = work => done.map(Ok),
+        caught = events.asked_to_end() => Ok(Err(caught)),
+    }
+}
+
+/// Which team's agent is named.
+async fn named(client: &Client, args: &Run) -> Result<(Uuid, Uuid), Failure> {
     let team = client.team().await?;
-    let wanted = Wanted {
-        agent_id: agent::find(&client, team, &args.agent).await?,
+    Ok((team, agent::find(client, team, &args.agent).await?))
+}
+
+fn wanted(args: &Run, agent_id: Uuid) -> Wanted<'_> {
+    Wanted {
+        agent_id,
         build_id: args.revision,
         mode: "inject",
         ttl_seconds: args.ttl,
         strict: args.strict,
         note: args.note.as_deref(),
-    };
-    let lease = lease.insert(Lease::start(&client, team, &wanted).await?);
-    environment::chosen(lease.environment().await?, &args.only, &args.allow_env)
+    }
 }
 
 /// Starts the command with these values.

@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::harness::{clean, eventually, wait};
 use crate::run::{command, server_with_a_value, started, whole_run};
@@ -65,7 +66,16 @@ fn each_signal_is_passed_on_once_and_again() {
 
 #[test]
 fn a_signal_that_ends_the_command_is_our_exit_code_too() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::USR1, 138)] {
+    for (signal, code) in [
+        (Signal::INT, 130),
+        (Signal::TERM, 143),
+        (Signal::HUP, 129),
+        (Signal::USR1, 138),
+        (Signal::ABORT, 134),
+        (Signal::ALARM, 142),
+        (Signal::XCPU, 152),
+        (Signal::POWER, 158),
+    ] {
         let stub = server_with_a_value();
         let text = "touch ready; exec sleep 60";
         let mut child = command(&stub, &[], &["sh", "-c", text]).stdout(Stdio::null()).spawn().unwrap();
@@ -74,6 +84,20 @@ fn a_signal_that_ends_the_command_is_our_exit_code_too() {
         assert_eq!(wait(&mut child).code(), Some(code));
         whole_run(&stub);
     }
+}
+
+#[test]
+fn an_alarm_that_was_set_before_ends_the_command_and_the_run() {
+    let stub = server_with_a_value();
+    let wrapper = command(&stub, &[], &["sh", "-c", "exec sleep 60"]);
+    let setting = "import os, signal, sys; signal.alarm(2); os.execvp(sys.argv[1], sys.argv[1:])";
+    let mut python = clean("python3");
+    python.args(["-c", setting]).arg(wrapper.get_program()).args(wrapper.get_args());
+    python.envs(wrapper.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    python.current_dir(wrapper.get_current_dir().unwrap());
+    let mut child = python.stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(wait(&mut child).code(), Some(142));
+    whole_run(&stub);
 }
 
 /// The same command, started by a shell that ignores some signals.
@@ -113,6 +137,19 @@ fn whoever_is_interrupted_before_the_command_starts_has_no_run_left() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(wait(&mut child).code(), Some(130));
     whole_run(&stub);
+    assert!(!stub.home("started").exists());
+}
+
+#[test]
+fn a_run_that_is_being_started_when_somebody_interrupts_is_stopped_too() {
+    let stub = Stub::new();
+    let answer = started(3_600_000).to_string();
+    stub.tell(Told::Late(Duration::from_millis(500), 201, answer)).say(200, "{}");
+    let mut child = command(&stub, &[], &["touch", "started"]).spawn().unwrap();
+    eventually("it is asked for", || stub.lines().len() == 1);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert_eq!(stub.lines().last().map(String::as_str), Some("POST /v2/run/stop"));
     assert!(!stub.home("started").exists());
 }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use strongroom_core::OsRandom;
 use strongroom_core::tokens::{Token, TokenKind};
 use tokio::sync::oneshot;
@@ -54,6 +55,8 @@ pub(crate) enum Told {
     Say(u16, Vec<(&'static str, String)>, String),
     /// Half an answer, and the end of the connection.
     Cut,
+    /// A status and a body, after this time.
+    Late(Duration, u16, String),
     /// Nothing, however long it is waited for.
     Never,
 }
@@ -250,6 +253,10 @@ async fn answer(
             said(500, &[], r#"{"error": "untold", "message": "the stub wasn't told what to say"}"#.into())
         }
         (Some(Told::Say(status, headers, body)), _) => said(status, &headers, body.into()),
+        (Some(Told::Late(time, status, body)), _) => {
+            tokio::time::sleep(time).await;
+            said(status, &[], body.into())
+        }
         (Some(Told::Never), _) => std::future::pending().await,
         (Some(Told::Cut), _) => {
             let cut = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });

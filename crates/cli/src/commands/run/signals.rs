@@ -10,9 +10,27 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 use super::events::{Event, Teller};
 use crate::failure::Failure;
 
-/// What is passed on to the command.
-const PASSED_ON: [Signal; 6] =
-    [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
+/// What is passed on to the command: whatever others send to have a process do
+/// something or end, and the system when its time is up. Each of them would end
+/// this process and leave the command alone with its values, and the run open.
+const PASSED_ON: [Signal; 14] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ABORT,
+    Signal::ALARM,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::IO,
+    Signal::POWER,
+    Signal::XCPU,
+    Signal::XFSZ,
+];
+/// What a terminal sends.
+const OF_TERMINALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::WINCH];
 /// What tells us about the command, or the terminal. Ignored or not makes no
 /// difference to these.
 const WATCHED: [Signal; 3] = [Signal::CHILD, Signal::CONT, Signal::WINCH];
@@ -41,9 +59,11 @@ impl Caught {
     }
 
     fn read(origin: &Origin) -> Option<Self> {
+        let signal = Signal::from_named_raw(origin.signal)?;
         Some(Self {
-            signal: Signal::from_named_raw(origin.signal)?,
-            by_terminal: matches!(origin.cause, Cause::Kernel),
+            signal,
+            // An alarm that was set before us is the system's, too, and ours alone.
+            by_terminal: matches!(origin.cause, Cause::Kernel) && OF_TERMINALS.contains(&signal),
             sender: origin.process.map(|process| process.pid),
         })
     }
