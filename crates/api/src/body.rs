@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use strongroom_net::BodyError;
 
+use crate::conditions;
 use crate::error::ApiError;
 use crate::json::{self, Unknown};
 
@@ -28,7 +29,8 @@ async fn parse<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
             "send the body as JSON, not compressed, with the header `Content-Type: application/json`",
         ));
     }
-    let unknown = if is_strict(&request) { Unknown::Refused } else { Unknown::Ignored };
+    let strict = conditions::is_strict(request.headers());
+    let unknown = if strict { Unknown::Refused } else { Unknown::Ignored };
     let bytes = read(request.into_body()).await?;
     json::parse(&bytes, unknown).map_err(Into::into)
 }
@@ -37,14 +39,6 @@ async fn parse<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
 fn is_plain(request: &Request) -> bool {
     let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Whether the caller wants fields that nobody knows refused (RFC 7240,
-/// `Prefer: handling=strict`).
-fn is_strict(request: &Request) -> bool {
-    let preferences = request.headers().get_all("prefer").iter().filter_map(|header| header.to_str().ok());
-    let mut each = preferences.flat_map(|header| header.split(',')).map(str::trim);
-    each.any(|preference| preference.eq_ignore_ascii_case("handling=strict"))
 }
 
 /// Whether the one content type is `application/json`, in UTF-8 if it says.

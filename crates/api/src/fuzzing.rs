@@ -1,6 +1,7 @@
 //! What the fuzzer gets to call; compiled for it only.
 
 use axum::http::Request;
+use strongroom_core::access::Action;
 
 use crate::conditions;
 use crate::error::ApiError;
@@ -40,9 +41,11 @@ pub fn conditions(text: &str) {
     }
     let Ok(request) = request.body(()) else { return };
     let (parts, ()) = request.into_parts();
-    drop(conditions::if_match(&parts.headers));
+    drop(conditions::if_match(&parts.headers, Action::UpdateSecret));
     drop(conditions::idempotency_key(&parts.headers));
     drop(conditions::dry_run(&parts));
+    drop(conditions::known_parameters(&parts.uri, &[]));
+    let _strict = conditions::is_strict(&parts.headers);
     drop(Listing::parse(&parts.uri));
 }
 

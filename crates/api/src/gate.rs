@@ -18,8 +18,8 @@ use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
 use strongroom_core::{App, TeamId};
 use strongroom_net::{PeerAddr, RequestId};
-use utoipa::openapi::OpenApi;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::{OpenApi, RefOr};
 use uuid::Uuid;
 
 use crate::act::{Act, Answer};
@@ -55,17 +55,24 @@ const TELLING: [HeaderName; 4] =
 pub(crate) struct Gate {
     app: Arc<App>,
     limiter: Limiter,
-    /// What each operation does, by method and path.
-    actions: Actions,
+    operations: Operations,
 }
 
 /// By path, then by method.
-type Actions = HashMap<String, Vec<(Method, Action)>>;
+type Operations = HashMap<String, Vec<(Method, Known)>>;
+
+/// What the gate knows of an operation.
+struct Known {
+    /// What it does.
+    action: Action,
+    /// What may stand in the query.
+    parameters: Vec<String>,
+}
 
 impl Gate {
     /// The gate before the operations of this description.
     pub(crate) fn new(app: Arc<App>, description: &OpenApi, requests_per_minute: u32) -> Self {
-        Self { app, limiter: Limiter::new(requests_per_minute), actions: actions(description) }
+        Self { app, limiter: Limiter::new(requests_per_minute), operations: operations(description) }
     }
 
     /// Lets a request through, or says why not.
@@ -76,7 +83,8 @@ impl Gate {
         standing: &mut Option<Standing>,
     ) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
-        let action = self.action(&parts).ok_or_else(error::ungated)?;
+        let Known { action, parameters } = self.operation(&parts).ok_or_else(error::ungated)?;
+        let action = *action;
         let mut ask = self.ask(&parts, action).await?;
         if let Some(caller) = counted(ask.caller.means) {
             *standing = self.limiter.count(caller, self.app.clock());
@@ -86,11 +94,14 @@ impl Gate {
         }
         in_team(&mut parts, &ask).await?;
         ask.caller.screen(action)?;
+        if conditions::is_strict(&parts.headers) {
+            conditions::known_parameters(&parts.uri, parameters)?;
+        }
         if parts.method.is_safe() {
             let act = Act { ask, dry_run: false, once: None };
             return Ok(run(act, Request::from_parts(parts, body), next).await);
         }
-        ask.condition = conditions::if_match(&parts.headers)?;
+        ask.condition = conditions::if_match(&parts.headers, action)?;
         let act = Act { dry_run: conditions::dry_run(&parts)?, once: None, ask };
         match conditions::idempotency_key(&parts.headers)? {
             // A link is used once, and a run's own changes may be made twice.
@@ -101,10 +112,10 @@ impl Gate {
         }
     }
 
-    fn action(&self, parts: &Parts) -> Option<Action> {
+    fn operation(&self, parts: &Parts) -> Option<&Known> {
         let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
-        let of_path = self.actions.get(parts.extensions.get::<MatchedPath>()?.as_str())?;
-        of_path.iter().find(|(found, _)| found == method).map(|(_, action)| *action)
+        let of_path = self.operations.get(parts.extensions.get::<MatchedPath>()?.as_str())?;
+        of_path.iter().find(|(found, _)| found == method).map(|(_, known)| known)
     }
 
     /// Proves the caller, and looks at nothing else.
@@ -225,24 +236,41 @@ async fn in_team(parts: &mut Parts, ask: &Ask) -> Result<(), ApiError> {
     }
 }
 
-/// What each described operation does. One that the access table doesn't know
-/// is missing here, and refused.
-fn actions(description: &OpenApi) -> Actions {
-    let mut actions = Actions::new();
+/// What is known of each described operation. One that the access table doesn't
+/// know is missing here, and refused.
+fn operations(description: &OpenApi) -> Operations {
+    let mut operations = Operations::new();
     for (path, item) in &description.paths.paths {
-        let operations = [
+        let described = [
             (Method::GET, &item.get),
             (Method::POST, &item.post),
             (Method::PATCH, &item.patch),
             (Method::DELETE, &item.delete),
         ];
-        for (method, operation) in operations {
-            let action = operation.as_ref().and_then(action);
-            let of_path = actions.entry(path.clone()).or_default();
-            of_path.extend(action.map(|action| (method, action)));
+        for (method, operation) in described {
+            let known = operation.as_ref().and_then(|operation| known(&method, operation));
+            let of_path = operations.entry(path.clone()).or_default();
+            of_path.extend(known.map(|known| (method, known)));
         }
     }
-    actions
+    operations
+}
+
+fn known(method: &Method, operation: &Operation) -> Option<Known> {
+    let mut parameters: Vec<_> = operation.parameters.iter().flatten().filter_map(in_query).collect();
+    if !method.is_safe() {
+        parameters.push(conditions::DRY_RUN.to_owned());
+    }
+    Some(Known { action: action(operation)?, parameters })
+}
+
+/// The name of a parameter that stands in the query.
+fn in_query(parameter: &RefOr<Parameter>) -> Option<String> {
+    match parameter {
+        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
+        // Every parameter is described where it is used.
+        _ => None,
+    }
 }
 
 /// What a described operation does.

@@ -14,7 +14,7 @@ use utoipa::openapi::{
     SecurityRequirement,
 };
 
-use crate::gate;
+use crate::{conditions, gate};
 
 /// Everything in the description but the operations.
 pub(crate) fn frame() -> OpenApi {
@@ -42,7 +42,8 @@ pub(crate) fn frame() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Secrets for AI agents. A secret is a named bundle of environment variables; on the wire it is called \
-             a credential. Values go in and are never returned, but to a run.",
+             a credential. Values go in and are never returned, but to a run. Fields of a body and parameters in a \
+             query that nobody knows are ignored; with the header `Prefer: handling=strict` they are refused.",
         ))
         .license(Some(license))
         .build();
@@ -72,9 +73,9 @@ pub(crate) fn complete(mut description: OpenApi) -> OpenApi {
         }
         for operation in [&mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
             changing(operation);
-        }
-        for operation in [&mut item.patch, &mut item.delete].into_iter().flatten() {
-            operation.parameters.get_or_insert_default().push(if_match());
+            if gate::action(operation).is_some_and(Action::is_conditional) {
+                operation.parameters.get_or_insert_default().push(if_match());
+            }
         }
     }
     description
@@ -112,8 +113,8 @@ fn headed(response: &mut RefOr<Response>) {
 
 /// Adds how a change may be made.
 fn changing(operation: &mut Operation) {
-    let dry_run =
-        parameter("dry_run", ParameterIn::Query, ObjectBuilder::new().schema_type(Type::Boolean).build());
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean).build();
+    let dry_run = parameter(conditions::DRY_RUN, ParameterIn::Query, flag);
     let dry_run = dry_run.description(Some("Answer as if it were done, and do nothing.")).build();
     operation.parameters.get_or_insert_default().push(dry_run.into());
     // A link is used once, and a run's own changes may be made twice.

@@ -338,6 +338,34 @@ impl Action {
         }
     }
 
+    /// Whether it changes, copies or ends one object that is there already, so
+    /// that it can be asked for on the condition that this is as it was.
+    pub const fn is_conditional(self) -> bool {
+        matches!(
+            self,
+            Self::UpdateSecret
+                | Self::ShareSecret
+                | Self::DeleteSecret
+                | Self::RollbackSecret
+                | Self::UndeleteSecret
+                | Self::CopySecret
+                | Self::UpdateTeam
+                | Self::DeleteTeam
+                | Self::UndeleteTeam
+                | Self::UpdateMember
+                | Self::RemoveMember
+                | Self::RevokeApiKey
+                | Self::CancelKeyLink
+                | Self::UpdateAgent
+                | Self::DeleteAgent
+                | Self::PromoteRevision
+                | Self::DetachSecret
+                | Self::StopRun
+                | Self::ExtendRun
+                | Self::EndRun
+        )
+    }
+
     /// The first action of this operation: what is asked of its caller before
     /// anything else is known.
     pub fn of_operation(operation: &str) -> Option<Self> {

@@ -1,10 +1,10 @@
 //! Changes on a condition, and changes that are only tried.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use strongroom_core::{Role, Scope, Scopes};
 
-use crate::support::{Answer, Caller, NOTHING, TestApp, canary};
+use crate::support::{Answer, CANARY, Caller, NOTHING, TestApp, canary};
 
 async fn patch_if(caller: &Caller, path: &str, condition: &str, body: &str) -> Answer {
     let request = caller.request(Method::PATCH, path).header("content-type", "application/json");
@@ -62,6 +62,108 @@ async fn a_change_is_made_only_in_the_state_that_was_named() {
     let delete = |condition: String| owner.request(Method::DELETE, &path).header("if-match", condition);
     assert_eq!(owner.send(delete(tag)).await.status, 412);
     assert_eq!(owner.send(delete(done.header("etag").unwrap().to_owned())).await.status, 200);
+}
+
+/// A path of this description, with ids of nothing.
+fn filled(path: &str, team: &str) -> String {
+    let path = path.replace("{teamId}", team);
+    let ids =
+        ["{id}", "{agentId}", "{buildId}", "{credentialId}", "{runId}", "{userId}", "{keyId}", "{linkId}"];
+    ids.iter().fold(path, |path, id| path.replace(id, "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d"))
+}
+
+/// Every described operation: its method, its path and its parameters.
+fn operations(team: &str) -> Vec<(Method, String, Vec<Value>)> {
+    let description: Value = serde_json::from_str(strongroom_api::document()).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method = method.to_uppercase().parse().unwrap();
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            operations.push((method, filled(path, team), parameters));
+        }
+    }
+    operations
+}
+
+fn has(parameters: &[Value], name: &str) -> bool {
+    parameters.iter().any(|parameter| parameter["name"] == name)
+}
+
+#[tokio::test]
+async fn a_condition_is_held_against_an_object_or_refused() {
+    let app = TestApp::new().await;
+    let mut refused = 0;
+    for (method, path, parameters) in operations(&app.team_id.to_string()) {
+        if method.is_safe() || path.starts_with("/v2/run/") || path.ends_with("/claim") {
+            continue;
+        }
+        let dry = format!("{path}?dry_run=true");
+        let request = app.owner().request(method.clone(), &dry).header("if-match", "*");
+        let answer = app.owner().send(request.header("content-type", "application/json").body("{}")).await;
+        let said = answer.body.contains("`If-Match` means nothing here");
+        assert_eq!(said, !has(&parameters, "If-Match"), "{method} {path} {}", answer.body);
+        if said {
+            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_request"));
+            refused += 1;
+        }
+    }
+    // Creating (2), attaching (2), teams, members, keys, links, agents, revisions, runs, comparing and panic.
+    assert_eq!(refused, 13);
+    assert_eq!(app.owner().get("/v1/credentials").await.body, "[]");
+}
+
+async fn strictly(caller: &Caller, request: reqwest::RequestBuilder) -> Answer {
+    caller.send(request.header("prefer", "handling=strict")).await
+}
+
+#[tokio::test]
+async fn who_is_strict_hears_of_parameters_that_nobody_knows() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    for (method, path, parameters) in operations(&app.team_id.to_string()) {
+        if ["/healthz", "/readyz"].contains(&path.as_str())
+            || path.starts_with("/v2/run/")
+            || path.ends_with("/claim")
+        {
+            continue;
+        }
+        let refused = |answer: &Answer| answer.body.contains("a parameter that is not known here");
+        let unknown = owner.request(method.clone(), &format!("{path}?{CANARY}=1"));
+        let answer = strictly(&owner, unknown).await;
+        assert!(answer.status == 400 && refused(&answer), "{method} {path} {}", answer.body);
+        let described = parameters.iter().filter(|parameter| parameter["in"] == "query");
+        let known: Vec<_> =
+            described.map(|parameter| format!("{}=x", parameter["name"].as_str().unwrap())).collect();
+        let answer =
+            strictly(&owner, owner.request(method.clone(), &format!("{path}?{}", known.join("&")))).await;
+        assert!(!refused(&answer), "{method} {path}?{}", known.join("&"));
+        let lenient =
+            owner.send(owner.request(method.clone(), &format!("{path}?limti=1&dry_run=true"))).await;
+        assert!(!refused(&lenient), "{method} {path}");
+    }
+    let typo =
+        owner.request(Method::POST, "/v1/credentials?dryrun=true").header("content-type", "application/json");
+    assert_eq!(strictly(&owner, typo.body(r#"{"name": "n", "values": {}}"#)).await.status, 400);
+    assert_eq!(owner.get("/v1/credentials").await.body, "[]", "nothing was done");
+}
+
+#[tokio::test]
+async fn strictness_is_asked_for_in_every_form_that_there_is() {
+    let app = TestApp::new().await;
+    let owner = app.owner();
+    let send = async |preference: &str| {
+        let request = owner.request(Method::GET, "/v1/credentials?limti=1").header("prefer", preference);
+        owner.send(request).await.status.as_u16()
+    };
+    for strict in
+        ["handling=strict", "Handling=\"strict\"", "respond-async, handling = strict; a=b", "handling=STRICT"]
+    {
+        assert_eq!(send(strict).await, 400, "{strict}");
+    }
+    for lenient in ["handling=lenient", "strict", "handling", "a; handling=strict", ""] {
+        assert_eq!(send(lenient).await, 200, "{lenient}");
+    }
 }
 
 #[tokio::test]

@@ -47,6 +47,26 @@ async fn a_run_is_told_of_in_full() {
 }
 
 #[tokio::test]
+async fn a_run_is_extended_and_ended_only_in_the_state_that_was_named() {
+    let app = settled().await;
+    let place = agent(&app).await;
+    let run = start(&app, &app.owner(), &place).await;
+    let send = async |path: &str, tag: &str| {
+        let request = run.caller.request(Method::POST, path).header("if-match", tag);
+        run.caller.send(request.header("content-type", "application/json").body("{}")).await
+    };
+    let stale = app.owner().get(&run.path("")).await.header("etag").unwrap().to_owned();
+    app.clock.advance(1);
+    let extended = send("/v2/run/extend", &stale).await;
+    let tag = extended.header("etag").unwrap().to_owned();
+    assert_eq!(extended.status, 200);
+    for path in ["/v2/run/extend", "/v2/run/stop"] {
+        assert_eq!(refusal(&send(path, &stale).await), (412, "precondition_failed".into()), "{path}");
+    }
+    assert_eq!(send("/v2/run/stop", &tag).await.status, 200);
+}
+
+#[tokio::test]
 async fn runs_are_listed_the_newest_first() {
     let app = settled().await;
     let (owner, place, other) = (app.owner(), agent(&app).await, agent(&app).await);

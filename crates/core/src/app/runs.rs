@@ -226,6 +226,7 @@ impl App {
     pub async fn extend_run(&self, ask: &Ask, lease: Option<u32>) -> Result<Planned<ProvenRun>, Error> {
         let (rows, ask) = self.own_run(ask).await?;
         let permit = ask.permit(Action::ExtendRun, Ownership::Own)?;
+        ask.demands(rows.run.mac())?;
         let (now, lease) = (self.world.clock.now(), lease.unwrap_or(rows.run.lease));
         // Never shorter: whoever asks again in the meantime has been promised more.
         let expires_at = lease_end(now, lease, rows.key.grant.expires_at).max(rows.run.expires_at);
@@ -241,6 +242,7 @@ impl App {
     pub async fn end_run(&self, ask: &Ask) -> Result<Planned<()>, Error> {
         let (rows, ask) = self.own_run(ask).await?;
         let permit = ask.permit(Action::EndRun, Ownership::Own)?;
+        ask.demands(rows.run.mac())?;
         Ok(Planned::new((), permit, self.stopping(&ask, &rows.run)))
     }
 
