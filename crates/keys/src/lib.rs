@@ -4,5 +4,5 @@
 
 pub mod file;
 pub mod passphrase;
-mod private_file;
+pub mod private_file;
 pub mod recovery;

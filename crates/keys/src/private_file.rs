@@ -1,6 +1,7 @@
 //! Files that only their owner may read. A key in a file that others can read
 //! is refused instead of used.
 
+use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -62,12 +63,25 @@ pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<(), PrivateFileErro
     })
 }
 
-/// Reads a file that only its owner may read. The checks are made on what was
-/// opened, so that a swap in between changes nothing.
+/// Reads a file that only its owner may read, and no link to one. The checks are
+/// made on what was opened, so that a swap in between changes nothing.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
+    open(path, OFlags::NOFOLLOW | OFlags::NONBLOCK)
+}
+
+/// Reads a file that only its owner may read, also through a link: those who
+/// renew a key that others gave out put a link to the newest in its place.
+///
+/// # Errors
+/// When others may read the file that the link leads to, or it can't be read.
+pub fn read_through_links(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
+    open(path, OFlags::NONBLOCK)
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<Zeroizing<String>, PrivateFileError> {
     let failed = |source| PrivateFileError::Io { path: path.to_owned(), source };
-    let no_links = i32::try_from(rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits());
-    let opened = OpenOptions::new().read(true).custom_flags(no_links.unwrap_or(0)).open(path);
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
         Some(rustix::io::Errno::LOOP) => PrivateFileError::NotAFile { path: path.to_owned() },
         _ => failed(error),
