@@ -1,8 +1,6 @@
 //! The accept loop: runs until it is told to stop, whatever the operating
 //! system says, and then sees every connection out.
 
-use std::convert::Infallible;
-use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -11,21 +9,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body as HttpBody;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
-use tower::Service;
 
 use crate::admission::{Admission, Seat};
-use crate::body::Body;
-use crate::connection;
+use crate::callee::{AnswerBody, Callee};
+use crate::handshake::handshake;
 use crate::limits::Limits;
 use crate::link::{Link, Server};
 use crate::refuse::Refusal;
 use crate::request_id::RequestId;
+use crate::tls::{self, Tls};
+use crate::{connection, http2};
 
 /// Between two tries to accept when the system lacks what it takes.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -37,29 +34,29 @@ const TURNED_AWAY_AT_ONCE: usize = 256;
 /// How long, and how many bytes, a client gets to read why it was turned away.
 const TURNING_AWAY: (Duration, u64) = (Duration::from_secs(1), 64 * 1024);
 
-/// The HTTP/1.1 front of one service.
+/// The front of one service.
 pub struct Front {
-    server: Arc<Server>,
-    admission: Arc<Admission>,
-    turning_away: Arc<Semaphore>,
+    server: Server,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Front {
     /// A front that holds its clients to `limits`. `request_ids` is asked for
     /// an id for every answer, on any thread, and should not block.
     pub fn new(limits: Limits, request_ids: impl Fn() -> RequestId + Send + Sync + 'static) -> Self {
-        let admission = Admission::new(&limits);
         let server = Server {
             limits,
             request_ids: Box::new(request_ids),
             closing: AtomicBool::new(false),
             leaving: Arc::new(Notify::new()),
         };
-        Self {
-            server: Arc::new(server),
-            admission,
-            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE)),
-        }
+        Self { server, tls: None }
+    }
+
+    /// Speaks TLS only, and over it HTTP/2 with whoever can.
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Serves the clients of `listener` until `shutdown` resolves. Then it
@@ -67,10 +64,32 @@ impl Front {
     /// requests in flight are answered or [`Limits::grace`] is over.
     pub async fn serve<S, B>(self, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
     where
-        S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        S: Callee<B>,
+        B: AnswerBody,
+    {
+        Door::new(self).serve(listener, service, shutdown).await;
+    }
+}
+
+/// A front while it serves.
+struct Door {
+    server: Arc<Server>,
+    tls: Option<Arc<Tls>>,
+    admission: Arc<Admission>,
+    turning_away: Arc<Semaphore>,
+}
+
+impl Door {
+    fn new(Front { server, tls }: Front) -> Self {
+        let admission = Admission::new(&server.limits);
+        let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
+        Self { server: Arc::new(server), tls, admission, turning_away }
+    }
+
+    async fn serve<S, B>(self, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
+    where
+        S: Callee<B>,
+        B: AnswerBody,
     {
         let mut connections = JoinSet::new();
         let mut listener = Listener { listener, failing: false };
@@ -81,9 +100,7 @@ impl Front {
                 () = &mut shutdown => break,
                 Some(ended) = connections.join_next() => note(ended),
                 (stream, peer) = listener.accept() => match self.admission.seat(peer.ip()) {
-                    Some(seat) => {
-                        connections.spawn(self.connect(stream, peer, seat, service.clone()));
-                    }
+                    Some(seat) => self.connect(&mut connections, (stream, peer), seat, service.clone()),
                     None => self.turn_away(&mut connections, stream, peer),
                 },
             }
@@ -94,25 +111,31 @@ impl Front {
 
     fn connect<S, B>(
         &self,
-        stream: TcpStream,
-        peer: SocketAddr,
+        connections: &mut JoinSet<()>,
+        (stream, peer): (TcpStream, SocketAddr),
         seat: Seat,
         service: S,
-    ) -> impl Future<Output = ()> + Send + use<S, B>
-    where
-        S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    ) where
+        S: Callee<B>,
+        B: AnswerBody,
     {
         // It can only fail for a client that is gone, which reading tells, too.
         let _ = stream.set_nodelay(true);
-        connection::serve(stream, Link::new(Arc::clone(&self.server), peer), seat, service)
+        let server = Arc::clone(&self.server);
+        match &self.tls {
+            Some(tls) => connections.spawn(secure((stream, peer), server, Arc::clone(tls), seat, service)),
+            None => connections.spawn(connection::serve(stream, Link::new(server, peer), seat, service)),
+        };
     }
 
     /// Tells a client beyond the limits why it is closed, if few are being told.
+    /// One that waits for a handshake isn't: to tell it would cost one, just when
+    /// there is too much to do.
     fn turn_away(&self, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(net.peer = %peer, "net.connection.turned_away");
+        if self.tls.is_some() {
+            return;
+        }
         let Ok(permit) = Arc::clone(&self.turning_away).try_acquire_owned() else { return };
         let answer = Refusal::TooManyConnections.raw((self.server.request_ids)(), b"");
         connections.spawn(async move {
@@ -132,6 +155,28 @@ impl Front {
             tracing::warn!(net.connections = connections.len(), "net.shutdown.cut");
             connections.shutdown().await;
         }
+    }
+}
+
+/// Serves a client over TLS, by the protocol that it chose.
+async fn secure<S, B>(
+    (stream, peer): (TcpStream, SocketAddr),
+    server: Arc<Server>,
+    tls: Arc<Tls>,
+    seat: Seat,
+    service: S,
+) where
+    S: Callee<B>,
+    B: AnswerBody,
+{
+    let Some(stream) = handshake(stream, peer, &server, &tls).await else { return };
+    drop(tls);
+    // Each in a place of its own: a task is as large as the largest thing that it ever waits for.
+    if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
+        Box::pin(http2::serve(stream, peer, server, service)).await;
+        drop(seat);
+    } else {
+        Box::pin(connection::serve(stream, Link::new(server, peer), seat, service)).await;
     }
 }
 
@@ -174,7 +219,7 @@ fn is_about_one_client(error: &io::Error) -> bool {
 }
 
 /// Writes a last answer and waits until the client, too, has closed.
-async fn explain(mut stream: TcpStream, answer: Bytes) -> io::Result<()> {
+pub(crate) async fn explain(mut stream: TcpStream, answer: Bytes) -> io::Result<()> {
     stream.write_all(&answer).await?;
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(TURNING_AWAY.1), &mut tokio::io::sink()).await?;

@@ -1,36 +1,28 @@
-//! Drives one connection: lets the HTTP library work, and watches the one
+//! Drives one HTTP/1.1 connection: lets the HTTP library work, and watches the one
 //! deadline of the phase that the connection is in. The timer is only ever set
 //! forward when it fires or back when a phase ends sooner, so that a request
 //! costs no timer operation.
 
-use std::convert::Infallible;
-use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep};
-use tower::Service;
 
 use crate::admission::Seat;
-use crate::body::Body;
+use crate::callee::{AnswerBody, BoxError, Callee};
 use crate::exchange::exchange;
 use crate::link::{Link, Phase};
 use crate::wire::Wire;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What the library buffers at most, each way; a head and its successor fit.
 const MIN_BUFFER: usize = 64 * 1024;
@@ -39,17 +31,11 @@ const MIN_BUFFER: usize = 64 * 1024;
 const INLINE_HEADERS: usize = 100;
 
 /// Serves a connection until it ends, for whatever reason.
-pub(crate) fn serve<S, B>(
-    stream: TcpStream,
-    link: Link,
-    seat: Seat,
-    service: S,
-) -> impl Future<Output = ()> + Send
+pub(crate) fn serve<T, S, B>(stream: T, link: Link, seat: Seat, service: S) -> impl Future<Output = ()> + Send
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
-    B::Error: Into<BoxError>,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Callee<B>,
+    B: AnswerBody,
 {
     let link = Arc::new(link);
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&link)));
@@ -84,13 +70,13 @@ fn library(link: &Link) -> http1::Builder {
 }
 
 /// The library's side of a connection.
-type Http<H> = http1::Connection<TokioIo<Wire>, H>;
+type Http<T, H> = http1::Connection<TokioIo<Wire<T>>, H>;
 
-struct Connection<H: HttpService<Incoming>> {
+struct Connection<T, H: HttpService<Incoming>> {
     /// Gone once all requests are answered.
-    http: Option<Http<H>>,
+    http: Option<Http<T, H>>,
     /// What is left then.
-    wire: Option<Wire>,
+    wire: Option<Wire<T>>,
     link: Arc<Link>,
     timer: Pin<Box<Sleep>>,
     /// When the timer fires: never after the phase must end.
@@ -102,8 +88,9 @@ struct Connection<H: HttpService<Incoming>> {
     _seat: Seat,
 }
 
-impl<H> Future for Connection<H>
+impl<T, H> Future for Connection<T, H>
 where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
     H: HttpService<Incoming>,
     H::Error: Into<BoxError>,
     H::ResBody: 'static,
@@ -122,8 +109,9 @@ where
     }
 }
 
-impl<H> Connection<H>
+impl<T, H> Connection<T, H>
 where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
     H: HttpService<Incoming>,
     H::Error: Into<BoxError>,
     H::ResBody: 'static,
@@ -189,7 +177,7 @@ where
 }
 
 /// What an error is about. Its own words may quote what a client sent.
-fn kind(error: &hyper::Error) -> &'static str {
+pub(crate) fn kind(error: &hyper::Error) -> &'static str {
     match error {
         _ if error.is_parse() => "malformed",
         _ if error.is_incomplete_message() => "incomplete",

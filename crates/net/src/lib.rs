@@ -1,23 +1,30 @@
-//! The HTTP/1.1 front: accepts connections, holds every client to the same
-//! [`Limits`], and hands well-formed requests to one service. It knows nothing
+//! The front: accepts connections, HTTP/1.1 or, over TLS, HTTP/2, holds every
+//! client to the same [`Limits`], and hands well-formed requests to one service. It knows nothing
 //! of what is served, and no answer or log line of its own repeats any part of
 //! what a client sent.
 
 mod accept;
 mod admission;
 mod body;
+mod callee;
 mod connection;
 mod exchange;
+mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod handshake;
 mod head;
+mod http2;
 mod limits;
 mod link;
 mod refuse;
 mod request_id;
+mod tls;
 mod wire;
 
 pub use accept::Front;
 pub use body::{Body, BodyError};
+pub use callee::{AnswerBody, Callee};
 pub use limits::Limits;
 pub use request_id::{PeerAddr, RequestId};
+pub use tls::{Identity, IdentityError, Tls};

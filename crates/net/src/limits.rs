@@ -7,8 +7,11 @@ use std::time::Duration;
 /// whoever it is.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// From accepting a connection to its first byte; then it is closed without
-    /// a word. Default 5 s.
+    /// From accepting a connection to the end of its TLS handshake, its first
+    /// byte included; then it is closed without a word. Default 10 s.
+    pub handshake: Duration,
+    /// From accepting a connection, or the end of its TLS handshake, to its first
+    /// byte; then it is closed without a word. Default 5 s.
     pub first_byte: Duration,
     /// From the first byte of a request to the end of its head; then the
     /// connection is closed without a word. Default 10 s.
@@ -38,8 +41,8 @@ pub struct Limits {
     /// How long that reading may take; also what a service whose time is up
     /// gets for its last word. Default 5 s.
     pub drain_time: Duration,
-    /// Connections in all; one more is answered with 503 and closed. Default
-    /// 8192.
+    /// Connections in all; one more is answered with 503 and closed, over TLS
+    /// closed without a word. Default 8192.
     pub max_connections: usize,
     /// Connections from one address (IPv6: one /64 network). Behind a reverse
     /// proxy all connections come from one address: set this to
@@ -53,6 +56,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(5),
             head: Duration::from_secs(10),
             request: Duration::from_secs(30),

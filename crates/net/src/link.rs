@@ -63,7 +63,7 @@ impl Phase {
     }
 }
 
-/// One connection, as its parts see it.
+/// One connection, as its parts see it; of HTTP/2, one request.
 pub(crate) struct Link {
     pub(crate) server: Arc<Server>,
     pub(crate) peer: SocketAddr,

@@ -10,8 +10,10 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 /// Why the front answers instead of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// What arrived is not one unambiguous HTTP/1.1 request.
+    /// What arrived is not one unambiguous HTTP request.
     Invalid,
+    /// Plain HTTP arrived where TLS is spoken.
+    PlainHttp,
     /// The announced body is longer than allowed.
     BodyTooLarge,
     /// The request target is longer than allowed.
@@ -39,7 +41,7 @@ impl Refusal {
     /// The status of the answer.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Invalid | Self::PlainHttp => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -51,10 +53,12 @@ impl Refusal {
     /// The stable code and the message of the answer.
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Invalid => (
-                "invalid_request",
-                "the request is not well-formed HTTP/1.1; check its request line and headers",
-            ),
+            Self::Invalid => {
+                ("invalid_request", "the request is not well-formed HTTP; check its request line and headers")
+            }
+            Self::PlainHttp => {
+                ("invalid_request", "this address speaks HTTPS only; begin its URL with https://")
+            }
             Self::BodyTooLarge => {
                 ("too_large", "the body is longer than this service accepts; send less at a time")
             }
@@ -97,6 +101,7 @@ impl Refusal {
         let (status, json) = (self.status(), self.json());
         let mut headers = HeaderMap::new();
         self.headers(&mut headers);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.insert(X_REQUEST_ID, id.header());
         let mut raw = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", json.len()).into_bytes();
         raw.extend_from_slice(date);
@@ -107,11 +112,11 @@ impl Refusal {
         raw.into()
     }
 
-    /// The headers of the answer, but for its length and its id.
+    /// The headers of the answer, but for those about its length, its id and the
+    /// connection.
     fn headers(self, headers: &mut HeaderMap) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

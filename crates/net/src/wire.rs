@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::head::{Screen, Violation};
 use crate::link::{Link, Phase};
@@ -23,8 +22,8 @@ use crate::refuse::Refusal;
 const POISON: &[u8] = b"\0\n\n";
 
 /// One client's socket.
-pub(crate) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire<T> {
+    stream: T,
     link: Arc<Link>,
     screen: Screen,
     /// The screen's last word, and what the library still has to read of
@@ -44,8 +43,8 @@ enum End {
     Done,
 }
 
-impl Wire {
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>) -> Self {
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+    pub(crate) fn new(stream: T, link: Arc<Link>) -> Self {
         let screen = Screen::new(link.limits());
         Self { stream, link, screen, violation: None, own: None, eof: false, end: End::No }
     }
@@ -131,7 +130,7 @@ fn date(head: &[u8]) -> &[u8] {
     head.split_inclusive(|byte| *byte == b'\n').find(|line| line.starts_with(b"date: ")).unwrap_or_default()
 }
 
-impl AsyncRead for Wire {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,7 +150,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.library_speaks() {
             self.speak_instead(bytes);
@@ -178,6 +177,7 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_own(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.link.flushed(self.head_is_open());
         Poll::Ready(Ok(()))
     }

@@ -24,15 +24,18 @@ pub(crate) struct TestFront {
 
 impl TestFront {
     pub(crate) fn start(limits: Limits) -> Self {
+        Self::of(front(limits))
+    }
+
+    pub(crate) fn of(front: Front) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = runtime.spawn(front(limits).serve(
-            listener,
-            tower::service_fn(crate::service::answer),
-            async move { drop(stopped.await) },
-        ));
+        let served =
+            runtime.spawn(front.serve(listener, tower::service_fn(crate::service::answer), async move {
+                drop(stopped.await)
+            }));
         Self { address, runtime, stop: Some(stop), served }
     }
 
@@ -75,8 +78,8 @@ pub(crate) fn front(limits: Limits) -> Front {
 }
 
 /// One connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<T = TcpStream> {
+    pub(crate) stream: T,
     buffer: Vec<u8>,
 }
 
@@ -85,6 +88,17 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    pub(crate) fn finish_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<T: Read + Write> Client<T> {
+    /// Over whatever carries bytes.
+    pub(crate) fn over(stream: T) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
@@ -96,10 +110,6 @@ impl Client {
     /// Sends as much as the front takes.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
-    }
-
-    pub(crate) fn finish_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// The next answer.

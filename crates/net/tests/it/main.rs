@@ -14,7 +14,15 @@ mod harness;
 #[cfg(test)]
 mod heads;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod http2_floods;
+#[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod keep_alive;
+#[cfg(test)]
+mod raw_http2;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
@@ -23,3 +31,7 @@ mod shutdown;
 mod smuggling;
 #[cfg(test)]
 mod timers;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tls_clients;
