@@ -19,6 +19,7 @@ use crate::callee::{AnswerBody, Callee};
 use crate::handshake::handshake;
 use crate::limits::Limits;
 use crate::link::{Link, Server};
+use crate::proxies::TrustedProxies;
 use crate::refuse::Refusal;
 use crate::request_id::RequestId;
 use crate::tls::{self, Tls};
@@ -46,6 +47,7 @@ impl Front {
     pub fn new(limits: Limits, request_ids: impl Fn() -> RequestId + Send + Sync + 'static) -> Self {
         let server = Server {
             limits,
+            proxies: TrustedProxies::default(),
             request_ids: Box::new(request_ids),
             closing: AtomicBool::new(false),
             leaving: Arc::new(Notify::new()),
@@ -57,6 +59,14 @@ impl Front {
     #[must_use]
     pub fn with_tls(self, tls: Arc<Tls>) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// Believes these proxies whom a request is from, see
+    /// [`CallerAddr`](crate::CallerAddr), and lets each have as many connections
+    /// as there may be in all.
+    #[must_use]
+    pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self { server: Server { proxies, ..self.server }, ..self }
     }
 
     /// Serves the clients of `listener` until `shutdown` resolves. Then it
@@ -81,7 +91,7 @@ struct Door {
 
 impl Door {
     fn new(Front { server, tls }: Front) -> Self {
-        let admission = Admission::new(&server.limits);
+        let admission = Admission::new(&server.limits, server.proxies.clone());
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
         Self { server: Arc::new(server), tls, admission, turning_away }
     }

@@ -6,11 +6,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits::Limits;
+use crate::proxies::TrustedProxies;
 
 /// The connections there are.
 pub(crate) struct Admission {
     max: usize,
     max_per_address: usize,
+    /// Many clients come from one of these.
+    proxies: TrustedProxies,
     seats: Mutex<Seats>,
 }
 
@@ -27,20 +30,22 @@ pub(crate) struct Seat {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits, proxies: TrustedProxies) -> Arc<Self> {
         Arc::new(Self {
             max: limits.max_connections,
             max_per_address: limits.max_connections_per_address,
+            proxies,
             seats: Mutex::default(),
         })
     }
 
     /// A seat for a client at `address`, if there is one.
     pub(crate) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let max_per_address = if self.proxies.contain(address) { self.max } else { self.max_per_address };
         let address = network(address);
         let mut seats = self.seats();
         let from_address = seats.by_address.get(&address).copied().unwrap_or(0);
-        if seats.taken >= self.max || from_address >= self.max_per_address {
+        if seats.taken >= self.max || from_address >= max_per_address {
             return None;
         }
         seats.taken += 1;
@@ -85,7 +90,7 @@ mod tests {
             max_connections_per_address: max_per_address,
             ..Limits::default()
         };
-        Admission::new(&limits)
+        Admission::new(&limits, TrustedProxies::parse("192.0.2.80").unwrap())
     }
 
     fn address(text: &str) -> IpAddr {
@@ -105,6 +110,14 @@ mod tests {
         drop((first, second, third));
         assert!(admission.seats().by_address.is_empty());
         assert!(admission.seat(address("127.0.0.1")).is_some());
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_as_many_as_there_are() {
+        let admission = admission(3, 1);
+        let seats: Vec<_> = (0..3).map(|_| admission.seat(address("::ffff:192.0.2.80"))).collect();
+        assert!(seats.iter().all(Option::is_some));
+        assert!(admission.seat(address("192.0.2.80")).is_none());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::body::{Answer, Body};
 use crate::limits::Limits;
 use crate::link::{Link, Phase, Server};
 use crate::refuse::Refusal;
-use crate::request_id::{PeerAddr, RequestId, X_REQUEST_ID};
+use crate::request_id::{CallerAddr, PeerAddr, RequestId, X_REQUEST_ID};
 
 /// Has the service answer a request of HTTP/1.1, or answers for it. The
 /// connection tells when its time is up.
@@ -103,7 +103,7 @@ async fn serve<S, B>(
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
-    admit(&mut request, id, link);
+    admit(&mut request, id, link)?;
     let mut answer = pin!(service.oneshot(request));
     std::future::poll_fn(|cx| match poll_unwinding(answer.as_mut(), cx)? {
         Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
@@ -115,9 +115,13 @@ where
 }
 
 /// Adds what the service is told beside the request.
-fn admit(request: &mut Request<Body>, id: RequestId, link: &Link) {
-    request.extensions_mut().insert(id);
-    request.extensions_mut().insert(PeerAddr(link.peer));
+fn admit(request: &mut Request<Body>, id: RequestId, link: &Link) -> Result<(), Refusal> {
+    let caller = link.server.proxies.caller(link.peer.ip(), request.headers())?;
+    let extensions = request.extensions_mut();
+    extensions.insert(id);
+    extensions.insert(PeerAddr(link.peer));
+    extensions.insert(CallerAddr(caller));
+    Ok(())
 }
 
 /// Polls what may panic. In builds that abort on a panic this costs nothing

@@ -45,8 +45,8 @@ pub struct Limits {
     /// closed without a word. Default 8192.
     pub max_connections: usize,
     /// Connections from one address (IPv6: one /64 network). Behind a reverse
-    /// proxy all connections come from one address: set this to
-    /// `max_connections` there. Default 1024.
+    /// proxy all connections come from one address, so trusted proxies aren't
+    /// held to it. Default 1024.
     pub max_connections_per_address: usize,
     /// What requests in flight get after shutdown was asked for; then they are
     /// cut. Default 30 s.

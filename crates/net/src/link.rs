@@ -13,11 +13,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::Limits;
+use crate::proxies::TrustedProxies;
 use crate::request_id::RequestId;
 
 /// What all connections share.
 pub(crate) struct Server {
     pub(crate) limits: Limits,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) request_ids: Box<dyn Fn() -> RequestId + Send + Sync>,
     /// Set before [`Server::leaving`] is notified.
     pub(crate) closing: AtomicBool,

@@ -14,6 +14,8 @@ pub(crate) enum Refusal {
     Invalid,
     /// Plain HTTP arrived where TLS is spoken.
     PlainHttp,
+    /// Two headers of a trusted proxy name different callers.
+    TwoOrigins,
     /// The announced body is longer than allowed.
     BodyTooLarge,
     /// The request target is longer than allowed.
@@ -41,7 +43,7 @@ impl Refusal {
     /// The status of the answer.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::Invalid | Self::PlainHttp => StatusCode::BAD_REQUEST,
+            Self::Invalid | Self::PlainHttp | Self::TwoOrigins => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -59,6 +61,10 @@ impl Refusal {
             Self::PlainHttp => {
                 ("invalid_request", "this address speaks HTTPS only; begin its URL with https://")
             }
+            Self::TwoOrigins => (
+                "invalid_request",
+                "X-Forwarded-For and Forwarded name different callers; have your proxy set one and remove the other",
+            ),
             Self::BodyTooLarge => {
                 ("too_large", "the body is longer than this service accepts; send less at a time")
             }

@@ -2,7 +2,7 @@
 //! making, and who sent it. An id that a client sends is never looked at.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -41,9 +41,15 @@ impl fmt::Display for RequestId {
 }
 
 /// The other end of the connection that a request came on; in its extensions.
-/// Behind a reverse proxy that is the proxy.
+/// Behind a reverse proxy that is the proxy: see [`CallerAddr`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// Who sent a request; in its extensions. The other end of the connection, or
+/// whom a trusted proxy there names. `None` where it doesn't say: then from
+/// nowhere, rather than from the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerAddr(pub Option<IpAddr>);
 
 #[cfg(test)]
 mod tests {

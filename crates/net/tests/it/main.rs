@@ -22,6 +22,8 @@ mod idle;
 #[cfg(test)]
 mod keep_alive;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod raw_http2;
 #[cfg(test)]
 mod service;

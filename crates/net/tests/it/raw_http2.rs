@@ -96,6 +96,13 @@ impl Raw {
         self.0.stream.flush().unwrap();
     }
 
+    /// Begins the connection, and asks whose request it is that a proxy passes on.
+    pub(crate) fn ask_as_forwarded(&mut self) {
+        let block = [get("/caller"), field("x-forwarded-for", "203.0.113.9")].concat();
+        let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+        self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &asked].concat());
+    }
+
     /// Sends it unless the front is gone.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.0.try_send(bytes) && self.0.stream.flush().is_ok()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use strongroom_net::{Body, BodyError, PeerAddr, RequestId};
+use strongroom_net::{Body, BodyError, CallerAddr, PeerAddr, RequestId};
 
 pub(crate) async fn answer(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(match request.uri().path() {
@@ -15,6 +15,7 @@ pub(crate) async fn answer(request: Request<Body>) -> Result<Response<Full<Bytes
         "/elsewhere" => tokio::spawn(echo(request.into_body())).await.unwrap(),
         "/refuse" => text(StatusCode::UNAUTHORIZED, "who are you?"),
         "/context" => context(&request),
+        "/caller" => caller(&request),
         "/soon" => after(Duration::from_millis(500)).await,
         "/late" => after(Duration::from_mins(10)).await,
         "/holds" => {
@@ -45,6 +46,11 @@ fn context(request: &Request<Body>) -> Response<Full<Bytes>> {
     let id = request.extensions().get::<RequestId>().unwrap();
     let PeerAddr(peer) = request.extensions().get().unwrap();
     text(StatusCode::OK, format!("{id} {}", peer.ip()))
+}
+
+fn caller(request: &Request<Body>) -> Response<Full<Bytes>> {
+    let CallerAddr(caller) = request.extensions().get().unwrap();
+    text(StatusCode::OK, caller.map_or("nowhere".to_owned(), |address| address.to_string()))
 }
 
 async fn after(time: Duration) -> Response<Full<Bytes>> {
