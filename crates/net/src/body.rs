@@ -167,10 +167,15 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answer<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match &mut self.content {
-            Content::Service(body) => Pin::new(body).poll_frame(cx),
-            Content::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        let frame = match &mut self.content {
+            Content::Service(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Content::Own(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+        };
+        if !self.link.is_of_stream() {
+            return Poll::Ready(frame);
         }
+        let held = |bytes| Bytes::from_owner(Held { bytes, _link: Arc::clone(&self.link) });
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(held))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -185,6 +190,19 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Answer<B> {
             Content::Service(body) => body.size_hint(),
             Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
+    }
+}
+
+/// A piece of an answer of HTTP/2. The library takes as many as there are and
+/// lets go of each once it is written: till then the request is under way.
+struct Held {
+    bytes: Bytes,
+    _link: Arc<Link>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -2,7 +2,6 @@
 //! longer than, and what every answer carries.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use tower::{Service, ServiceExt};
 
 use crate::body::{Answer, Body};
 use crate::limits::Limits;
-use crate::link::{Link, Phase, Server};
+use crate::link::Link;
 use crate::refuse::Refusal;
 use crate::request_id::{CallerAddr, PeerAddr, RequestId, X_REQUEST_ID};
 
@@ -52,16 +51,14 @@ where
 
 /// Has the service answer a request of HTTP/2, in its own time, or answers for it.
 pub(crate) async fn exchange_in_stream<S, B>(
-    server: Arc<Server>,
-    peer: SocketAddr,
+    link: Link,
     service: S,
     request: Request<Incoming>,
 ) -> Result<Response<Answer<B>>, Infallible>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
-    let link = Arc::new(Link::new(server, peer));
-    link.enter(Phase::Request);
+    let link = Arc::new(link);
     let id = (link.server.request_ids)();
     let request = request.map(|incoming| Body::new(incoming, &link));
     let answer = match screen(&request, link.limits()) {

@@ -21,7 +21,7 @@ use crate::connection::kind;
 use crate::exchange::exchange_in_stream;
 use crate::frames::Frames;
 use crate::limits::Limits;
-use crate::link::Server;
+use crate::link::{Link, Server};
 
 /// Serves a connection until it ends, for whatever reason.
 pub(crate) async fn serve<T, S, B>(stream: T, peer: SocketAddr, server: Arc<Server>, service: S)
@@ -31,9 +31,11 @@ where
     B: AnswerBody,
 {
     let requests = Requests::new(&server.limits);
-    let callee = Arc::clone(&server);
-    let handler =
-        service_fn(move |request| exchange_in_stream(Arc::clone(&callee), peer, service.clone(), request));
+    let (callee, count) = (Arc::clone(&server), Arc::clone(&requests.count));
+    let handler = service_fn(move |request| {
+        let link = Link::of_stream(Arc::clone(&callee), peer, UnderWay::new(&count));
+        exchange_in_stream(link, service.clone(), request)
+    });
     let io = TokioIo::new(Frames::new(stream, peer));
     let mut http = pin!(library(&server.limits, requests.clone()).serve_connection(io, handler));
     let mut watch = Watch::new(&server.limits, &requests);
@@ -114,7 +116,8 @@ fn library(limits: &Limits, requests: Requests) -> http2::Builder<Requests> {
 
 /// The requests of one connection. Each runs as a task of its own, for as long
 /// as a request may take, the reading of its answer included; then its stream
-/// is reset.
+/// is reset. An answer that was handed to the library whole is past that: until
+/// it is written, its request still counts.
 #[derive(Clone)]
 struct Requests {
     count: Arc<Count>,
@@ -123,18 +126,44 @@ struct Requests {
 
 struct Count {
     begun: Instant,
-    under_way: AtomicUsize,
+    /// Those that began in an even epoch, and in an odd one.
+    under_way: [AtomicUsize; 2],
+    epoch: AtomicUsize,
     /// How many there were.
     all: AtomicUsize,
     /// When the last one ended, in milliseconds after `begun`.
     ended: AtomicU64,
 }
 
+impl Count {
+    /// Those under way that began in this epoch, or in one that long before.
+    fn of(&self, epoch: usize) -> &AtomicUsize {
+        let [even, odd] = &self.under_way;
+        if epoch.is_multiple_of(2) { even } else { odd }
+    }
+
+    fn under_way(&self) -> usize {
+        self.under_way.iter().map(|count| count.load(Acquire)).sum()
+    }
+
+    /// Begins the next epoch, unless something is under way that began in the
+    /// one before this.
+    fn next_epoch(&self) -> bool {
+        let next = self.epoch.load(Relaxed).wrapping_add(1);
+        let over = self.of(next).load(Acquire) == 0;
+        if over {
+            self.epoch.store(next, Relaxed);
+        }
+        over
+    }
+}
+
 impl Requests {
     fn new(limits: &Limits) -> Self {
         let count = Count {
             begun: Instant::now(),
-            under_way: AtomicUsize::new(0),
+            under_way: Default::default(),
+            epoch: AtomicUsize::new(0),
             all: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
         };
@@ -145,23 +174,23 @@ impl Requests {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Requests {
     fn execute(&self, request: F) {
-        let under_way = UnderWay::new(&self.count);
         let timed = tokio::time::timeout(self.most, request);
-        tokio::spawn(async move {
-            let _in_time = timed.await;
-            drop(under_way);
-        });
+        tokio::spawn(async move { drop(timed.await) });
     }
 }
 
 /// One of the requests under way.
-struct UnderWay(Arc<Count>);
+pub(crate) struct UnderWay {
+    count: Arc<Count>,
+    epoch: usize,
+}
 
 impl UnderWay {
     fn new(count: &Arc<Count>) -> Self {
+        let epoch = count.epoch.load(Relaxed);
         count.all.fetch_add(1, Relaxed);
-        count.under_way.fetch_add(1, Relaxed);
-        Self(Arc::clone(count))
+        count.of(epoch).fetch_add(1, Relaxed);
+        Self { count: Arc::clone(count), epoch }
     }
 }
 
@@ -170,9 +199,9 @@ impl Drop for UnderWay {
         if std::thread::panicking() {
             tracing::error!("net.connection.panicked");
         }
-        let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.ended.store(now, Relaxed);
-        self.0.under_way.fetch_sub(1, Release);
+        let now = u64::try_from(self.count.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.count.ended.store(now, Relaxed);
+        self.count.of(self.epoch).fetch_sub(1, Release);
     }
 }
 
@@ -186,9 +215,13 @@ enum Verdict {
     Cut,
 }
 
-/// Watches how long a connection is quiet: has no request under way.
+/// Watches how long a connection is quiet, that is, has no request under way,
+/// and that none is for too long.
 struct Watch {
     count: Arc<Count>,
+    /// How long an epoch is.
+    most: Duration,
+    epoch_ends: Instant,
     head: Duration,
     idle: Duration,
     last: Duration,
@@ -201,9 +234,18 @@ struct Watch {
 impl Watch {
     fn new(limits: &Limits, requests: &Requests) -> Self {
         let count = Arc::clone(&requests.count);
-        let due = count.begun + limits.head.min(limits.idle);
-        let (head, idle, last) = (limits.head, limits.idle, limits.drain_time);
-        Self { closing_since: count.begun, count, head, idle, last, closing: false, due }
+        let begun = count.begun;
+        Self {
+            count,
+            most: requests.most,
+            epoch_ends: begun + requests.most,
+            head: limits.head,
+            idle: limits.idle,
+            last: limits.drain_time,
+            closing: false,
+            closing_since: begun,
+            due: begun + limits.head.min(limits.idle),
+        }
     }
 
     /// The connection is to end once no request is under way.
@@ -226,9 +268,8 @@ impl Watch {
 
     fn judge(&mut self, now: Instant) -> Verdict {
         let patience = self.patience();
-        if self.count.under_way.load(Acquire) > 0 {
-            self.due = now + patience;
-            return Verdict::GoOn;
+        if self.count.under_way() > 0 {
+            return self.judge_busy(now, patience);
         }
         let ended = self.count.begun + Duration::from_millis(self.count.ended.load(Relaxed));
         let quiet_since = if self.closing { ended.max(self.closing_since) } else { ended };
@@ -242,5 +283,16 @@ impl Watch {
         } else {
             Verdict::Cut
         }
+    }
+    /// A request that began two epochs ago had more time than any may take.
+    fn judge_busy(&mut self, now: Instant, patience: Duration) -> Verdict {
+        if now >= self.epoch_ends {
+            if !self.count.next_epoch() {
+                return Verdict::Cut;
+            }
+            self.epoch_ends = now + self.most;
+        }
+        self.due = self.epoch_ends.min(now + patience);
+        Verdict::GoOn
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::http2::UnderWay;
 use crate::limits::Limits;
 use crate::proxies::TrustedProxies;
 use crate::request_id::RequestId;
@@ -88,9 +89,12 @@ pub(crate) struct Link {
     /// The service waits for more of the body.
     body_waits: AtomicBool,
     body_waker: Mutex<Option<Waker>>,
+    /// Of HTTP/2: counts until this goes.
+    under_way: Option<UnderWay>,
 }
 
 impl Link {
+    /// A connection that was just accepted.
     pub(crate) fn new(server: Arc<Server>, peer: SocketAddr) -> Self {
         let first_byte = millis(server.limits.first_byte);
         Self {
@@ -107,7 +111,20 @@ impl Link {
             answering: AtomicBool::new(false),
             body_waits: AtomicBool::new(false),
             body_waker: Mutex::new(None),
+            under_way: None,
         }
+    }
+
+    /// A request of HTTP/2 whose head has arrived.
+    pub(crate) fn of_stream(server: Arc<Server>, peer: SocketAddr, under_way: UnderWay) -> Self {
+        let link = Self { under_way: Some(under_way), ..Self::new(server, peer) };
+        link.enter(Phase::Request);
+        link
+    }
+
+    /// Whether it is to be known when an answer's bytes are gone.
+    pub(crate) fn is_of_stream(&self) -> bool {
+        self.under_way.is_some()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

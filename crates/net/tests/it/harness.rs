@@ -34,7 +34,7 @@ impl TestFront {
         let (stop, stopped) = oneshot::channel();
         let served =
             runtime.spawn(front.serve(listener, tower::service_fn(crate::service::answer), async move {
-                drop(stopped.await)
+                drop(stopped.await);
             }));
         Self { address, runtime, stop: Some(stop), served }
     }

@@ -41,18 +41,17 @@ pub(crate) fn remembered_field(name: &str, value: &str) -> Vec<u8> {
 
 fn text(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    match u8::try_from(text.len()) {
-        Ok(length @ ..127) => bytes.push(length),
-        _ => {
-            bytes.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                bytes.push(u8::try_from(rest % 128).unwrap() | 128);
-                rest /= 128;
-            }
-            bytes.push(u8::try_from(rest).unwrap());
+    // RFC 7541 §5.1: what doesn't fit into seven bits follows, seven at a time.
+    let mut rest = text.len();
+    if rest >= 127 {
+        bytes.push(127);
+        rest -= 127;
+        while rest >= 128 {
+            bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+            rest /= 128;
         }
     }
+    bytes.push(u8::try_from(rest).unwrap());
     bytes.extend(text.as_bytes());
     bytes
 }
