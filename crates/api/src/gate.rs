@@ -17,7 +17,7 @@ use strongroom_core::access::{Action, By, Means};
 use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
 use strongroom_core::{App, TeamId};
-use strongroom_net::{PeerAddr, RequestId};
+use strongroom_net::{CallerAddr, RequestId};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{OpenApi, RefOr};
 use uuid::Uuid;
@@ -122,7 +122,7 @@ impl Gate {
     async fn ask(&self, parts: &Parts, action: Action) -> Result<Ask, ApiError> {
         let cause = Cause { request_id: parts.extensions.get().copied().map(RequestId::uuid) };
         let token = bearer(parts)?;
-        let from = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+        let from = parts.extensions.get::<CallerAddr>().and_then(|caller| caller.0);
         let caller = match action.by() {
             By::Key => self.app.authenticate(token, from, &cause).await?,
             By::Link => self.app.authenticate_link(token, &cause).await?,

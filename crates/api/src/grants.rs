@@ -122,7 +122,7 @@ pub(crate) fn agents<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 /// For a field that may be absent, but isn't null. They are held against the
-/// address that the server sees: behind a reverse proxy, the proxy's.
+/// caller's address: behind a reverse proxy that isn't trusted, the proxy's.
 pub(crate) fn cidrs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Networks>, D::Error> {
     let networks = at_least_one::<_, String>(deserializer)?;
     Networks::parse(networks.iter().map(String::as_str)).map(Some).map_err(de::Error::custom)

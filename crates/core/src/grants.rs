@@ -235,8 +235,8 @@ pub struct Grant {
     pub scopes: Scopes,
     /// Whose runs it may start; `None`: any agent's.
     pub agents: Option<Agents>,
-    /// From where it may be used, by the address that the server sees: behind a
-    /// reverse proxy, the proxy's. `None`: from anywhere.
+    /// From where it may be used, by the caller's address: behind a reverse proxy
+    /// that isn't trusted, the proxy's. `None`: from anywhere.
     pub networks: Option<Networks>,
     /// From when on it is refused, if ever.
     pub expires_at: Option<Timestamp>,
