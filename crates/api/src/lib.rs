@@ -49,6 +49,7 @@ use utoipa_axum::router::OpenApiRouter;
 use gate::Gate;
 use lists::Lists;
 use metrics::Metrics;
+use openapi::Served;
 
 pub use openapi::document;
 
@@ -62,16 +63,17 @@ pub struct Api {
 
 impl Api {
     /// The API of this instance, where each key or run may make so many requests
-    /// a minute (0: as many as it likes).
-    pub fn new(app: Arc<App>, requests_per_minute: u32) -> Self {
+    /// a minute (0: as many as it likes), and which clients find at this URL.
+    pub fn new(app: Arc<App>, requests_per_minute: u32, public_url: Option<String>) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
         let (gated, description) = gated().split_for_parts();
         let gate = Arc::new(Gate::new(Arc::clone(&app), &description, requests_per_minute));
+        let served = Arc::new(Served::new(public_url));
         let (open, _) = health::routes().split_for_parts();
         let operations = gated
             .route_layer(middleware::from_fn_with_state(gate, gate::gate))
             .merge(open)
-            .route("/openapi.json", get(openapi::serve))
+            .route("/openapi.json", get(openapi::serve).layer(Extension(served)))
             .fallback(error::no_such_path)
             .method_not_allowed_fallback(error::no_such_method)
             .layer(Extension(Lists::new()))

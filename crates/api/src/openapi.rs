@@ -1,8 +1,10 @@
 //! The description of the API, made from the operations themselves.
 
+use axum::Extension;
+use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use strongroom_core::access::{Action, By};
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
@@ -11,7 +13,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Required,
-    SecurityRequirement,
+    SecurityRequirement, Server,
 };
 
 use crate::{conditions, gate};
@@ -160,16 +162,43 @@ fn header(kind: Type, description: &str) -> RefOr<Header> {
 /// for every build of one version.
 pub fn document() -> &'static str {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
-    DOCUMENT.get_or_init(|| {
-        let openapi = crate::description();
-        // Only maps with keys that aren't strings can't be written; there are none.
-        let mut json = openapi.to_pretty_json().unwrap_or_default();
-        json.push('\n');
-        json
-    })
+    DOCUMENT.get_or_init(|| json(&crate::description()))
+}
+
+fn json(description: &OpenApi) -> String {
+    // Only maps with keys that aren't strings can't be written; there are none.
+    let mut json = description.to_pretty_json().unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+/// The description as one server gives it.
+pub(crate) struct Served {
+    /// Where clients find the server; unless it is known, relative to where
+    /// they found the description.
+    public_url: Option<String>,
+    document: OnceLock<Bytes>,
+}
+
+impl Served {
+    pub(crate) fn new(public_url: Option<String>) -> Self {
+        Self { public_url, document: OnceLock::new() }
+    }
+
+    fn document(&self) -> Bytes {
+        let made = self.document.get_or_init(|| match &self.public_url {
+            None => Bytes::from_static(document().as_bytes()),
+            Some(url) => {
+                let mut description = crate::description();
+                description.servers = Some(vec![Server::new(url)]);
+                json(&description).into()
+            }
+        });
+        made.clone()
+    }
 }
 
 /// `GET /openapi.json`
-pub(crate) async fn serve() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], document())
+pub(crate) async fn serve(Extension(served): Extension<Arc<Served>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], served.document())
 }

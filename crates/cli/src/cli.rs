@@ -71,10 +71,12 @@ when the root key is lost.")]
 Examples:
   strongroom serve --data-dir /var/lib/strongroom
   strongroom serve --data-dir /var/lib/strongroom --listen 127.0.0.1:0
+  strongroom serve --listen 0.0.0.0:8700 --tls-cert fullchain.pem --tls-key privkey.pem
   strongroom serve --config /etc/strongroom.toml --log-format json
 
-Standard output gets one line, `listening on http://HOST:PORT`, once connections are
-taken; logs go to standard error.")]
+Standard output gets one line, `listening on http://HOST:PORT` or `https://…`, once
+connections are taken; logs go to standard error. With TLS, SIGHUP has it read the
+certificate again.")]
     Serve(Serve),
     /// Check an instance: permissions, the database, and that every sealed row opens.
     #[command(after_help = "\

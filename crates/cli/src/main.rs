@@ -20,9 +20,11 @@ mod output;
 mod paragraph;
 mod printable;
 mod profiles;
+mod public_url;
 mod reference;
 mod root_key;
 mod table;
+mod tls;
 mod token_input;
 mod values;
 

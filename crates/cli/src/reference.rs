@@ -9,10 +9,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use strongroom_net::TrustedProxies;
 
 use crate::cli::Cli;
 use crate::config::{self, FILE_NAME, Kind};
 use crate::failure::{Exit, Failure};
+use crate::public_url::PublicUrl;
 
 /// What brings the pages up to date, from the root of the repository.
 const REFRESH: &str = "cargo run -p strongroom-cli -- reference docs/reference";
@@ -290,6 +292,12 @@ fn example(key: &str, arg: &Arg) -> String {
         None if arg.get_value_parser().type_id() == TypeId::of::<SocketAddr>() => {
             "\"127.0.0.1:8701\"".to_owned()
         }
+        None if arg.get_value_parser().type_id() == TypeId::of::<PublicUrl>() => {
+            "\"https://strongroom.example\"".to_owned()
+        }
+        None if arg.get_value_parser().type_id() == TypeId::of::<TrustedProxies>() => {
+            "\"127.0.0.1,10.0.0.0/8\"".to_owned()
+        }
         None => format!("\"/path/to/{}\"", key.trim_end_matches("_file").replace('_', "-")),
     }
 }
@@ -333,7 +341,7 @@ mod tests {
     fn every_command_that_is_shown_can_be_run() {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
         let guide = |name| fs::read_to_string(docs.join("guides").join(name)).unwrap();
-        let guides = guide("command-line.md") + &guide("agent-hosts.md");
+        let guides = ["command-line.md", "agent-hosts.md", "tls.md"].map(guide).concat();
         let [(_, reference), _] = pages();
         let examples = commands(&reference)
             .into_iter()

@@ -66,7 +66,7 @@ pub(crate) struct Grant {
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) agent: Vec<Uuid>,
     /// It may be used only from these networks, once for each, such as 10.0.0.0/8. Behind a
-    /// reverse proxy the server sees the proxy's address only.
+    /// reverse proxy the server must know it (--trusted-proxies), or it sees the proxy's address.
     #[arg(long, value_name = "NETWORK")]
     pub(crate) cidr: Vec<String>,
     /// When the key ends, such as 2027-01-31T00:00:00Z [default: never, unless yours does]

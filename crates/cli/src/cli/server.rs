@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use strongroom_core::text::{Email, TeamName};
-use strongroom_net::Limits;
+use strongroom_net::{Limits, TrustedProxies};
 
 use crate::logs::{self, Format};
+use crate::public_url::PublicUrl;
 
 /// `strongroom dev`.
 #[derive(Debug, Args)]
@@ -172,6 +173,14 @@ pub(crate) struct Listening {
         value_parser = address
     )]
     pub(crate) listen: SocketAddr,
+    /// Speak TLS with the certificate in this file: PEM, the server's own first, then those between
+    /// it and the authority's [default: no TLS]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_CERT", hide_env_values = true)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key for that certificate: PEM, of mode 0600. SIGHUP has both files read again
+    /// [default: no TLS]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", hide_env_values = true)]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Listen off this machine's loopback without TLS: whoever sees the traffic sees every value
     /// and key in it.
     #[arg(
@@ -187,7 +196,29 @@ pub(crate) struct Listening {
         hide_possible_values = true
     )]
     pub(crate) insecure_http: bool,
-    /// Serve metrics (OpenMetrics, GET /metrics) here, to whoever can connect [default: nowhere]
+    /// Where clients find the server, if that isn't where it listens: behind a reverse proxy, or by
+    /// the name in its certificate [default: where it listens]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STRONGROOM_PUBLIC_URL",
+        hide_env_values = true,
+        value_parser = PublicUrl::parse
+    )]
+    pub(crate) public_url: Option<PublicUrl>,
+    /// Networks of your reverse proxies, with commas between them. Only from there are
+    /// X-Forwarded-For and Forwarded believed: the last address in them that isn't a proxy's is the
+    /// caller's [default: nobody is believed]
+    #[arg(
+        long,
+        value_name = "NETWORKS",
+        env = "STRONGROOM_TRUSTED_PROXIES",
+        hide_env_values = true,
+        value_parser = TrustedProxies::parse
+    )]
+    pub(crate) trusted_proxies: Option<TrustedProxies>,
+    /// Serve metrics (OpenMetrics, GET /metrics) here, to whoever can connect, without TLS
+    /// [default: nowhere]
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -205,7 +236,7 @@ pub(crate) struct Listening {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) workers: Option<u16>,
-    /// Connections at one time; one more is answered with 503.
+    /// Connections at one time; one more is answered with 503, or closed where TLS is spoken.
     #[arg(
         long,
         value_name = "N",
@@ -216,7 +247,7 @@ pub(crate) struct Listening {
     )]
     pub(crate) max_connections: usize,
     /// Connections at one time from one address (IPv6: one /64). Behind a reverse proxy all come
-    /// from one: set this to the value of max-connections there.
+    /// from one: trusted proxies aren't held to this.
     #[arg(
         long,
         value_name = "N",

@@ -1,7 +1,5 @@
 //! `strongroom dev`: from nothing to a server that answers, in one command.
 
-use std::net::SocketAddr;
-
 use super::serve;
 use crate::cli::Dev;
 use crate::data_dir::DataDir;
@@ -22,7 +20,7 @@ pub(super) fn run(args: &Dev) -> Result<(), Failure> {
 /// The instance is there: serves it.
 async fn again(args: &Dev, site: &Site) -> Result<(), Failure> {
     let (app, open) = serve::ready(site, &args.keeper, &args.listening).await?;
-    output::answer(&welcome_back(open.address, &site.data_dir))?;
+    output::answer(&welcome_back(&open, &site.data_dir))?;
     open.serve(app, args.listening.limits(), args.rules).await
 }
 
@@ -35,7 +33,7 @@ async fn first(args: &Dev, site: &Site) -> Result<(), Failure> {
     let blueprint = Blueprint::draw(&args.founding, &args.keeper, site, keepsake).await?;
     let open = serve::Open::bind(&args.listening).await?;
     let fresh = blueprint.build().await?;
-    let words = welcome(open.address, data_dir, &fresh, &recovery);
+    let words = welcome(&open, data_dir, &fresh, &recovery);
     open.serve(fresh.show(&words)?, args.listening.limits(), args.rules).await
 }
 
@@ -64,11 +62,11 @@ impl Recovery {
     }
 }
 
-fn welcome(address: SocketAddr, data_dir: &DataDir, fresh: &Fresh, recovery: &Recovery) -> String {
+fn welcome(open: &serve::Open, data_dir: &DataDir, fresh: &Fresh, recovery: &Recovery) -> String {
     let key = fresh.created.api_key.reveal();
     format!(
         "\
-Strongroom is listening on http://{address}
+Strongroom is listening on {url}
 
   Data      {directory}
   Stop      Ctrl-C
@@ -82,7 +80,7 @@ API key, shown only now:
 Create a secret (paste this into another terminal):
 
   curl --request POST \\
-    --url http://{local}/v1/credentials \\
+    --url {clients}/v1/credentials \\
     --header 'Authorization: Bearer {key}' \\
     --header 'Content-Type: application/json' \\
     --data '{{
@@ -94,16 +92,17 @@ Create a secret (paste this into another terminal):
 
 The answer names the keys; the values stay inside.
 ",
+        url = open.url(),
         directory = data_dir.absolute().display(),
         recovery = recovery.words(fresh.identity.reveal()),
-        local = reachable(address),
+        clients = open.url_for_clients(),
     )
 }
 
-fn welcome_back(address: SocketAddr, data_dir: &DataDir) -> String {
+fn welcome_back(open: &serve::Open, data_dir: &DataDir) -> String {
     format!(
         "\
-Strongroom is listening on http://{address}
+Strongroom is listening on {url}
 
   Data      {directory}
   Stop      Ctrl-C
@@ -113,17 +112,7 @@ what is in this one, stop the server and run:
 
   rm -r {directory}
 ",
+        url = open.url(),
         directory = data_dir.absolute().display(),
     )
-}
-
-/// How this machine reaches the address: nobody can connect to "any".
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        let loopback =
-            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-        address.set_ip(loopback);
-    }
-    address
 }

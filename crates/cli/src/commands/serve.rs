@@ -2,12 +2,12 @@
 //! the store can't vouch for what it writes.
 
 use axum::Router;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
-use strongroom_net::{Front, Limits, RequestId};
+use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -16,6 +16,8 @@ use crate::cli::{Keeper, Listening, Rules, Serve};
 use crate::clock::SystemClock;
 use crate::database::Site;
 use crate::failure::Failure;
+use crate::public_url::PublicUrl;
+use crate::tls::Renewed;
 use crate::{housekeeping, instance, output};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
@@ -25,7 +27,7 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     block_on(&args.listening, async {
         let (app, open) = ready(&site, &args.keeper, &args.listening).await?;
         // A reader that only wanted to start the server may be gone.
-        let _unread = output::line(&format!("listening on http://{}", open.address));
+        let _unread = output::line(&format!("listening on {}", open.url()));
         open.serve(app, args.listening.limits(), args.rules).await
     })
 }
@@ -35,13 +37,15 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
 /// # Errors
 /// When the address isn't this machine's own and nobody insisted.
 pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
-    let mut addresses = listening.metrics_listen.into_iter().chain([listening.listen]);
+    // Metrics hold no value, but never have TLS either.
+    let plain = Some(listening.listen).filter(|_| listening.tls_cert.is_none());
+    let mut addresses = listening.metrics_listen.into_iter().chain(plain);
     let open = addresses.find(|address| !address.ip().is_loopback());
     let Some(open) = open.filter(|_| !listening.insecure_http) else { return Ok(()) };
     Err(Failure::new(format!(
         "{open} can be reached from other machines, and without TLS whoever sees the traffic sees everything in it",
     ))
-    .hint("listen on 127.0.0.1 behind a proxy that does TLS; or, on a network that you trust wholly, add --insecure-http"))
+    .hint("have it speak TLS with --tls-cert and --tls-key (not for metrics); or listen on 127.0.0.1 behind a proxy that does; or, on a network that you trust wholly, add --insecure-http"))
 }
 
 /// An instance that was there before, open, and where it is to be served.
@@ -79,16 +83,20 @@ pub(super) struct Open {
     listener: TcpListener,
     metrics: Option<TcpListener>,
     signals: Signals,
+    tls: Option<Renewed>,
+    proxies: TrustedProxies,
+    public_url: Option<PublicUrl>,
     /// Where it listens; the port is a real one.
-    pub(super) address: SocketAddr,
+    address: SocketAddr,
 }
 
 impl Open {
-    /// Binds the address.
+    /// Reads the certificate, if one is named, and binds the address.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the certificate can't be used, or the system refuses.
     pub(super) async fn bind(listening: &Listening) -> Result<Self, Failure> {
+        let tls = Renewed::start(listening)?;
         let listener = bind(listening.listen, "--listen").await?;
         let metrics = match listening.metrics_listen {
             Some(address) => Some(bind(address, "--metrics-listen").await?),
@@ -98,15 +106,48 @@ impl Open {
             tracing::info!(address = %metrics.local_addr()?, "metrics.listening");
         }
         let address = listener.local_addr()?;
-        Ok(Self { listener, metrics, signals: Signals::install()?, address })
+        Ok(Self {
+            listener,
+            metrics,
+            signals: Signals::install()?,
+            tls,
+            proxies: listening.trusted_proxies.clone().unwrap_or_default(),
+            public_url: listening.public_url.clone(),
+            address,
+        })
+    }
+
+    /// Where it listens, as a URL.
+    pub(super) fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// Where clients find it: as was said, or as this machine reaches it.
+    pub(super) fn url_for_clients(&self) -> String {
+        let public = self.public_url.as_ref().map(ToString::to_string);
+        public.unwrap_or_else(|| self.url_at(reachable(self.address)))
+    }
+
+    fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
+    fn front(&self, limits: &Limits) -> Front {
+        let front = Front::new(limits.clone(), request_ids()).with_trusted_proxies(self.proxies.clone());
+        match &self.tls {
+            Some(renewed) => front.with_tls(renewed.tls()),
+            None => front,
+        }
     }
 
     /// Serves until a signal or the store ends it.
     ///
     /// # Errors
     /// When the store stopped, so that whoever watches the process starts it anew.
-    pub(super) async fn serve(self, app: App, limits: Limits, rules: Rules) -> Result<(), Failure> {
+    pub(super) async fn serve(mut self, app: App, limits: Limits, rules: Rules) -> Result<(), Failure> {
         warn_of_unlocked_keys(&app);
+        let front = self.front(&limits);
         let app = Arc::new(app.registering_agents(rules.auto_register_agents));
         let mut end = End::Asked;
         let mut signals = self.signals;
@@ -120,18 +161,20 @@ impl Open {
             let _ = told.send(());
             signals.second().await;
         };
-        let api = Api::new(Arc::clone(&app), rules.rate_limit);
+        let public_url = self.public_url.map(|url| url.to_string());
+        let api = Api::new(Arc::clone(&app), rules.rate_limit, public_url);
         let (stop, stopped) = watch::channel(());
-        let watched = serve_metrics(self.metrics, api.metrics, limits.clone(), stopped);
+        let watched = serve_metrics(self.metrics, api.metrics, limits, stopped);
         let served = async {
             let told = async { drop(was_told.await) };
-            Front::new(limits, request_ids()).serve(self.listener, api.operations, told).await;
+            front.serve(self.listener, api.operations, told).await;
             drop(stop);
         };
         tokio::select! {
             ((), ()) = async { tokio::join!(served, watched) } => {}
             () = listen => {}
             () = housekeeping::keep(Arc::clone(&app), rules.retention_days) => {}
+            () = renew(self.tls.as_mut()) => {}
         }
         housekeeping::write_uses(&app).await;
         match end {
@@ -141,6 +184,24 @@ impl Open {
             )),
         }
     }
+}
+
+/// Heeds what is said of the certificate, for ever.
+async fn renew(tls: Option<&mut Renewed>) {
+    if let Some(tls) = tls {
+        tls.keep().await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// How this machine reaches the address: nobody can connect to "any".
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    address
 }
 
 /// Serves metrics until `stopped`, if they were asked for.

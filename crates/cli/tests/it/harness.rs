@@ -175,7 +175,8 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut first_line = String::new();
         stdout.read_line(&mut first_line).unwrap();
-        let Some((_, address)) = first_line.split_once("listening on http://") else {
+        let address = first_line.split_once("listening on ").and_then(|(_, url)| url.split_once("://"));
+        let Some((_, address)) = address else {
             panic!("no server: {first_line:?} {}", fs::read_to_string(&stderr).unwrap());
         };
         let address = address.trim().parse().unwrap();

@@ -1,6 +1,8 @@
 //! The binary from outside: what it prints, refuses, keeps and survives.
 
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod client_agents;
 #[cfg(test)]
 mod client_end_to_end;
@@ -41,7 +43,11 @@ mod leaks;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod nginx;
+#[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod proxies;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]
@@ -60,6 +66,8 @@ mod serve;
 mod shared;
 #[cfg(test)]
 mod stub;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
