@@ -5,6 +5,8 @@ mod opening;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod purge;
 #[cfg(test)]
 mod support;

@@ -129,6 +129,11 @@ impl Instance {
         Self::of(Engine::Sqlite).await
     }
 
+    /// One in PostgreSQL, for what no other engine has.
+    pub(crate) async fn postgres() -> Self {
+        Self::of(Engine::Postgres).await
+    }
+
     async fn of(engine: Engine) -> Self {
         let (home, store) = Home::new(engine).await;
         let database = Arc::clone(&store);
