@@ -43,14 +43,18 @@ async fn in_a_group_each_write_comes_to_its_own() {
             4 => (&good, vec![new], Some(instance.new_answer(9, NOW + 1)), |done| {
                 matches!(done, Err(StoreError::Answered))
             }),
-            _ => (&good, vec![new], Some(instance.new_answer(number.to_le_bytes()[0], NOW + KEPT_FOR)), |done| {
-                done.is_ok()
-            }),
+            _ => (
+                &good,
+                vec![new],
+                Some(instance.new_answer(number.to_le_bytes()[0], NOW + KEPT_FOR)),
+                |done| done.is_ok(),
+            ),
         };
         let (instance, permit) = (Arc::clone(&instance), permit.clone());
         written.spawn(async move {
             let events = vec![event(&permit)];
-            let done = instance.database.write(Write { permit, changes, events, answer, rehearsal: false }).await;
+            let done =
+                instance.database.write(Write { permit, changes, events, answer, rehearsal: false }).await;
             assert!(kind(&done), "{}: {done:?}", number % 6);
         });
     }
@@ -191,14 +195,20 @@ async fn of_many_that_create_at_once_all_find_the_same_schema() {
 async fn both_engines_have_the_same_migrations_tables_and_columns() {
     let names = |engine: &str| -> BTreeSet<String> {
         let directory = format!("{}/migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     };
     assert_eq!(names("sqlite"), names("postgres"));
     let (here, there) = (Instance::sqlite().await, Instance::postgres().await);
     let tables = here.behind(|database| {
         let select = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
         let rows = database.query(select, NOTHING).unwrap();
-        rows.iter().map(|row| row.get::<String>(0).unwrap()).filter(|name| !name.starts_with("sqlite_")).collect::<Vec<_>>()
+        rows.iter()
+            .map(|row| row.get::<String>(0).unwrap())
+            .filter(|name| !name.starts_with("sqlite_"))
+            .collect::<Vec<_>>()
     });
     assert_eq!(tables.len(), 17);
     for table in tables {
