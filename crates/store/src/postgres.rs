@@ -4,6 +4,7 @@
 
 mod address;
 mod appends;
+mod batch;
 mod connection;
 mod election;
 mod error;
