@@ -19,41 +19,12 @@ mod writes;
 
 use std::sync::Arc;
 
-use crate::tables::Shape;
 pub use address::{Address, InvalidAddress};
 use appends::Appends;
 use connection::{Connector, Link};
 use election::Election;
 pub use error::OpenError;
 use pool::{Readers, Writers};
-
-/// What is said to PostgreSQL about a table: the same as to SQLite, with other
-/// places for values.
-pub(crate) struct Sql {
-    /// Values: the columns.
-    insert: String,
-    /// Values: the columns, and the MAC of the row that is to be replaced.
-    update: String,
-}
-
-impl Sql {
-    fn new(shape: &Shape) -> Self {
-        let (table, key, columns) = (shape.table, shape.key.len(), shape.names());
-        let places: Vec<_> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
-        let set = columns.iter().zip(&places).skip(key);
-        let set: Vec<_> = set.map(|(column, place)| format!("{column} = {place}")).collect();
-        let (names, places, is_key) = (columns.join(", "), places.join(", "), shape.is_key());
-        let was = columns.len() + 1;
-        Self {
-            insert: format!("INSERT INTO {table} ({names}) VALUES ({places})"),
-            update: format!("UPDATE {table} SET {} WHERE {is_key} AND row_mac = ?{was}", set.join(", ")),
-        }
-    }
-
-    fn of(shape: &'static Shape) -> &'static Self {
-        shape.postgres.get_or_init(|| Self::new(shape))
-    }
-}
 
 /// What `doctor` wants to know of a database.
 #[derive(Debug)]

@@ -25,7 +25,6 @@ use strongroom_core::StoreError;
 
 use lock::Lock;
 use readers::Readers;
-pub(crate) use tables::Sql;
 use writer::Writer;
 
 /// The database's name in the data directory.

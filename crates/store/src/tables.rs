@@ -35,7 +35,6 @@ use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 
 use crate::query::Text;
-use crate::{postgres, sqlite};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ const fn number(name: &'static str) -> Column {
 /// The MAC's column: the last of every table that has one.
 static ROW_MAC: [Column; 1] = [bytes("row_mac")];
 
-/// A table's columns, and what is said to each engine about it, made once.
+/// A table's columns, and what is said about it again and again, made once.
 pub(crate) struct Shape {
     pub(crate) table: &'static str,
     pub(crate) key: &'static [Column],
@@ -81,8 +80,8 @@ pub(crate) struct Shape {
     mac: &'static [Column],
     by_key: OnceLock<String>,
     unchanged: OnceLock<Text>,
-    pub(crate) sqlite: OnceLock<sqlite::Sql>,
-    pub(crate) postgres: OnceLock<postgres::Sql>,
+    insert: OnceLock<String>,
+    update: OnceLock<String>,
 }
 
 impl Shape {
@@ -104,8 +103,8 @@ impl Shape {
             mac,
             by_key: OnceLock::new(),
             unchanged: OnceLock::new(),
-            sqlite: OnceLock::new(),
-            postgres: OnceLock::new(),
+            insert: OnceLock::new(),
+            update: OnceLock::new(),
         }
     }
 
@@ -140,6 +139,28 @@ impl Shape {
             let mac = self.key.len() + 1;
             let find = format!("SELECT 1 FROM {} WHERE {} AND row_mac = ?{mac}", self.table, self.is_key());
             Text { postgres: format!("{find} FOR SHARE").into(), sqlite: find.into() }
+        })
+    }
+
+    /// The statement that stores a new row: its values are the columns.
+    pub(crate) fn insert(&'static self) -> &'static str {
+        self.insert.get_or_init(|| {
+            let names = self.names();
+            let places: Vec<_> = (1..=names.len()).map(|at| format!("?{at}")).collect();
+            format!("INSERT INTO {} ({}) VALUES ({})", self.table, names.join(", "), places.join(", "))
+        })
+    }
+
+    /// The statement that puts a row in the place of another: its values are the
+    /// columns, and the MAC of the row that is to be replaced.
+    pub(crate) fn update(&'static self) -> &'static str {
+        self.update.get_or_init(|| {
+            let names = self.names();
+            // The key itself is not set: SQLite would take that for a new place.
+            let set = names.iter().zip(1..).skip(self.key.len());
+            let set: Vec<_> = set.map(|(name, at)| format!("{name} = ?{at}")).collect();
+            let (is_key, was) = (self.is_key(), names.len() + 1);
+            format!("UPDATE {} SET {} WHERE {is_key} AND row_mac = ?{was}", self.table, set.join(", "))
         })
     }
 

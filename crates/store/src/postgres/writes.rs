@@ -1,7 +1,6 @@
 //! What a verb does, as one transaction: its permit is proven, then each of its
 //! steps is done in order.
 
-use super::Sql;
 use super::locks::Locks;
 use super::transaction::{Expected, Transaction};
 use crate::query::{self, Query};
@@ -80,7 +79,7 @@ fn put<'a, T: Record + Row>(transaction: &mut Transaction<'a>, put: &'a Put<T>) 
         None => insert_stored(transaction, &put.now, || StoreError::Exists),
         Some(was) => {
             let values = with_mac(&put.now).into_iter().chain([mac(was)]);
-            let update = Sql::of(T::shape()).update.as_str();
+            let update = T::shape().update();
             transaction.add(Query::<()>::new(T::TABLE, update, values), Expected::Found);
         }
     }
@@ -92,14 +91,14 @@ fn insert_stored<'a, T: Record + Row>(
     row: &'a Stored<T>,
     otherwise: fn() -> StoreError,
 ) {
-    let insert = Sql::of(T::shape()).insert.as_str();
+    let insert = T::shape().insert();
     transaction.add(Query::<()>::new(T::TABLE, insert, with_mac(row)), Expected::New(otherwise));
 }
 
 /// Stores a new row of a table without MACs.
 fn insert<'a, T: Record>(transaction: &mut Transaction<'a>, record: &'a T) {
     let (shape, exists) = (T::shape(), Expected::New(|| StoreError::Exists));
-    let insert = Sql::of(shape).insert.as_str();
+    let insert = shape.insert();
     transaction.add(Query::<()>::new(shape.table, insert, record.values()), exists);
 }
 
@@ -117,7 +116,7 @@ pub(super) fn mac<'a>(mac: RowMac) -> Value<'a> {
 
 /// Stores an audit row.
 pub(super) fn record<'a>(transaction: &mut Transaction<'a>, event: &'a Event) {
-    let insert = Sql::of(&events::EVENTS).insert.as_str();
+    let insert = events::EVENTS.insert();
     transaction.add(Query::<()>::new("events", insert, events::values(event)), Expected::Anything);
 }
 

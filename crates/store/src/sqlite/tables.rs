@@ -11,33 +11,6 @@ use strongroom_core::StoreError;
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::store::Put;
 
-/// What is said to SQLite about a table.
-pub(crate) struct Sql {
-    /// Values: the columns.
-    insert: String,
-    /// Values: the columns, and the MAC of the row that is to be replaced.
-    update: String,
-}
-
-impl Sql {
-    fn new(shape: &Shape) -> Self {
-        let (table, key, columns) = (shape.table, shape.key.len(), shape.names());
-        let place = |(at, column): (usize, &&str)| format!("{column} = ?{}", at + 1);
-        let set: Vec<_> = columns.iter().enumerate().skip(key).map(place).collect();
-        let marks = vec!["?"; columns.len()].join(", ");
-        let (names, is_key, was) = (columns.join(", "), shape.is_key(), columns.len() + 1);
-        Self {
-            insert: format!("INSERT INTO {table} ({names}) VALUES ({marks})"),
-            // The key itself is not set: SQLite would take that for a new place.
-            update: format!("UPDATE {table} SET {} WHERE {is_key} AND row_mac = ?{was}", set.join(", ")),
-        }
-    }
-
-    fn of(shape: &'static Shape) -> &'static Self {
-        shape.sqlite.get_or_init(|| Self::new(shape))
-    }
-}
-
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
@@ -92,7 +65,7 @@ pub(super) fn put<T: Record + Row>(transaction: &Connection, put: &Put<T>) -> Re
         None => insert_stored(transaction, &put.now),
         Some(was) => {
             let values = params_from_iter(with_macs(&put.now, Some(was)));
-            as_seen(rows::execute(transaction, T::TABLE, &Sql::of(T::shape()).update, values)?)
+            as_seen(rows::execute(transaction, T::TABLE, T::shape().update(), values)?)
         }
     }
 }
@@ -116,7 +89,7 @@ pub(super) fn insert_values(
     shape: &'static Shape,
     values: Vec<Value<'_>>,
 ) -> Result<(), StoreError> {
-    rows::execute(transaction, shape.table, &Sql::of(shape).insert, params_from_iter(values)).map(|_| ())
+    rows::execute(transaction, shape.table, shape.insert(), params_from_iter(values)).map(|_| ())
 }
 
 /// Demands that a row is as it was.
