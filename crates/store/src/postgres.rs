@@ -18,6 +18,7 @@ mod walk;
 mod writes;
 
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 pub use address::{Address, InvalidAddress};
 use appends::Appends;
@@ -46,6 +47,9 @@ pub struct Database {
     writers: Arc<Writers>,
     appends: Appends,
     election: Election,
+    /// Secrets are held by one at a time: held without a pause, nobody could
+    /// ever change them.
+    holding: Arc<Mutex<()>>,
 }
 
 impl Database {
@@ -112,6 +116,7 @@ impl Database {
             appends: Appends::start(&connector, &writers),
             writers,
             election: Election::new(&connector),
+            holding: Arc::default(),
             connector,
         })
     }

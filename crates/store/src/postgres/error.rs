@@ -55,7 +55,7 @@ pub enum Fault {
     #[error("the connection to the database {0}")]
     Lost(String),
     /// The server gave up one of several transactions that were in each
-    /// other's way, or isn't the primary any more. The same again may work.
+    /// other's way, one waited too long for another, or the server isn't the primary any more. The same again may work.
     #[error("the database asks for another try ({0})")]
     Again(String),
     /// The server refused.
@@ -91,6 +91,7 @@ impl From<tokio_postgres::Error> for Fault {
         let code = said.code();
         if *code == SqlState::T_R_DEADLOCK_DETECTED
             || *code == SqlState::T_R_SERIALIZATION_FAILURE
+            || *code == SqlState::LOCK_NOT_AVAILABLE
             || *code == SqlState::READ_ONLY_SQL_TRANSACTION
         {
             return Self::Again(code.code().to_owned());

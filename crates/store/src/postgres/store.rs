@@ -222,12 +222,13 @@ impl Store for Database {
     }
 
     async fn hold(&self, team: TeamId, ids: &[SecretId]) -> Result<Held, StoreError> {
+        let turn = Arc::clone(&self.holding).lock_owned().await;
         // Ends with its connection, which is this transaction's alone.
         let hold = |live: Arc<Live>| async move {
             live.say("BEGIN").await?;
             live.run_columns(&live.prepare(&secrets::hold().postgres).await?, &secrets::held(team, ids))
                 .await?;
-            Ok(Held::by(live))
+            Ok(Held::by((live, turn)))
         };
         self.link().with(hold).await.map_err(|fault| fault.into_store_error("secrets"))
     }

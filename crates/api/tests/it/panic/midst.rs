@@ -85,6 +85,8 @@ struct Watch {
     answered: AtomicBool,
     /// Fetches that went well.
     successes: AtomicUsize,
+    /// Those of them that were of the suspected.
+    suspected: AtomicUsize,
     /// Fetches that were begun after the answer.
     late: AtomicUsize,
     done: AtomicBool,
@@ -137,6 +139,9 @@ async fn fetching(
             continue;
         }
         watch.count(&watch.successes);
+        if ours {
+            watch.count(&watch.suspected);
+        }
         let environment = answer.json()["environment"].clone();
         assert_eq!(environment.as_object().unwrap().len(), NAMES.len());
         for (name, secret) in &crowd.secrets {
@@ -173,6 +178,7 @@ async fn in_the_midst(crowd: Crowd, body: Value, is_suspected: impl Fn(&Started)
     }
     let changes = tokio::spawn(changing(crowd.clone(), watch.clone()));
     watch.reaches(&watch.successes, crowd.runs.len(), &mut fetchers).await;
+    watch.reaches(&watch.suspected, 1, &mut fetchers).await;
     let answer = panicked(&crowd.app, &body).await;
     watch.answered.store(true, Ordering::SeqCst);
     let enough = crowd.runs.len().min(20 * suspected.len());
