@@ -49,20 +49,14 @@ impl Readers {
 
     /// The rows that a query finds.
     pub(super) async fn all<T: Read>(&self, query: Query<'_, T>) -> Result<Vec<T>, StoreError> {
-        self.read(&self.links, query)
-            .await?
-            .into_iter()
-            .collect::<Option<_>>()
-            .ok_or(StoreError::Malformed("rows"))
+        let table = query.table;
+        whole(self.read(&self.links, query).await?, table)
     }
 
     /// The same, of what may be whole teams.
     pub(super) async fn all_aside<T: Read>(&self, query: Query<'_, T>) -> Result<Vec<T>, StoreError> {
-        self.read(&self.aside, query)
-            .await?
-            .into_iter()
-            .collect::<Option<_>>()
-            .ok_or(StoreError::Malformed("rows"))
+        let table = query.table;
+        whole(self.read(&self.aside, query).await?, table)
     }
 
     /// The same; a row that can't be read doesn't hide the others.
@@ -87,6 +81,11 @@ impl Readers {
             }
         }
     }
+}
+
+/// All of these rows, unless one can't be read.
+fn whole<T>(rows: Vec<Option<T>>, table: &'static str) -> Result<Vec<T>, StoreError> {
+    rows.into_iter().collect::<Option<_>>().ok_or(StoreError::Malformed(table))
 }
 
 /// Connections for transactions, each for one at a time.
