@@ -8,7 +8,7 @@
 
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{OpenError, connection, rows};
@@ -22,14 +22,27 @@ pub(super) struct Readers {
     pool: Vec<Mutex<Reader>>,
     /// Counts commits.
     commits: AtomicU64,
+    /// The newest event that any read could see.
+    newest: AtomicI64,
     /// Counts reads that found every connection in use.
     turn: AtomicU64,
 }
 
-/// A connection, and in which moment it is: after how many commits.
+/// A connection, and in which moment it is.
 struct Reader {
     connection: Connection,
-    moment: Option<u64>,
+    moment: Option<Moment>,
+}
+
+/// What had happened: how many commits, and the newest event. The event is what
+/// tells moments apart for as long as a commit can be seen, but wasn't counted yet:
+/// when one read saw it, the next, on another connection, must see it too. Of what
+/// is committed without an event (when keys were used, kept answers) no two reads
+/// need to agree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    commits: u64,
+    event: i64,
 }
 
 impl Readers {
@@ -40,7 +53,8 @@ impl Readers {
         }
         let reader = |connection| Mutex::new(Reader { connection, moment: None });
         let pool = connections.into_iter().map(reader).collect();
-        Ok(Self { pool, commits: AtomicU64::new(0), turn: AtomicU64::new(0) })
+        let (commits, newest, turn) = (AtomicU64::new(0), AtomicI64::new(0), AtomicU64::new(0));
+        Ok(Self { pool, commits, newest, turn })
     }
 
     /// Reads the newest moment; `table` names what in an error.
@@ -50,11 +64,23 @@ impl Readers {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let mut reader = self.free();
-        let done = reader.at(self.commits.load(Ordering::Acquire)).and_then(read);
+        let done = self.in_newest_moment(&mut reader).and_then(read);
         if done.is_err() {
             reader.leave();
         }
         done.map_err(|error| rows::store_error(error, table))
+    }
+
+    /// The connection, in a moment no older than what any read before could see.
+    fn in_newest_moment<'a>(&self, reader: &'a mut Reader) -> rusqlite::Result<&'a Connection> {
+        let commits = self.commits.load(Ordering::Acquire);
+        let newest = Moment { commits, event: self.newest.load(Ordering::Acquire) };
+        if reader.moment != Some(newest) {
+            let event = reader.begin()?;
+            self.newest.fetch_max(event, Ordering::AcqRel);
+            reader.moment = Some(Moment { commits, event });
+        }
+        Ok(&reader.connection)
     }
 
     /// There is a newer moment. To be said before anybody is told of the commit.
@@ -85,22 +111,90 @@ impl Readers {
 }
 
 impl Reader {
-    /// The connection, in a moment no older than this.
-    fn at(&mut self, commits: u64) -> rusqlite::Result<&Connection> {
-        if self.moment != Some(commits) {
-            self.leave();
-            self.connection.prepare_cached("BEGIN")?.execute([])?;
-            self.moment = Some(commits);
-        }
-        Ok(&self.connection)
+    /// Begins a transaction. Which moment it shows is decided by its first
+    /// read, which is of the newest event in it.
+    fn begin(&mut self) -> rusqlite::Result<i64> {
+        self.leave();
+        self.connection.prepare_cached("BEGIN")?.execute([])?;
+        let newest = "SELECT coalesce(max(sequence), 0) FROM events";
+        self.connection.prepare_cached(newest)?.query_row([], |row| row.get(0))
     }
 
     fn leave(&mut self) {
-        if self.moment.take().is_some() && !self.connection.is_autocommit() {
+        self.moment = None;
+        if !self.connection.is_autocommit() {
             let left = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             if let Err(error) = left {
                 tracing::warn!(%error, "store.reader");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    /// Two readers' worth of a database, and the connection that commits to it.
+    fn readers() -> (tempfile::TempDir, Readers, Connection) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        let writer = connection::writer(&path).unwrap();
+        writer.execute_batch("CREATE TABLE events (sequence INTEGER PRIMARY KEY) STRICT").unwrap();
+        let readers = Readers::new(&path, connection::reader(&path).unwrap()).unwrap();
+        (directory, readers, writer)
+    }
+
+    fn events(connection: &Connection) -> rusqlite::Result<i64> {
+        connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+    }
+
+    #[test]
+    fn what_one_read_saw_the_next_one_sees_before_the_commit_is_told_of() {
+        let (_directory, readers, writer) = readers();
+        // The second connection of the pool, while the first is in use.
+        let on_second = || readers.read("events", |_| Ok(readers.read("events", events).unwrap()));
+        assert_eq!(on_second().unwrap(), 0);
+        readers.committed();
+        assert_eq!(readers.read("events", events).unwrap(), 0, "the first is in the newest moment");
+        writer.execute("INSERT INTO events DEFAULT VALUES", []).unwrap();
+        assert_eq!(on_second().unwrap(), 1, "the second is not, and sees what is there");
+        assert_eq!(readers.read("events", events).unwrap(), 1, "so the first must, too");
+    }
+
+    #[test]
+    fn no_read_is_of_an_earlier_time_than_the_one_before() {
+        const COMMITS: i64 = 500;
+        let (_directory, readers, writer) = readers();
+        let seen = AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    while seen.load(Ordering::SeqCst) < COMMITS {
+                        let before = seen.load(Ordering::SeqCst);
+                        let now = readers.read("events", events).unwrap();
+                        assert!(now >= before, "{now} events after {before}");
+                        seen.fetch_max(now, Ordering::SeqCst);
+                    }
+                });
+            }
+            for _ in 0..COMMITS {
+                writer.execute("INSERT INTO events DEFAULT VALUES", []).unwrap();
+                // Time in which it can be seen, but isn't told of.
+                std::thread::sleep(std::time::Duration::from_micros(50));
+                readers.committed();
+            }
+        });
+    }
+
+    #[test]
+    fn a_connection_whose_first_read_failed_is_of_use_again() {
+        let (_directory, readers, writer) = readers();
+        writer.execute_batch("ALTER TABLE events RENAME TO gone").unwrap();
+        readers.read("events", events).unwrap_err();
+        writer.execute_batch("ALTER TABLE gone RENAME TO events").unwrap();
+        assert_eq!(readers.read("events", events).unwrap(), 0);
     }
 }

@@ -323,7 +323,9 @@ mod tests {
         let path = directory.path().join("test.db");
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
         let connection = connection::writer(&path).unwrap();
-        connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT").unwrap();
+        let tables = "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT; \
+                      CREATE TABLE events (sequence INTEGER PRIMARY KEY) STRICT";
+        connection.execute_batch(tables).unwrap();
         let readers = Arc::new(Readers::new(&path, connection::reader(&path).unwrap()).unwrap());
         let writer = Writer::start(connection, Arc::clone(&readers), &path).unwrap();
         (directory, writer, readers)
