@@ -11,7 +11,9 @@ pub(crate) mod runs;
 pub(crate) mod secrets;
 mod server;
 
-pub(crate) use server::{Dev, Doctor, Founding, Init, Keeper, Listening, Place, RootKeyKind, Rules, Serve};
+pub(crate) use server::{
+    Copy, Dev, Doctor, Founding, Init, Keeper, Listening, Place, RootKeyKind, Rules, Serve,
+};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -86,6 +88,17 @@ Examples:
 
 Changes nothing, and works beside a running server. Exits with 1 when a check fails.")]
     Doctor(Doctor),
+    /// Copy an instance to another database, to PostgreSQL or back, as it is.
+    #[command(after_help = "\
+Examples:
+  strongroom copy --from sqlite:/var/lib/strongroom --to postgres://strongroom@db.example.com/strongroom
+  strongroom copy --from postgres:///strongroom --to sqlite:/var/lib/strongroom-back
+
+Stop the instance's servers first. Every row is copied as it is, sealed, so the root key
+stays the same and isn't needed here. The instance is left alone, and can be served
+again. A copy that was interrupted goes on where it stopped; nobody can serve it before
+it was compared, row by row, and found equal.")]
+    Copy(Copy),
     /// Run a command with an agent's secrets in its environment.
     #[command(after_help = "\
 Examples:

@@ -3,6 +3,7 @@
 mod agents;
 mod completions;
 mod confirm;
+mod copy;
 mod counted;
 mod dev;
 mod doctor;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: Command, inherited: Inherited) -> ExitCode {
             Ok(healthy) => return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE },
             Err(failure) => Err(failure),
         },
+        Command::Copy(args) => copy::run(&args),
         Command::Run(args) => return ended(run::run(&args, inherited)),
         Command::RunSession(command) => return ended(run::lead_session(&command.words, inherited)),
         Command::RunJob(command) => Err(run::become_job(&command.words, inherited)),

@@ -31,7 +31,9 @@ impl Site {
     /// # Errors
     /// When the file of the database's password can't be used.
     pub(crate) fn new(place: &Place) -> Result<Self, Failure> {
-        let address = place.database_url.as_ref().map(|url| address(url, place)).transpose()?;
+        let address = place.database_url.as_ref();
+        let password = place.database_password_file.as_deref();
+        let address = address.map(|url| postgres_address(url, password)).transpose()?;
         Ok(Self { data_dir: DataDir::new(&place.data_dir), address })
     }
 
@@ -53,7 +55,10 @@ impl Site {
     pub(crate) async fn is_taken(&self) -> Result<bool, Failure> {
         match &self.address {
             Some(address) if postgres::Database::is_vacant(address).await? => Ok(false),
-            Some(_) => Ok(self.instance().await?.is_some()),
+            Some(_) => {
+                let store = self.inspect().await?.store();
+                Ok(store.instance().await?.is_some() || !store.purpose_keys().await?.is_empty())
+            }
             None => Ok(self.data_dir.database().symlink_metadata().is_ok()),
         }
     }
@@ -100,13 +105,17 @@ impl Site {
     }
 }
 
-fn address(url: &SecretString, place: &Place) -> Result<Address, Failure> {
+/// The address of a database of PostgreSQL, with the password in a file if there is one.
+///
+/// # Errors
+/// When it isn't one, or the file can't be used.
+pub(crate) fn postgres_address(url: &SecretString, password_file: Option<&Path>) -> Result<Address, Failure> {
     #[expect(
         clippy::disallowed_methods,
         reason = "a password may be in it, which goes to the database alone"
     )]
     let address: Address = url.expose_secret().parse().map_err(postgres::OpenError::Address)?;
-    match &place.database_password_file {
+    match password_file {
         Some(file) => Ok(address.with_password(password(file)?.as_bytes())),
         None => Ok(address),
     }

@@ -150,7 +150,7 @@ impl<'a> Blueprint<'a> {
 /// When the database holds none, or the key isn't the right one.
 pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, site: &Site) -> Result<App, Failure> {
     let data_dir = &site.data_dir;
-    let stored = store.instance().await?.ok_or_else(|| interrupted(site))?;
+    let Some(stored) = store.instance().await? else { return Err(interrupted(&*store, site).await?) };
     // Unproven so far: no more than a hint at which key proves it.
     let instance = stored.row();
     let root = root_key::open(instance, keeper, data_dir)?;
@@ -166,6 +166,10 @@ pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, site: &Site) ->
 async fn vacant(site: &Site) -> Result<(), Failure> {
     if site.is_shared() {
         return if site.is_taken().await? {
+            let store = site.inspect().await?.store();
+            if store.instance().await?.is_none() {
+                return Err(interrupted(&*store, site).await?);
+            }
             Err(Failure::new("there is an instance in that database already").hint(format!(
                 "serve it with: strongroom serve {}; or make another database",
                 site.options()
@@ -177,8 +181,8 @@ async fn vacant(site: &Site) -> Result<(), Failure> {
     let Ok(metadata) = site.data_dir.database().symlink_metadata() else { return Ok(()) };
     let path = site.data_dir.path().display();
     match site.instance().await {
-        Ok(None) => Err(interrupted(site)),
-        Err(_) if metadata.len() == 0 => Err(interrupted(site)),
+        Ok(None) => Err(interrupted(&*site.inspect().await?.store(), site).await?),
+        Err(_) if metadata.len() == 0 => Err(creation_interrupted(site)),
         Ok(Some(_)) => Err(Failure::new(format!("there is an instance in {path} already"))
             .hint(format!("serve it with: strongroom serve --data-dir {path}; or choose another directory"))),
         Err(_) if metadata.is_symlink() => Err(Failure::new(format!("{path}/strongroom.db is a link"))
@@ -190,7 +194,18 @@ async fn vacant(site: &Site) -> Result<(), Failure> {
     }
 }
 
-fn interrupted(site: &Site) -> Failure {
+/// Why there is a database without an instance. One that is being copied gets its
+/// keys first, and becomes an instance last; one that is created gets all at once.
+async fn interrupted(store: &dyn Store, site: &Site) -> Result<Failure, Failure> {
+    if store.purpose_keys().await?.is_empty() {
+        return Ok(creation_interrupted(site));
+    }
+    Ok(Failure::new("there is no instance, but part of one: a copy into this database was interrupted").hint(
+        "finish it: strongroom copy --from … --to … goes on where it stopped, and begins again with --start-over",
+    ))
+}
+
+fn creation_interrupted(site: &Site) -> Failure {
     if site.is_shared() {
         return Failure::new("the database holds no instance: its creation was interrupted")
             .hint(format!("create it again with: strongroom init {}", site.options()));

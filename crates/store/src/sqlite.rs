@@ -2,6 +2,7 @@
 //! few readers beside it. An answer leaves only after the fsync of its commit.
 
 mod connection;
+mod copy;
 mod lock;
 mod migrations;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use strongroom_core::StoreError;
 
+pub(crate) use copy::Copying;
 use lock::Lock;
 use readers::Readers;
 use writer::Writer;
@@ -162,11 +164,21 @@ impl Database {
     /// When one is or was there, or it can't be made. What was made is removed.
     pub fn create(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(FILE);
-        let io = |source| OpenError::Io { path: path.clone(), source };
         if path.exists() {
             return Err(OpenError::Exists(path));
         }
         refuse_traces(directory)?;
+        Self::make(directory)
+    }
+
+    /// The same whatever lies beside it: for an instance that comes from elsewhere,
+    /// whose root key may be here already.
+    ///
+    /// # Errors
+    /// When it can't be made. What was made is removed.
+    fn make(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(FILE);
+        let io = |source| OpenError::Io { path: path.clone(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
         // From here on nobody else makes one here; whoever was quicker has the
         // lock, or has made the file that `create_new` refuses.

@@ -195,7 +195,7 @@ pub(crate) fn shapes() -> impl Iterator<Item = &'static Shape> {
         Delivery::shape(),
         Secret::shape(),
         Version::shape(),
-        &events::EVENTS,
+        &events::NUMBERED,
     ]
     .into_iter()
 }
@@ -232,7 +232,7 @@ impl Read for u64 {
 }
 
 /// A value on its way into a column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     Null,
     Id([u8; 16]),
@@ -256,6 +256,17 @@ impl<'a> Value<'a> {
 
     fn time(time: Timestamp) -> Self {
         Self::Number(time.as_millis())
+    }
+
+    /// About how many bytes it has.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::Id(id) => id.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+            Self::Number(_) => size_of::<i64>(),
+        }
     }
 }
 

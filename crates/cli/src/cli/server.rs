@@ -1,6 +1,6 @@
 //! `strongroom dev`, `init`, `serve` and `doctor`: what opens an instance. Every
-//! option here is also a variable and a key in `strongroom.toml`, but for those
-//! that say where that file is and how an answer looks.
+//! option of theirs is also a variable and a key in `strongroom.toml`, but for those
+//! that say where that file is and how an answer looks. And `copy`, which opens two.
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
@@ -70,6 +70,31 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) keeper: Keeper,
+}
+
+/// `strongroom copy`.
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The instance: `sqlite:DIR`, or the `postgres://…` URL of its database.
+    #[arg(long, value_name = "DATABASE")]
+    pub(crate) from: SecretString,
+    /// Where it goes: `sqlite:DIR` with a directory that has no database, or the `postgres://…` URL
+    /// of an empty one.
+    #[arg(long, value_name = "DATABASE")]
+    pub(crate) to: SecretString,
+    /// A file of mode 0600 whose first line is the password for the first database [default: the
+    /// password in its URL, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_password_file: Option<PathBuf>,
+    /// The same for the second.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_password_file: Option<PathBuf>,
+    /// Remove what an interrupted copy left, instead of going on behind it.
+    #[arg(long)]
+    pub(crate) start_over: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the instance is.

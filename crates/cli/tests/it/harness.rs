@@ -273,7 +273,7 @@ impl Answer {
 
 /// One connection that is kept open between requests.
 pub(crate) struct Client {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     key: String,
     stream: Option<BufReader<TcpStream>>,
 }

@@ -23,6 +23,8 @@ mod client_wire;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod deliveries;
 #[cfg(test)]
 mod dev;

@@ -123,10 +123,13 @@ impl Live {
         Ok((rows, stream.rows_affected().unwrap_or(0)))
     }
 
-    /// Runs one that has no values; its rows as they come.
-    pub(super) async fn stream(&self, statement: &Statement) -> Result<RowStream, Fault> {
-        let nothing: [Value<'_>; 0] = [];
-        Ok(self.client.query_raw(statement, nothing).await?)
+    /// Runs one; its rows as they come.
+    pub(super) async fn stream(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<RowStream, Fault> {
+        Ok(self.client.query_raw(statement, values).await?)
     }
 
     /// Runs one whose values are whole columns.

@@ -23,6 +23,8 @@ const STRIPES: i64 = 32;
 pub(super) const MIGRATION: i64 = OURS | 1 << 16;
 /// The lock of the server that does what is done by one of them.
 pub(super) const LEADER: i64 = OURS | 2 << 16;
+/// The lock of whoever copies an instance into the database.
+pub(super) const COPY: i64 = OURS | 3 << 16;
 
 /// The locks of a transaction: those to be held alone, and those that others
 /// may hold as well.

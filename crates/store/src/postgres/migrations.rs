@@ -30,7 +30,8 @@ const HISTORY: &str = "CREATE TABLE schema_history (
 /// The oldest server that this is tested with.
 const OLDEST: i32 = 150_000;
 
-fn newest() -> u32 {
+/// The number of the schema that this program serves.
+pub(super) fn newest() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 

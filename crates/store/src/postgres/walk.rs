@@ -85,7 +85,7 @@ impl Walk<'_> {
         read: impl Fn(&SqlRow) -> Result<AnyRow, Malformed>,
     ) -> Result<(), Fault> {
         let statement = self.live.prepare(&shape.select("true")).await?;
-        let mut rows = pin!(self.live.stream(&statement).await?);
+        let mut rows = pin!(self.live.stream(&statement, &[]).await?);
         while let Some(row) = rows.try_next().await? {
             (self.visit)(read(&row).unwrap_or(AnyRow::Malformed(shape.table)));
         }
@@ -100,7 +100,7 @@ impl Walk<'_> {
             Version::shape().of("v"),
         );
         let statement = self.live.prepare(&select).await?;
-        let mut rows = pin!(self.live.stream(&statement).await?);
+        let mut rows = pin!(self.live.stream(&statement, &[]).await?);
         let mut last: Option<(Stored<Secret>, Vec<Version>)> = None;
         while let Some(row) = rows.try_next().await? {
             let mut columns = columns(&row);

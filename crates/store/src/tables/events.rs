@@ -1,30 +1,32 @@
 //! Audit rows: written, never read back by their fields.
 
-use super::{Shape, Value, bytes, id, number, text};
+use super::{Column, Shape, Value, bytes, id, number, text};
 use strongroom_core::events::Event;
 use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, TeamId, UserId};
 use uuid::Uuid;
 
-/// The columns but for the sequence, which the engine counts.
-pub(crate) static EVENTS: Shape = Shape::plain(
-    "events",
-    &[],
-    &[
-        number("at"),
-        text("kind"),
-        id("team_id"),
-        id("user_id"),
-        id("key_id"),
-        text("object_table"),
-        id("object_id"),
-        number("object_version"),
-        bytes("object_mac"),
-        id("request_id"),
-        id("agent_id"),
-        id("revision_id"),
-        id("run_id"),
-    ],
-);
+/// The columns but for the number.
+const TOLD: &[Column] = &[
+    number("at"),
+    text("kind"),
+    id("team_id"),
+    id("user_id"),
+    id("key_id"),
+    text("object_table"),
+    id("object_id"),
+    number("object_version"),
+    bytes("object_mac"),
+    id("request_id"),
+    id("agent_id"),
+    id("revision_id"),
+    id("run_id"),
+];
+
+/// A new event, which the engine numbers.
+pub(crate) static EVENTS: Shape = Shape::plain("events", &[], TOLD);
+
+/// An event with its number, which rises in the order in which they were stored.
+pub(crate) static NUMBERED: Shape = Shape::plain("events", &[number("sequence")], TOLD);
 
 /// Their values.
 pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {

@@ -1,0 +1,310 @@
+//! An instance goes to another database and back: nothing is lost on the way, no
+//! value changes, and nobody can serve half of it.
+
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use strongroom_testbed::{Cluster, Database};
+
+use crate::harness::{BINARY, Client, Ended, Place, chmod, clean, eventually, run, wait};
+
+/// An instance with something in every table, and a run's token.
+struct Instance {
+    place: Place,
+    key: String,
+    run: String,
+    secret: String,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+impl Instance {
+    fn new() -> Self {
+        let (place, key) = Place::with_instance();
+        let server = place.serve();
+        let (run, secret) = filled(&mut server.client(&key));
+        server.stop();
+        Self { place, key, run, secret }
+    }
+
+    fn at(&self) -> String {
+        format!("sqlite:{}", self.place.data().display())
+    }
+
+    /// A directory with the same root key and nothing else.
+    fn elsewhere(&self) -> Place {
+        let place = Place::new();
+        fs::create_dir(place.data()).unwrap();
+        chmod(&place.data(), 0o700);
+        fs::copy(self.place.data().join("root.key"), place.data().join("root.key")).unwrap();
+        place
+    }
+
+    /// Each row of each table, as the database has it.
+    fn rows(&self) -> Vec<String> {
+        rows(&self.place.database())
+    }
+
+    /// What a client and a run get from a server, which must be what they got before.
+    fn is_served(&self, client: &mut Client, run: &mut Client) {
+        let versions = client.get(&format!("/v2/credentials/{}/versions", self.secret)).json();
+        assert_eq!(versions.as_array().unwrap().len(), 2, "{versions}");
+        let environment = run.get("/v2/run/environment");
+        assert_eq!(
+            environment.json()["environment"],
+            json!({"GREETING": "grüß dich 🔑"}),
+            "{}",
+            environment.body
+        );
+        let made = client.post("/v1/credentials", r#"{"name": "new", "values": {"A": "b"}}"#);
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+}
+
+/// Puts something into every table.
+fn filled(client: &mut Client) -> (String, String) {
+    let made = client.post(
+        "/v1/credentials",
+        &json!({"name": "Ärger ✓", "shared": true, "values": {"GREETING": "hallo"}}).to_string(),
+    );
+    let (secret, team) = (text(&made.json()["id"]), text(&made.json()["team_id"]));
+    let path = format!("/v2/credentials/{secret}");
+    let changed = json!({"values": {"GREETING": "grüß dich 🔑"}}).to_string();
+    assert_eq!(client.request("PATCH", &path, &changed).unwrap().status, 200);
+    // As large as it may be, one that is deleted, and many.
+    let largest = json!({"name": "large", "values": {"A": "a".repeat(60_000)}}).to_string();
+    assert_eq!(client.post("/v1/credentials", &largest).status, 201);
+    let gone = client.create("gone").unwrap().unwrap();
+    assert_eq!(client.request("DELETE", &format!("/v2/credentials/{gone}"), "").unwrap().status, 200);
+    for _ in 0..40 {
+        client.create("one of many").unwrap().unwrap();
+    }
+    let agent = client.post(&format!("/v2/teams/{team}/agents"), r#"{"name": "a"}"#).json();
+    let agent = text(&agent["agent"]["id"]);
+    let revision = client.post(&format!("/v2/agents/{agent}/revisions"), r#"{"name": "r"}"#).json();
+    let revision = text(&revision["build"]["id"]);
+    let attach = json!({"credentialId": secret}).to_string();
+    let path = format!("/v2/agents/{agent}/revisions/{revision}/credentials");
+    assert_eq!(client.post(&path, &attach).status, 201);
+    let me = text(&client.get("/v2/profile").json()["profile"]["id"]);
+    let link = json!({"user_id": me, "name": "link"}).to_string();
+    let made = client.post(&format!("/v2/teams/{team}/key-links"), &link);
+    assert_eq!(made.status, 201, "{}", made.body);
+    let start = json!({"agent_id": agent}).to_string();
+    let kept = "Idempotency-Key: once\r\n";
+    let started =
+        client.request_with("POST", &format!("/v2/teams/{team}/runs"), kept, &start).unwrap().json();
+    let run = text(&started["token"]);
+    let mut as_run = Client::new(client.address, &run);
+    assert_eq!(as_run.get("/v2/run/environment").status, 200);
+    (run, secret)
+}
+
+/// Each row of each table of an embedded instance.
+fn rows(path: &Path) -> Vec<String> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut tables =
+        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
+    let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut rows = Vec::new();
+    for table in tables {
+        let mut all = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = all.column_count();
+        let found = all.query_map([], |row| {
+            Ok((0..columns)
+                .map(|at| format!("{:?}", row.get_ref(at).unwrap()))
+                .collect::<Vec<_>>()
+                .join(", "))
+        });
+        let before = rows.len();
+        rows.extend(found.unwrap().map(|row| format!("{table}: {}", row.unwrap())));
+        assert!(rows.len() > before, "nothing is in {table}, so nothing shows that it is copied");
+    }
+    rows
+}
+
+fn command(from: &str, to: &str, args: &[&str]) -> Command {
+    let mut command = clean(BINARY);
+    command.args(["copy", "--from", from, "--to", to]).args(args);
+    command
+}
+
+fn copy(from: &str, to: &str, args: &[&str]) -> Ended {
+    run(&mut command(from, to, args))
+}
+
+fn serve(place: &Place, url: &str) -> crate::harness::Server {
+    let args = ["--database-url", url, "--listen", "127.0.0.1:0", "--rate-limit", "0"];
+    crate::harness::Server::start(place.command("serve", &args), place.path("stderr"))
+}
+
+#[test]
+fn an_instance_goes_to_postgresql_and_back_as_it_is() {
+    let instance = Instance::new();
+    let (before, bytes) = (instance.rows(), fs::read(instance.place.database()).unwrap());
+    let url = Cluster::shared().database();
+    let copied = copy(&instance.at(), &url, &["--json"]);
+    let told: Value = serde_json::from_str(copied.done()).unwrap();
+    assert_eq!(told, json!({"rows": before.len(), "there_before": 0, "equal": true}));
+    assert!(fs::read(instance.place.database()).unwrap() == bytes, "the source was changed");
+
+    // Back before anybody serves it: every row is what it was.
+    let back = instance.elsewhere();
+    let at = format!("sqlite:{}", back.data().display());
+    let copied = copy(&url, &at, &[]);
+    assert!(
+        copied.done().contains(&format!("Copied {} rows, and found them equal", before.len())),
+        "{}",
+        copied.stdout
+    );
+    assert_eq!(rows(&back.database()), before);
+    let examined = back.run("doctor", &[]);
+    assert!(examined.done().contains("every seal opens, every MAC holds"), "{}", examined.stdout);
+
+    // Each of the three is an instance, with what it had.
+    let there = instance.elsewhere();
+    for server in [serve(&there, &url), back.serve(), instance.place.serve()] {
+        instance.is_served(&mut server.client(&instance.key), &mut server.client(&instance.run));
+        server.stop();
+    }
+    // What was told after the copy is behind what was told before.
+    let database = Database::connect(&url);
+    let latest = "SELECT count(*)::bigint FROM events WHERE sequence > (SELECT max(sequence) - 1 FROM events) AND kind = 'secret.created'";
+    assert_eq!(database.query_row(latest, [0_i64; 0], |row| row.get::<i64>(0)).unwrap(), 1);
+}
+
+/// An instance of so many rows that a copy takes a while.
+fn large() -> Instance {
+    let instance = Instance::new();
+    let source = rusqlite::Connection::open(instance.place.database()).unwrap();
+    let columns = "at, kind, object_table, object_id, request_id";
+    source
+        .execute_batch(&format!(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000)
+             INSERT INTO events ({columns}) SELECT {columns} FROM events, n WHERE sequence <= 50"
+        ))
+        .unwrap();
+    instance
+}
+
+/// Begins a copy and kills it when some of the last table have arrived.
+fn interrupted(instance: &Instance, to: &str, arrived: impl Fn() -> bool) {
+    let mut child =
+        command(&instance.at(), to, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the last table is being copied", || {
+        assert!(child.try_wait().unwrap().is_none(), "it was done before it could be interrupted");
+        arrived()
+    });
+    child.kill().unwrap();
+    wait(&mut child);
+}
+
+fn events(database: &Database) -> i64 {
+    let count = "SELECT count(*)::bigint FROM events";
+    database.query_row(count, [0_i64; 0], |row| row.get::<i64>(0)).unwrap_or(0)
+}
+
+#[test]
+fn an_interrupted_copy_goes_on_and_is_served_only_when_it_is_whole() {
+    let instance = large();
+    let url = Cluster::shared().database();
+    let database = Database::connect(&url);
+    interrupted(&instance, &url, || events(&database) > 0);
+    let there = instance.elsewhere();
+    let refused = there.run("serve", &["--database-url", &url]);
+    assert!(refused.refusal().contains("no instance"), "{}", refused.stderr);
+    let refused = Place::new().init(&["--database-url", &url]);
+    assert!(refused.refusal().contains("strongroom copy"), "{}", refused.stderr);
+    // Somebody changes what arrived: the copy is not equal, and stays unserved.
+    database.execute("UPDATE events SET kind = 'key.created' WHERE sequence = 1", [0_i64; 0]).unwrap();
+    let refused = copy(&instance.at(), &url, &[]);
+    assert!(refused.refusal().contains("--start-over"), "{}", refused.stderr);
+    assert!(there.run("serve", &["--database-url", &url]).refusal().contains("no instance"));
+    database.execute("UPDATE events SET kind = 'instance.created' WHERE sequence = 1", [0_i64; 0]).unwrap();
+    let done: Value = serde_json::from_str(copy(&instance.at(), &url, &["--json"]).done()).unwrap();
+    assert_eq!(
+        done["there_before"].as_u64().unwrap() + 1,
+        done["rows"].as_u64().unwrap(),
+        "all but the instance's"
+    );
+    let server = serve(&there, &url);
+    instance.is_served(&mut server.client(&instance.key), &mut server.client(&instance.run));
+}
+
+#[test]
+fn an_interrupted_copy_into_a_directory_goes_on_or_starts_over() {
+    let instance = large();
+    let (target, rows_of_it) = (instance.elsewhere(), instance.rows());
+    let at = format!("sqlite:{}", target.data().display());
+    let some = || {
+        let open = rusqlite::Connection::open_with_flags(
+            target.database(),
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        );
+        let count = |c: rusqlite::Connection| {
+            c.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0))
+        };
+        open.and_then(count).unwrap_or(0) > 0
+    };
+    interrupted(&instance, &at, some);
+    let done: Value = serde_json::from_str(copy(&instance.at(), &at, &["--json"]).done()).unwrap();
+    let before = done["there_before"].as_u64().unwrap();
+    assert!(0 < before && before < done["rows"].as_u64().unwrap(), "{done}");
+    assert_eq!(rows(&target.database()), rows_of_it);
+    let taken = copy(&instance.at(), &at, &["--start-over"]);
+    assert!(
+        taken.refusal().contains("holds an instance already"),
+        "what is whole is not removed: {}",
+        taken.stderr
+    );
+    assert_eq!(rows(&target.database()), rows_of_it);
+
+    let target = instance.elsewhere();
+    let at = format!("sqlite:{}", target.data().display());
+    copy(&instance.at(), &at, &[]).done();
+    rusqlite::Connection::open(target.database())
+        .unwrap()
+        .execute_batch("DELETE FROM instance; UPDATE events SET at = 0")
+        .unwrap();
+    assert!(copy(&instance.at(), &at, &[]).refusal().contains("--start-over"));
+    copy(&instance.at(), &at, &["--start-over"]).done();
+    assert_eq!(rows(&target.database()), rows_of_it);
+}
+
+#[test]
+fn nothing_is_copied_while_it_may_change_or_over_something_else() {
+    let instance = Instance::new();
+    let (url, other) = (Cluster::shared().database(), Cluster::shared().database());
+    let server = instance.place.serve();
+    let refused = copy(&instance.at(), &url, &[]);
+    assert!(refused.refusal().contains("stop it first"), "{}", refused.stderr);
+    server.stop();
+    copy(&instance.at(), &url, &[]).done();
+    let taken = copy(&instance.at(), &url, &[]);
+    assert!(taken.refusal().contains("holds an instance already"), "{}", taken.stderr);
+    let taken = copy(&url, &instance.at(), &[]);
+    assert!(taken.refusal().contains("holds an instance already"), "{}", taken.stderr);
+
+    let there = instance.elsewhere();
+    let server = serve(&there, &url);
+    let mut client = server.client(&instance.key);
+    assert_eq!(client.get("/v1/credentials").status, 200);
+    let refused = copy(&url, &other, &[]);
+    assert!(refused.refusal().contains("stop every server"), "{}", refused.stderr);
+    server.stop();
+    copy(&url, &other, &[]).done();
+
+    for (from, to, says) in [
+        (format!("sqlite:{}/none", there.data().display()), url.clone(), "strongroom init"),
+        (Cluster::shared().database(), other.clone(), "strongroom init"),
+        ("sqlite:".into(), other.clone(), "names no directory"),
+        (there.data().display().to_string(), other, "sqlite:DIR"),
+    ] {
+        let refused = copy(&from, &to, &[]);
+        assert!(refused.stderr.contains(says), "{from}: {}", refused.stderr);
+        assert_ne!(refused.code, Some(0));
+    }
+}

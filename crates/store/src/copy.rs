@@ -1,0 +1,327 @@
+//! A whole instance from one database into another, of whichever engine: every
+//! row as it is. What is sealed stays sealed, and a MAC holds wherever its row
+//! lies, so no key is needed.
+//!
+//! Tables follow one another, each in the order of its primary key, so that a copy
+//! which was interrupted goes on behind the last key that arrived. The instance's
+//! own row comes last, when everything was compared: until then nobody can serve
+//! what is there.
+
+use async_trait::async_trait;
+use std::path::Path;
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::tables::{Cells, Kind, Malformed, Record, Shape, Value, shapes};
+use crate::{postgres, sqlite};
+use strongroom_core::StoreError;
+use strongroom_core::instance::Instance;
+
+/// The most rows that are on their way together.
+const ROWS: usize = 1_000;
+/// The most bytes in them, unless one row alone has more.
+const BYTES: usize = 1 << 20;
+
+/// The values of a row, or of its primary key.
+pub(crate) type Raw = Vec<Value<'static>>;
+/// Rows on their way.
+pub(crate) type Batches = Receiver<Result<Vec<Raw>, StoreError>>;
+
+/// A database's rows, whatever they mean.
+#[async_trait]
+pub(crate) trait Rows: Send + Sync {
+    /// How many a table has.
+    async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError>;
+
+    /// The primary key of a table's last row.
+    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError>;
+
+    /// A table's rows in the order of their primary keys, from behind one.
+    fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches;
+
+    /// Stores new rows, all or none.
+    async fn store(&self, shape: &'static Shape, rows: Vec<Raw>) -> Result<(), StoreError>;
+
+    /// Has what is stored from now on come behind what was.
+    async fn settle(&self) -> Result<(), StoreError>;
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// One of the databases can't be opened.
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::OpenError),
+    /// One of the databases can't be opened.
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
+    /// One of the databases failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Servers have the database open.
+    #[error("{0} connections of servers are open to {1}; stop every server of this instance, then copy")]
+    Served(i64, String),
+    /// Another copy goes into the same database.
+    #[error("another copy into {0} is under way; wait until it is done, or end it")]
+    Copying(String),
+    /// The source is of an older program.
+    #[error(
+        "{place} has schema {found}, and this program copies {newest}; serve it once with this program, which brings it up to date"
+    )]
+    Older {
+        /// Where it is.
+        place: String,
+        /// Its schema.
+        found: u32,
+        /// This program's.
+        newest: u32,
+    },
+    /// There is nothing to copy.
+    #[error("there is no instance in {0}; name the database of one")]
+    Nothing(String),
+    /// There is an instance where the copy should go.
+    #[error(
+        "{0} holds an instance already; copy into an empty database, or into a directory without strongroom.db"
+    )]
+    Taken(String),
+    /// The two aren't equal.
+    #[error(
+        "what is there of the table {0} is not what was to be copied; an earlier copy was of something else, or the instance changed since: begin again with --start-over"
+    )]
+    Differs(&'static str),
+}
+
+/// One of the two databases.
+pub struct End {
+    rows: Box<dyn Rows>,
+    place: String,
+}
+
+impl End {
+    /// An embedded instance to be copied. No server can open it meanwhile.
+    ///
+    /// # Errors
+    /// When there is none, a server has it, or its schema is older.
+    pub fn of_sqlite(directory: &Path) -> Result<Self, CopyError> {
+        let place = directory.display().to_string();
+        let rows = Box::new(sqlite::Copying::source(directory)?);
+        Ok(Self { rows, place })
+    }
+
+    /// An instance in PostgreSQL to be copied. Nobody can write to it meanwhile.
+    ///
+    /// # Errors
+    /// When there is none, servers are connected, or its schema is older.
+    pub async fn of_postgres(address: &postgres::Address) -> Result<Self, CopyError> {
+        let rows = Box::new(postgres::Copying::source(address).await?);
+        Ok(Self { rows, place: address.to_string() })
+    }
+
+    /// A directory for an embedded instance: one without a database, or with what
+    /// an interrupted copy left, which is removed where it should begin `anew`.
+    ///
+    /// # Errors
+    /// When an instance is there, or the database can't be made.
+    pub async fn into_sqlite(directory: &Path, anew: bool) -> Result<Self, CopyError> {
+        let place = directory.display().to_string();
+        let end = Self { rows: Box::new(sqlite::Copying::target(directory)?), place: place.clone() }.vacant();
+        let end = end.await?;
+        if !anew {
+            return Ok(end);
+        }
+        drop(end);
+        sqlite::Copying::remove(directory);
+        Ok(Self { rows: Box::new(sqlite::Copying::target(directory)?), place })
+    }
+
+    /// The same of a database of PostgreSQL.
+    ///
+    /// # Errors
+    /// When an instance is there, another copy goes there, or the server can't be
+    /// reached.
+    pub async fn into_postgres(address: &postgres::Address, anew: bool) -> Result<Self, CopyError> {
+        let target = postgres::Copying::target(address).await?;
+        let (rows, place) = (Box::new(target.clone()), address.to_string());
+        let end = Self { rows, place }.vacant().await?;
+        if anew {
+            target.empty().await?;
+        }
+        Ok(end)
+    }
+
+    /// The same, when no instance is in it.
+    async fn vacant(self) -> Result<Self, CopyError> {
+        if self.rows.count(Instance::shape()).await? > 0 {
+            return Err(CopyError::Taken(self.place));
+        }
+        Ok(self)
+    }
+}
+
+/// A copy between two databases.
+pub struct Copy {
+    from: End,
+    into: End,
+    rows: u64,
+    there: u64,
+}
+
+impl Copy {
+    /// Between these.
+    ///
+    /// # Errors
+    /// When one of them can't be read, or there is no instance to copy.
+    pub async fn new(from: End, into: End) -> Result<Self, CopyError> {
+        if from.rows.count(Instance::shape()).await? == 0 {
+            return Err(CopyError::Nothing(from.place));
+        }
+        let (mut rows, mut there) = (0, 0);
+        for shape in shapes() {
+            rows += from.rows.count(shape).await?;
+            there += into.rows.count(shape).await?;
+        }
+        Ok(Self { from, into, rows, there })
+    }
+
+    /// How many rows the instance has.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many of them an interrupted copy left.
+    pub fn there(&self) -> u64 {
+        self.there
+    }
+
+    /// Copies what isn't there yet; `told` hears of each batch how many rows it has.
+    ///
+    /// # Errors
+    /// When one of the two databases fails. What arrived stays.
+    pub async fn carry(&self, mut told: impl FnMut(u64)) -> Result<(), CopyError> {
+        for shape in tables() {
+            let after = self.into.rows.last(shape).await?;
+            let mut batches = self.from.rows.rows(shape, after);
+            while let Some(batch) = batches.recv().await {
+                let batch = batch?;
+                let rows = counted(&batch);
+                self.into.rows.store(shape, batch).await?;
+                told(rows);
+            }
+        }
+        Ok(self.into.rows.settle().await?)
+    }
+
+    /// Compares the two, row by row, and makes an instance of the copy when they are
+    /// equal; `told` hears of each batch how many rows it has.
+    ///
+    /// # Errors
+    /// When they aren't equal, or one of them fails. Then no server can open the copy.
+    pub async fn finish(self, mut told: impl FnMut(u64)) -> Result<(), CopyError> {
+        for shape in tables() {
+            self.compare(shape, &mut told).await?;
+        }
+        let own = Instance::shape();
+        let mut batches = self.from.rows.rows(own, None);
+        while let Some(batch) = batches.recv().await {
+            self.into.rows.store(own, batch?).await?;
+        }
+        self.compare(own, &mut told).await
+    }
+
+    async fn compare(&self, shape: &'static Shape, told: &mut impl FnMut(u64)) -> Result<(), CopyError> {
+        let mut ours = InTurn::new(self.from.rows.rows(shape, None));
+        let mut theirs = InTurn::new(self.into.rows.rows(shape, None));
+        let mut seen = 0;
+        loop {
+            let (left, right) = (ours.next().await?, theirs.next().await?);
+            if left != right {
+                return Err(CopyError::Differs(shape.table));
+            }
+            if left.is_none() {
+                told(seen);
+                return Ok(());
+            }
+            seen += 1;
+            if seen == ROWS as u64 {
+                told(std::mem::take(&mut seen));
+            }
+        }
+    }
+}
+
+/// All tables but the instance's own.
+fn tables() -> impl Iterator<Item = &'static Shape> {
+    shapes().filter(|shape| shape.table != Instance::shape().table)
+}
+
+fn counted(batch: &[Raw]) -> u64 {
+    u64::try_from(batch.len()).unwrap_or(u64::MAX)
+}
+
+/// Rows one by one.
+struct InTurn {
+    batches: Batches,
+    batch: std::vec::IntoIter<Raw>,
+}
+
+impl InTurn {
+    fn new(batches: Batches) -> Self {
+        Self { batches, batch: Vec::new().into_iter() }
+    }
+
+    async fn next(&mut self) -> Result<Option<Raw>, StoreError> {
+        loop {
+            if let Some(row) = self.batch.next() {
+                return Ok(Some(row));
+            }
+            match self.batches.recv().await {
+                Some(batch) => self.batch = batch?.into_iter(),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Rows that are gathered before they go on their way.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    rows: Vec<Raw>,
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Adds a row; gives all of them once they are enough.
+    pub(crate) fn add(&mut self, row: Raw) -> Option<Vec<Raw>> {
+        self.bytes += row.iter().map(Value::size).sum::<usize>();
+        self.rows.push(row);
+        if self.rows.len() < ROWS && self.bytes < BYTES {
+            return None;
+        }
+        self.bytes = 0;
+        Some(std::mem::take(&mut self.rows))
+    }
+
+    /// Those that are left.
+    pub(crate) fn rest(self) -> Option<Vec<Raw>> {
+        Some(self.rows).filter(|rows| !rows.is_empty())
+    }
+}
+
+/// The way of rows, which ends where its sender does.
+pub(crate) fn way() -> (Sender<Result<Vec<Raw>, StoreError>>, Batches) {
+    // One batch is read while another is stored.
+    tokio::sync::mpsc::channel(1)
+}
+
+/// A row's values, of whichever engine.
+pub(crate) fn raw<'r>(columns: impl Iterator<Item = Kind>, cells: &impl Cells<'r>) -> Result<Raw, Malformed> {
+    let value = |(at, kind)| {
+        Ok(match kind {
+            Kind::Id => cells.id(at)?.map(Value::Id),
+            Kind::Bytes => cells.bytes(at)?.map(|bytes| Value::Bytes(bytes.to_vec().into())),
+            Kind::Text => cells.text(at)?.map(|text| Value::Text(text.to_owned().into())),
+            Kind::Number => cells.number(at)?.map(Value::Number),
+        }
+        .unwrap_or(Value::Null))
+    };
+    columns.enumerate().map(value).collect()
+}

@@ -1,0 +1,203 @@
+//! A database of PostgreSQL as one end of a copy.
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+
+use super::address::Address;
+use super::connection::{Connector, Link, Live};
+use super::error::Fault;
+use super::locks::COPY;
+use super::migrations;
+use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, raw, way};
+use crate::tables::{Column, Kind, Read, Shape, Value, shapes};
+use strongroom_core::StoreError;
+
+/// What servers call themselves is not what a copy does: it must know them apart.
+const NAME: &str = "strongroom copy";
+
+/// A copy takes what time it needs, and waits for others no longer than a server.
+const UNHURRIED: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+
+/// One connection to a database.
+#[derive(Clone)]
+pub(crate) struct Copying {
+    live: Arc<Live>,
+}
+
+impl Copying {
+    /// One that is read, in one moment, while nobody can write.
+    pub(crate) async fn source(address: &Address) -> Result<Self, CopyError> {
+        let source = Self::connect(address).await?;
+        migrations::check(&source.live).await?;
+        let place = address.to_string();
+        let (found, newest) =
+            (migrations::schema(&source.live).await.map_err(refused)?, migrations::newest());
+        let found = found.unwrap_or(0);
+        if found < newest {
+            return Err(CopyError::Older { place, found, newest });
+        }
+        source.alone().await.map_err(refused)?;
+        match source.servers().await.map_err(refused)? {
+            0 => Ok(source),
+            servers => Err(CopyError::Served(servers, place)),
+        }
+    }
+
+    /// One that is written; its tables are made where there are none.
+    pub(crate) async fn target(address: &Address) -> Result<Self, CopyError> {
+        let target = Self::connect(address).await?;
+        migrations::suits(&target.live).await?;
+        migrations::create(&target.live).await?;
+        migrations::check(&target.live).await?;
+        let lock = "SELECT pg_try_advisory_lock(?1)";
+        let (rows, _) = target.live.ask(lock, &[Value::Number(COPY)]).await.map_err(refused)?;
+        match rows.first().map(|row| row.try_get(0)).transpose().map_err(Fault::from).map_err(refused)? {
+            Some(true) => Ok(target),
+            _ => Err(CopyError::Copying(address.to_string())),
+        }
+    }
+
+    /// Removes what an interrupted copy left.
+    pub(crate) async fn empty(&self) -> Result<(), CopyError> {
+        let tables: Vec<_> = shapes().map(|shape| shape.table).collect();
+        let all = format!("TRUNCATE {} RESTART IDENTITY", tables.join(", "));
+        self.live.say(&all).await.map_err(refused)
+    }
+
+    async fn connect(address: &Address) -> Result<Self, CopyError> {
+        let mut address = address.clone();
+        address.config.application_name(NAME);
+        let live = Link::new(Connector::new(&address)?).live().await?;
+        live.say(UNHURRIED).await.map_err(refused)?;
+        Ok(Self { live })
+    }
+
+    /// Keeps whoever would write out until the connection ends.
+    async fn alone(&self) -> Result<(), Fault> {
+        let tables: Vec<_> = shapes().map(|shape| shape.table).collect();
+        self.live.say("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+        self.live.say(&format!("LOCK TABLE {} IN SHARE MODE", tables.join(", "))).await
+    }
+
+    /// How many connections of servers there are.
+    async fn servers(&self) -> Result<i64, Fault> {
+        let count = "SELECT count(*) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND application_name = 'strongroom'";
+        let (rows, _) = self.live.ask(count, &[]).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+    }
+}
+
+fn refused(fault: Fault) -> CopyError {
+    CopyError::Postgres(fault.into())
+}
+
+#[async_trait]
+impl Rows for Copying {
+    async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
+        let count = async {
+            let (rows, _) = self.live.ask(&format!("SELECT count(*) FROM {}", shape.table), &[]).await?;
+            Ok(rows.first().map(|row| u64::read(&mut super::rows::columns(row))).transpose()?.unwrap_or(0))
+        };
+        count.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
+    }
+
+    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
+        let names: Vec<_> = shape.key.iter().map(|column| column.name).collect();
+        let last = format!(
+            "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
+            names.join(", "),
+            shape.table,
+            places(shape.key).join(" DESC, ")
+        );
+        let last = async {
+            let (rows, _) = self.live.ask(&last, &[]).await?;
+            let kinds = shape.key.iter().map(|column| column.kind);
+            Ok(rows.first().map(|row| raw(kinds, &row)).transpose()?)
+        };
+        last.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
+    }
+
+    fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches {
+        let (sender, batches) = way();
+        let live = Arc::clone(&self.live);
+        tokio::spawn(async move {
+            if let Err(fault) = read(&live, shape, after, &sender).await {
+                // Whoever went away needs no error.
+                let _ = sender.send(Err(fault.into_store_error(shape.table))).await;
+            }
+        });
+        batches
+    }
+
+    async fn store(&self, shape: &'static Shape, rows: Vec<Raw>) -> Result<(), StoreError> {
+        let names = shape.names().join(", ");
+        let arrays: Vec<_> =
+            shape.columns().zip(1..).map(|(column, at)| format!("?{at}::{}[]", column.kind.sql())).collect();
+        let insert = format!(
+            "INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT * FROM unnest({})",
+            shape.table,
+            arrays.join(", ")
+        );
+        let mut columns: Vec<Vec<Value<'_>>> =
+            arrays.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+        for row in rows {
+            columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+        }
+        let store = async {
+            let statement = self.live.prepare(&insert).await?;
+            self.live.run_columns(&statement, &columns).await
+        };
+        store.await.map(|_| ()).map_err(|fault| fault.into_store_error(shape.table))
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        let behind = "SELECT setval(pg_get_serial_sequence('events', 'sequence'), max(sequence)) FROM events \
+                      HAVING max(sequence) IS NOT NULL";
+        self.live.ask(behind, &[]).await.map(|_| ()).map_err(|fault| fault.into_store_error("events"))
+    }
+}
+
+/// Columns as they are compared: bytes decide, not a language's order.
+fn places(columns: &[Column]) -> Vec<String> {
+    let place = |column: &Column| match column.kind {
+        Kind::Text => format!("{} COLLATE \"C\"", column.name),
+        _ => column.name.to_owned(),
+    };
+    columns.iter().map(place).collect()
+}
+
+/// Reads a table for as long as somebody takes what is read.
+async fn read(
+    live: &Live,
+    shape: &'static Shape,
+    after: Option<Raw>,
+    sender: &Sender<Result<Vec<Raw>, StoreError>>,
+) -> Result<(), Fault> {
+    let places = places(shape.key).join(", ");
+    let after = after.unwrap_or_default();
+    let behind = if after.is_empty() {
+        "true".to_owned()
+    } else {
+        let values: Vec<_> = (1..=after.len()).map(|at| format!("?{at}")).collect();
+        format!("({places}) > ({})", values.join(", "))
+    };
+    let statement = live.prepare(&shape.select(&format!("{behind} ORDER BY {places}"))).await?;
+    let mut found = pin!(live.stream(&statement, &after).await?);
+    let mut gathered = Gathered::default();
+    while let Some(row) = found.try_next().await? {
+        let row = raw(shape.columns().map(|column| column.kind), &&row)?;
+        if let Some(batch) = gathered.add(row)
+            && sender.send(Ok(batch)).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+    if let Some(batch) = gathered.rest() {
+        let _ = sender.send(Ok(batch)).await;
+    }
+    Ok(())
+}
