@@ -106,7 +106,8 @@ impl App {
         let hash = self.keys.hash(&token);
         let (key, now) = (ApiKeyId::from_uuid(token.id()), self.world.clock.monotonic());
         // A wrong secret is looked up as an unknown key is: neither is quicker.
-        if let Some(known) = self.callers.find(key, now).filter(|known| hash.matches(&known.hash)) {
+        if let Some(known) = self.callers.find(Means::Key(key), now).filter(|known| hash.matches(&known.hash))
+        {
             return self.admitted(known.caller.clone(), from);
         }
         let known =
@@ -139,7 +140,8 @@ impl App {
     }
 
     /// The run that this token proves, when it may be used from this address:
-    /// one from which its starter's key may.
+    /// one from which its starter's key may. That it is good was so a moment ago:
+    /// whatever it does then is done only if it still is.
     ///
     /// # Errors
     /// [`Error::RunOver`] to whoever has the token of a run that is over;
@@ -151,12 +153,24 @@ impl App {
         cause: &Cause,
     ) -> Result<Caller, Error> {
         let token = Token::parse(TokenKind::Run, token).map_err(|_| Error::NotProven)?;
+        let hash = self.keys.hash(&token);
+        let (id, proven_at) = (RunId::from_uuid(token.id()), self.world.clock.monotonic());
+        let known = self.callers.find(Means::Run(id), proven_at).filter(|known| hash.matches(&known.hash));
+        if let Some(known) =
+            known.filter(|known| !lapsed(known.caller.grant.expires_at, self.world.clock.now()))
+        {
+            return self.admitted(known.caller.clone(), from);
+        }
         let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };
-        let rows = self.run_rows(RunId::from_uuid(token.id()), suspect).await?.ok_or(Error::NotProven)?;
-        if !self.keys.proves(&token, &self.keys.hash(&token), &rows.run.token_hash) {
+        let era = self.callers.era();
+        let rows = self.run_rows(id, suspect).await?.ok_or(Error::NotProven)?;
+        let kept = rows.run.token_hash;
+        if !self.keys.proves(&token, &hash, &kept) {
             return Err(Error::NotProven);
         }
-        self.admitted(self.running(rows)?, from)
+        let caller = self.running(rows)?;
+        self.callers.keep(Known { caller: caller.clone(), hash: kept, proven_at, era });
+        self.admitted(caller, from)
     }
 
     /// The rows of a run, proven.
@@ -218,7 +232,7 @@ impl App {
     /// Why a write found the caller's rows changed: they are no caller any
     /// more, or are one with other rights and may try again.
     pub(super) async fn stale(&self, key: ApiKeyId, cause: &Cause) -> Error {
-        self.callers.forget(key);
+        self.callers.forget(Means::Key(key));
         match self.decided(key, cause).await {
             Ok(Some(_)) => Error::Store(StoreError::StalePermit),
             Ok(None) => Error::NotProven,
@@ -236,7 +250,7 @@ impl App {
         let rows = rows.unwrap_or_else(|| self.decoy.clone());
         let decided = self.noting(self.decide(rows), suspect).await?;
         let of_this_key = decided.filter(|(caller, _)| caller.means == Means::Key(key));
-        Ok(of_this_key.map(|(caller, hash)| Known { key_id: key, caller, hash, proven_at, era }))
+        Ok(of_this_key.map(|(caller, hash)| Known { caller, hash, proven_at, era }))
     }
 
     /// Decides over rows: the caller, and the hash that their token must have.

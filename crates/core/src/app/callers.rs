@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use crate::access::Caller;
-use crate::ids::ApiKeyId;
+use crate::access::{Caller, Means};
 use crate::tokens::TokenHash;
 
 /// How long a decision is kept; a revocation must be effective within a second
@@ -19,7 +18,6 @@ const MOST: usize = 4_096;
 
 /// A caller, and what must hold for it to be them again.
 pub(super) struct Known {
-    pub(super) key_id: ApiKeyId,
     pub(super) caller: Caller,
     pub(super) hash: TokenHash,
     /// By the monotonic clock, from before the rows were read.
@@ -34,16 +32,16 @@ pub(super) struct Callers(RwLock<Cache>);
 
 #[derive(Default)]
 struct Cache {
-    known: HashMap<ApiKeyId, Arc<Known>>,
+    known: HashMap<Means, Arc<Known>>,
     /// Counts how often something was forgotten.
     era: u64,
 }
 
 impl Callers {
-    /// The caller that this key proved, if that was a moment ago.
-    pub(super) fn find(&self, key: ApiKeyId, monotonic: Duration) -> Option<Arc<Known>> {
+    /// The caller that this proved, if that was a moment ago.
+    pub(super) fn find(&self, means: Means, monotonic: Duration) -> Option<Arc<Known>> {
         let fresh = |known: &&Arc<Known>| monotonic.saturating_sub(known.proven_at) < KEPT;
-        self.0.read().unwrap_or_else(PoisonError::into_inner).known.get(&key).filter(fresh).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).known.get(&means).filter(fresh).cloned()
     }
 
     /// To be asked before rows are read that a decision is made from.
@@ -58,17 +56,17 @@ impl Callers {
         if cache.known.len() >= MOST {
             cache.known.clear();
         }
-        let later = cache.known.get(&known.key_id).is_some_and(|kept| kept.proven_at > known.proven_at);
+        let later = cache.known.get(&known.caller.means).is_some_and(|kept| kept.proven_at > known.proven_at);
         if !later && cache.era == known.era {
-            cache.known.insert(known.key_id, Arc::new(known));
+            cache.known.insert(known.caller.means, Arc::new(known));
         }
     }
 
-    /// Drops what was decided about a key.
-    pub(super) fn forget(&self, key: ApiKeyId) {
+    /// Drops what was decided about a key or a run.
+    pub(super) fn forget(&self, means: Means) {
         let mut cache = self.cache();
         cache.era += 1;
-        cache.known.remove(&key);
+        cache.known.remove(&means);
     }
 
     /// Drops everything: rights were changed.

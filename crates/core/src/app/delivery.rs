@@ -38,7 +38,11 @@ impl App {
         let mut ask = ask.clone();
         for attempt in 1..ATTEMPTS {
             let _held = if attempt > PATIENT { self.held(&ask).await? } else { Held::by_nobody() };
-            let planned = self.delivery(&ask).await?;
+            let planned = match self.delivery(&ask).await {
+                Ok(planned) => planned,
+                // A run that is over hears that, and not what else is in the way.
+                Err(refused) => return Err(self.own_run(&ask).await.err().unwrap_or(refused)),
+            };
             match self.carry_out(&ask, planned, None).await {
                 Err(Error::Store(StoreError::Changed)) => ask = self.own_run(&ask).await?.1,
                 done => return done,

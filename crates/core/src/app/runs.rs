@@ -212,6 +212,7 @@ impl App {
     /// The caller's own run as it is by now, and the caller by it.
     pub(super) async fn own_run(&self, ask: &Ask) -> Result<(ProvenRun, Ask), Error> {
         let Means::Run(id) = ask.caller.means else { return Err(Denied::Invisible.into()) };
+        self.callers.forget(ask.caller.means);
         let suspect = ask.suspect(Object::of::<Run>(Some(id.uuid())));
         let rows = self.run_rows(id, suspect).await?.ok_or(Error::NotProven)?;
         let caller: Caller = self.running(rows.clone())?;
