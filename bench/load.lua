@@ -1,7 +1,8 @@
 -- Load for wrk: STRONGROOM_BENCH_TOKEN, and what to ask as the first argument:
--- "create", "get", "patch", "delete" or "tokens". The last three take a file as
--- the second, with a line for each secret's id, or for each token that takes its
--- turn; and the number of threads as the third. The last line is one JSON object.
+-- "create", "get", "patch", "delete", "tokens" or "create-as". The last four take a
+-- file as the second, with a line for each secret's id, or for each token that takes
+-- its turn, behind which a path may stand; and the number of threads as the third.
+-- The last line is one JSON object.
 local token = os.getenv("STRONGROOM_BENCH_TOKEN")
 local body = '{"name": "bench", "values": {"STRIPE_API_KEY": "sk_test_0123456789abcdef0123456789abcdef"}, '
     .. '"service_slug": "stripe", "shared": false}'
@@ -38,11 +39,17 @@ function init(args)
             at = at % #ids + 1
             return wrk.format(method, "/v1/credentials/" .. ids[at], nil, content)
         end
-    elseif args[1] == "tokens" then
+    elseif args[1] == "tokens" or args[1] == "create-as" then
         local requests, at = {}, 0
+        local method, content = nil, nil
+        if args[1] == "create-as" then
+            method, content = "POST", body
+            wrk.headers["Content-Type"] = "application/json"
+        end
         for _, line in ipairs(lines_of_this_thread(args[2], tonumber(args[3]))) do
-            wrk.headers["Authorization"] = "Bearer " .. line
-            table.insert(requests, wrk.format())
+            local token, path = line:match("^(%S+) ?(%S*)$")
+            wrk.headers["Authorization"] = "Bearer " .. token
+            table.insert(requests, wrk.format(method, path ~= "" and path or nil, nil, content))
         end
         request = function()
             at = at % #requests + 1

@@ -2,10 +2,12 @@
 hypervisor took meanwhile. Ends only the processes that it started."""
 
 import argparse
+import concurrent.futures
 import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -62,12 +64,32 @@ def serve(strongroom, data):
     return Server(strongroom, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--rate-limit", "0")
 
 
-def request(url, token=None, body=None):
+def serve_postgres(strongroom, data, url):
+    return Server(strongroom, "serve", "--data-dir", data, "--database-url", url, "--listen", "127.0.0.1:0",
+                  "--rate-limit", "0")
+
+
+def start_ms(strongroom, options, times=15):
+    """Milliseconds from exec to the first answered request, of so many starts."""
+    found = []
+    for _ in range(times):
+        with Server(strongroom, "serve", *options, "--listen", "127.0.0.1:0") as server:
+            host, port = server.url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n")
+                answer = connection.recv(4096)
+            found.append((time.monotonic() - server.started) * 1000)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                sys.exit("error: the first request was not answered with 200")
+    return found
+
+
+def request(url, token=None, body=None, method=None):
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     data = json.dumps(body).encode() if body is not None else None
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)) as answer:
         return json.loads(answer.read() or "null")
 
 
@@ -84,6 +106,17 @@ def wrk(url, what, connections, seconds, token=None, lines=None):
         sys.exit(f"error: {figures['failed']} of {figures['requests']} requests to {url} failed")
     figures["per_second"] = figures["requests"] / figures["seconds"]
     return figures
+
+
+def together(servers, what, connections, seconds, token=None, lines=None):
+    """One round of load on several servers at once: what they did in all."""
+    each = connections // len(servers)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        rounds = list(pool.map(
+            lambda server: wrk(server.url + "/v1/credentials", what, each, seconds, token, lines), servers))
+    return {"per_second": sum(found["per_second"] for found in rounds),
+            "p50_us": statistics.mean(found["p50_us"] for found in rounds),
+            "p99_us": max(found["p99_us"] for found in rounds)}
 
 
 def medians(rounds):

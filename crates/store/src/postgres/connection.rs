@@ -30,9 +30,22 @@ const SETTINGS: &str = "
     -- Plans don't depend on values, and are made once.
     SET plan_cache_mode = force_generic_plan;
     SET jit = off;
+    -- Nor on what the server thinks it knows of the tables: each question is of a few
+    -- rows, or of a page of many, for which there is an index in their order. Without
+    -- this a page was found by reading and sorting the whole team, until the tables
+    -- were analyzed.
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET enable_sort = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
     SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;";
+
+/// For whoever reads whole tables: there the server knows best.
+pub(super) const WHOLE: &str = "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_sort; \
+                                RESET enable_hashjoin; RESET enable_mergejoin; RESET plan_cache_mode";
 
 /// Makes connections.
 pub(super) struct Connector {

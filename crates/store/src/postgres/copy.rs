@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 use super::address::Address;
-use super::connection::{Connector, Link, Live};
+use super::connection::{Connector, Link, Live, WHOLE};
 use super::error::Fault;
 use super::locks::COPY;
 use super::migrations;
@@ -71,6 +71,7 @@ impl Copying {
         let mut address = address.clone();
         address.config.application_name(NAME);
         let live = Link::new(Connector::new(&address)?).live().await?;
+        live.say(WHOLE).await.map_err(refused)?;
         live.say(UNHURRIED).await.map_err(refused)?;
         Ok(Self { live })
     }
@@ -157,7 +158,12 @@ impl Rows for Copying {
     async fn settle(&self) -> Result<(), StoreError> {
         let behind = "SELECT setval(pg_get_serial_sequence('events', 'sequence'), max(sequence)) FROM events \
                       HAVING max(sequence) IS NOT NULL";
-        self.live.ask(behind, &[]).await.map(|_| ()).map_err(|fault| fault.into_store_error("events"))
+        let settle = async {
+            self.live.ask(behind, &[]).await?;
+            // Otherwise the server would only find out by and by how much there is.
+            self.live.say("ANALYZE").await
+        };
+        settle.await.map_err(|fault| fault.into_store_error("events"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use tokio_postgres::Row as SqlRow;
 
-use super::connection::{Link, Live};
+use super::connection::{Link, Live, WHOLE};
 use super::error::Fault;
 use super::pool::Readers;
 use super::rows::columns;
@@ -41,6 +41,7 @@ pub(super) async fn count(readers: &Readers) -> Result<u64, StoreError> {
 pub(super) async fn walk(link: &Link, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {
     let live = link.live().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let walked = async {
+        live.say(WHOLE).await?;
         live.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0").await?;
         let mut walk = Walk { live: &live, visit };
         walk.tables().await?;

@@ -218,3 +218,36 @@ async fn both_engines_have_the_same_migrations_tables_and_columns() {
         assert_eq!(columns(&here), columns(&there), "{table}");
     }
 }
+
+/// A page costs what is in it, whatever the server knows of a table that nobody
+/// has analyzed: read and sorted whole, a large team would be slow.
+#[tokio::test]
+async fn a_page_reads_no_more_than_itself() {
+    const MANY: usize = 3_000;
+    let instance = Instance::postgres().await;
+    let secret = instance.store_secret(instance.new_secret(None)).await;
+    let (team, user) = (secret.row().team_id, secret.row().created_by);
+    let columns = "owner, name, service_slug, env_keys, version, created_by, created_at, updated_at, row_mac";
+    let fill = format!(
+        "INSERT INTO secrets (team_id, id, {columns}) \
+         SELECT team_id, gen_random_uuid(), {columns} FROM secrets, generate_series(1, {MANY}) n"
+    );
+    assert_eq!(instance.behind(|database| database.execute(&fill, NOTHING)), Ok(MANY));
+    let read = || {
+        let read = "SELECT (idx_tup_fetch + seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname = 'secrets'";
+        instance.count(read)
+    };
+    let before = read();
+    let page = instance.database.secrets_visible_to(team, user, None, 50).await.unwrap();
+    assert_eq!(page.len(), 50);
+    // A session tells of what it read once a second, when it has something to do: one row.
+    let told = async {
+        while read() < before + 50 {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            instance.database.secret(team, secret.row().id).await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("the server tells");
+    let read = read() - before;
+    assert!((50..500).contains(&read), "{read} rows were read for a page of 50");
+}
