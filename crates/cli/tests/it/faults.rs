@@ -18,6 +18,16 @@ use crate::shared::{DURABLE, Shared};
 /// How soon a server must work again when its database does.
 const HEALTHY: Duration = Duration::from_secs(5);
 const WRITERS: usize = 8;
+/// `STRONGROOM_TIER=release` has each fault last as long, and come as often, as
+/// before a release: a few minutes in all.
+const TIER: &str = "STRONGROOM_TIER";
+
+/// The first each time, the second before a release.
+fn tier(each_time: u64, release: u64) -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "how long to test is for whoever runs the tests")]
+    let is_release = std::env::var(TIER).is_ok_and(|tier| tier == "release");
+    if is_release { release } else { each_time }
+}
 
 /// What came of what was sent.
 #[derive(Default)]
@@ -123,7 +133,7 @@ fn a_database_that_crashes_and_comes_back_loses_nothing() {
     let shared = Shared::new(&cluster);
     let server = shared.serve();
     let load = Persistent::start(&shared, &[&server]);
-    for _ in 0..4 {
+    for _ in 0..tier(4, 20) {
         load.go_on(200);
         cluster.stop(Ending::Immediate);
         cluster.resume();
@@ -140,7 +150,7 @@ fn sessions_that_are_killed_lose_nothing() {
     let server = shared.serve();
     let load = Persistent::start(&shared, &[&server]);
     let behind = Database::connect(&shared.url);
-    for _ in 0..30 {
+    for _ in 0..tier(30, 300) {
         load.go_on(40);
         let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                     WHERE application_name = 'strongroom'";
@@ -183,9 +193,11 @@ fn connections_that_are_cut_lose_nothing() {
     let load = Persistent::start(&shared, &[&server]);
     load.go_on(200);
     // Bytes vanish without a word, as between two networks that lost each other.
-    cut.silence(cut::duration());
-    healthy(&shared, &server);
-    load.go_on(200);
+    for _ in 0..tier(1, 3) {
+        cut.silence(Duration::from_secs(tier(8, 30)));
+        healthy(&shared, &server);
+        load.go_on(200);
+    }
     hold(&shared, &server, &load.finish());
 }
 

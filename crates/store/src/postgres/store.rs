@@ -53,11 +53,11 @@ impl Store for Database {
     }
 
     async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        self.readers.all(instance::keys(None)).await
+        self.readers.all(instance::purpose_keys()).await
     }
 
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
-        self.readers.all(instance::keys(Some(team))).await
+        self.readers.all(instance::team_keys(team)).await
     }
 
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {

@@ -64,11 +64,11 @@ impl Store for Database {
     }
 
     async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        self.all(&instance::keys(None))
+        self.all(&instance::purpose_keys())
     }
 
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
-        self.all(&instance::keys(Some(team)))
+        self.all(&instance::team_keys(team))
     }
 
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {

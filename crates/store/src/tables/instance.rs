@@ -4,7 +4,7 @@ use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, bytes, id, nu
 use crate::query::Query;
 use std::sync::LazyLock;
 use strongroom_core::instance::Instance;
-use strongroom_core::keyring::{KeyOwner, WrappedKey};
+use strongroom_core::keyring::{KeyOwner, Purpose, WrappedKey};
 use strongroom_core::rows::Row;
 use strongroom_core::rows::Stored;
 use strongroom_core::sealing::Sealed;
@@ -110,12 +110,18 @@ pub(crate) fn instance() -> Query<'static, Stored<Instance>> {
     Query::new(Instance::TABLE, INSTANCE.as_str(), [])
 }
 
-static KEYS: LazyLock<String> = LazyLock::new(|| {
-    WrappedKey::shape().select("team_id = ?1 AND (owner = 'team') = (length(team_id) = 16)")
-});
+/// The instance's own keys.
+pub(crate) fn purpose_keys() -> Query<'static, WrappedKey> {
+    static KEYS: LazyLock<String> = LazyLock::new(|| {
+        let names = Purpose::ALL.map(|purpose| format!("'{}'", purpose.name()));
+        WrappedKey::shape().select(&format!("owner IN ({}) AND team_id = ?1", names.join(", ")))
+    });
+    Query::new("keys", KEYS.as_str(), [Value::bytes(Vec::new())])
+}
 
-/// The keys of a team, or the instance's own.
-pub(crate) fn keys(team: Option<TeamId>) -> Query<'static, WrappedKey> {
-    let team = team.map_or_else(Vec::new, |team| team.as_bytes().to_vec());
-    Query::new("keys", KEYS.as_str(), [Value::bytes(team)])
+/// The keys of a team.
+pub(crate) fn team_keys(team: TeamId) -> Query<'static, WrappedKey> {
+    static KEYS: LazyLock<String> =
+        LazyLock::new(|| WrappedKey::shape().select("owner = 'team' AND team_id = ?1"));
+    Query::new("keys", KEYS.as_str(), [Value::bytes(team.as_bytes().to_vec())])
 }

@@ -7,16 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Names how many seconds the wire is cut, instead of a few.
-const SECONDS: &str = "STRONGROOM_CUT_SECONDS";
-
-/// How long to cut it.
-pub(super) fn duration() -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "how long to test is for whoever runs the tests")]
-    let wanted = std::env::var(SECONDS).ok().map(|seconds| seconds.parse().unwrap());
-    Duration::from_secs(wanted.unwrap_or(8))
-}
-
 /// The wire.
 pub(super) struct Cut {
     port: u16,
