@@ -38,9 +38,11 @@ impl<'a> Part<'a> {
         Self::new(shape.columns().map(|column| column.kind))
     }
 
-    /// What a demand for a row names: its primary key and its MAC.
+    /// What a demand for a row names: of how many of its write it is one, the
+    /// row's primary key and its MAC.
     fn demanding(shape: &Shape) -> Self {
-        Self::new(shape.key.iter().map(|column| column.kind).chain([Kind::Bytes]))
+        let key = shape.key.iter().map(|column| column.kind);
+        Self::new([Kind::Number].into_iter().chain(key).chain([Kind::Bytes]))
     }
 
     fn add(&mut self, whose: usize, values: impl IntoIterator<Item = Value<'a>>) {
@@ -104,12 +106,12 @@ impl<'a> Batch<'a> {
 
     fn add(&mut self, at: usize, write: &'a Write) {
         let proof = self.prove(&write.permit);
-        let mut demands = 0;
+        let demands = number(write.changes.iter().filter(|change| demands(change)).count());
         for change in &write.changes {
-            demands += i64::from(self.demand(at, change));
+            self.demand((at, &demands), change);
             self.append(at, change);
         }
-        self.demands.add(at, [Value::Number(demands), number(proof)]);
+        self.demands.add(at, [demands, number(proof)]);
         let [.., (_, told)] = &mut self.added;
         write.events.iter().for_each(|event| told.add(at, events::values(event)));
         write.answer.iter().for_each(|answer| self.answers.add(at, with_mac(answer)));
@@ -136,23 +138,23 @@ impl<'a> Batch<'a> {
         next
     }
 
-    /// Adds what a change demands, if it does.
-    fn demand(&mut self, at: usize, change: &'a Change) -> bool {
+    /// Adds what a change demands, if it does, as one of so many demands.
+    fn demand(&mut self, (at, demands): (usize, &Value<'a>), change: &'a Change) {
         let [secrets, agents, attachments, memberships] = &mut self.demanded;
         let add = |part: &mut (_, Part<'a>), key: &[&[u8; 16]], is: RowMac| {
-            part.1.add(at, key.iter().map(|id| Value::from(*id)).chain([mac(is)]));
-            true
+            let key = key.iter().map(|id| Value::from(*id));
+            part.1.add(at, [demands.clone()].into_iter().chain(key).chain([mac(is)]));
         };
         match change {
             Change::SecretIs(team, id, is) => add(secrets, &[team.as_bytes(), id.as_bytes()], *is),
             Change::AgentIs(team, id, is) => add(agents, &[team.as_bytes(), id.as_bytes()], *is),
             Change::AttachmentIs(team, revision, secret, is) => {
-                add(attachments, &[team.as_bytes(), revision.as_bytes(), secret.as_bytes()], *is)
+                add(attachments, &[team.as_bytes(), revision.as_bytes(), secret.as_bytes()], *is);
             }
             Change::MembershipIs(team, user, is) => {
-                add(memberships, &[team.as_bytes(), user.as_bytes()], *is)
+                add(memberships, &[team.as_bytes(), user.as_bytes()], *is);
             }
-            _ => false,
+            _ => {}
         }
     }
 
@@ -191,6 +193,20 @@ impl<'a> Batch<'a> {
         );
         (text, columns)
     }
+}
+
+/// Whether a change demands that something is as it was.
+fn demands(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::SecretIs(..) | Change::AgentIs(..) | Change::AttachmentIs(..) | Change::MembershipIs(..)
+    )
+}
+
+/// Any of the numbers in this. Found out once, where a join would compare each row
+/// of one side with each of the other.
+fn any(found: &str) -> String {
+    format!("ANY (ARRAY(SELECT n FROM {found}))")
 }
 
 /// A statement as it is being put together.
@@ -237,8 +253,9 @@ impl<'a> Said<'a> {
         }
         let _ = write!(
             self.text,
-            "WITH proofs AS ({}), proven AS (SELECT w.n FROM {whose} JOIN proofs q ON q.n = w.p)",
+            "WITH proofs AS ({}), proven AS (SELECT w.n FROM {whose} WHERE w.p = {})",
             ways.join(" UNION ALL "),
+            any("proofs"),
         );
     }
 
@@ -250,7 +267,7 @@ impl<'a> Said<'a> {
             }
             let (table, places) = (shape.table, shape.key.len());
             let names: Vec<_> = (0..=places).map(|at| format!("c{at}")).collect();
-            let rows = self.unnest(part, &format!("x(n, {})", names.join(", ")));
+            let rows = self.unnest(part, &format!("x(n, k, {})", names.join(", ")));
             let is: Vec<_> = shape
                 .key
                 .iter()
@@ -259,19 +276,21 @@ impl<'a> Said<'a> {
                 .collect();
             let _ = write!(
                 self.text,
-                ", as_was_{table} AS MATERIALIZED (SELECT x.n FROM {rows} JOIN {table} s \
+                ", as_was_{table} AS MATERIALIZED (SELECT x.n, x.k FROM {rows} JOIN {table} s \
                  ON {} AND s.row_mac = x.c{places} FOR SHARE OF s)",
                 is.join(" AND "),
             );
-            found.push(format!("SELECT n FROM as_was_{table}"));
+            found.push(format!("SELECT n, k FROM as_was_{table}"));
         }
         let _ = match found.as_slice() {
             [] => write!(self.text, ", held AS (SELECT n FROM proven)"),
             found => write!(
                 self.text,
-                ", as_was AS ({}), held AS (SELECT p.n FROM proven p JOIN {whose} ON w.n = p.n \
-                 WHERE (SELECT count(*) FROM as_was a WHERE a.n = p.n) = w.k)",
+                ", met AS (SELECT n FROM ({}) AS as_was GROUP BY n, k HAVING count(*) = k), \
+                 held AS (SELECT w.n FROM {whose} WHERE w.n = {} AND (w.k = 0 OR w.n = {}))",
                 found.join(" UNION ALL "),
+                any("proven"),
+                any("met"),
             ),
         };
     }
@@ -287,13 +306,14 @@ impl<'a> Said<'a> {
         let set: Vec<_> = names.iter().skip(1).map(|name| format!("{name} = excluded.{name}")).collect();
         let _ = write!(
             self.text,
-            ", kept AS (INSERT INTO answers ({names}) SELECT {names} FROM {rows} WHERE a.n IN (SELECT n FROM held) \
+            ", kept AS (INSERT INTO answers ({names}) SELECT {names} FROM {rows} WHERE a.n = {held} \
              ON CONFLICT (id) DO UPDATE SET {set} WHERE answers.created_at <= excluded.created_at - {KEPT_FOR} \
              RETURNING id), \
              done AS (SELECT n FROM held WHERE n NOT IN (SELECT a.n FROM {rows}) \
-             UNION ALL SELECT h.n FROM held h JOIN {rows} ON a.n = h.n JOIN kept ON kept.id = a.id)",
+             UNION ALL SELECT a.n FROM {rows} WHERE a.n = {held} AND a.id = ANY (ARRAY(SELECT id FROM kept)))",
             names = names.join(", "),
             set = set.join(", "),
+            held = any("held"),
         );
     }
 
@@ -309,7 +329,8 @@ impl<'a> Said<'a> {
         let _ = write!(
             self.text,
             ", into_{table} AS (INSERT INTO {table} ({names}) SELECT {names} FROM {rows} \
-             WHERE x.n IN (SELECT n FROM done){again})",
+             WHERE x.n = {}{again})",
+            any("done"),
         );
     }
 }
