@@ -17,6 +17,9 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CONNECTIONS = (1, 16, 64)
+#: A secret, as load.lua creates them.
+BODY = {"name": "bench", "values": {"STRIPE_API_KEY": "sk_test_0123456789abcdef0123456789abcdef"},
+        "service_slug": "stripe"}
 
 
 def build():
@@ -157,3 +160,9 @@ def table(by_connections, rows, beside):
             ratio = f"{row['per_second'] / figures[floor]['per_second']:.2f}" if floor else ""
             print(f"{connections:>11} {name:<10} {row['per_second']:>11,.0f} {row['p50_us']:>9,.0f} "
                   f"{row['p99_us']:>9,.0f}   {ratio}")
+
+
+def target(what, figure, holds, bound):
+    """Prints a figure beside its target; whether it was missed."""
+    print(f"{what}: {figure}   (target: {bound}{'' if holds else ', MISSED'})")
+    return not holds

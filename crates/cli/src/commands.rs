@@ -23,6 +23,7 @@ mod secrets;
 mod serve;
 mod teams;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::process::ExitCode;
 
 use crate::cli::Command;
@@ -77,6 +78,18 @@ fn ended(done: Result<ExitCode, Failure>) -> ExitCode {
 /// Runs a short job to its end on this thread.
 fn block_on<T>(job: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(job)
+}
+
+/// How far something has come that is done row by row. Drawn on a terminal only.
+fn progress(doing: &str, rows: u64) -> ProgressBar {
+    if !output::errors_seen_by_a_person() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(&format!("{doing} rows {{bar:40}} {{pos}}/{{len}} ({{eta}} left)")) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Makes a change, or tries it, and says which of the two it was.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use std::path::Path;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::tables::{Cells, Kind, Malformed, Record, Shape, Value, shapes};
+use crate::tables::{Cells, Column, Kind, Malformed, Record, Shape, Value, shapes};
 use crate::{postgres, sqlite};
 use strongroom_core::StoreError;
 use strongroom_core::instance::Instance;
@@ -310,6 +310,38 @@ impl Gathered {
 pub(crate) fn way() -> (Sender<Result<Vec<Raw>, StoreError>>, Batches) {
     // One batch is read while another is stored.
     tokio::sync::mpsc::channel(1)
+}
+
+/// What asks for the number of a table's rows.
+pub(crate) fn counting(shape: &Shape) -> String {
+    format!("SELECT count(*) FROM {}", shape.table)
+}
+
+/// What asks for the primary key of a table's last row; `place` is how an engine
+/// puts a column in the order of its bytes.
+pub(crate) fn last(shape: &Shape, place: fn(&Column) -> String) -> String {
+    let names: Vec<_> = shape.key.iter().map(|column| column.name).collect();
+    let places: Vec<_> = shape.key.iter().map(place).collect();
+    format!(
+        "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
+        names.join(", "),
+        shape.table,
+        places.join(" DESC, ")
+    )
+}
+
+/// What asks for a table's rows in the order of their primary keys, from behind one.
+pub(crate) fn behind(shape: &Shape, after: Option<&Raw>, place: fn(&Column) -> String) -> String {
+    let places: Vec<_> = shape.key.iter().map(place).collect();
+    let places = places.join(", ");
+    let condition = match after {
+        Some(after) => {
+            let values: Vec<_> = (1..=after.len()).map(|at| format!("?{at}")).collect();
+            format!("({places}) > ({})", values.join(", "))
+        }
+        None => "true".to_owned(),
+    };
+    shape.select(&format!("{condition} ORDER BY {places}"))
 }
 
 /// A row's values, of whichever engine.

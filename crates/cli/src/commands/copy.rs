@@ -1,6 +1,5 @@
 //! `strongroom copy`: an instance into another database, row by row as it is.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
 use strongroom_store::copy::{Copy as Copying, End};
@@ -76,29 +75,17 @@ async fn copied(args: &Copy, from: &Place, to: &Place) -> Result<Copied, Failure
     let (from, into) = (from.source().await?, to.target(args.start_over).await?);
     let copy = Copying::new(from, into).await?;
     let done = Copied { rows: copy.rows(), there: copy.there() };
-    let bar = progress("copying", done.rows);
+    let bar = super::progress("copying", done.rows);
     bar.inc(done.there);
     let carried = copy.carry(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     let again = "run the same command again: it goes on where it stopped";
     carried.map_err(|error| Failure::from(error).hint_if_none(again))?;
-    let bar = progress("comparing", done.rows);
+    let bar = super::progress("comparing", done.rows);
     let finished = copy.finish(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     finished.map_err(|error| Failure::from(error).hint_if_none(again))?;
     Ok(done)
-}
-
-/// Drawn on a terminal only.
-fn progress(doing: &str, rows: u64) -> ProgressBar {
-    if !output::errors_seen_by_a_person() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template(&format!("{doing} rows {{bar:40}} {{pos}}/{{len}} ({{eta}} left)")) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 impl Copied {

@@ -1,7 +1,6 @@
 //! `strongroom doctor`: looks at an instance from all sides and changes
 //! nothing. One line a check, and a remedy for each that fails.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs;
 use strongroom_core::App;
 use strongroom_core::app::Verified;
@@ -93,7 +92,7 @@ async fn keeper(app: &App, args: &Doctor, data_dir: &DataDir) -> Result<String, 
 }
 
 async fn rows(app: &App) -> Result<String, Failure> {
-    let progress = progress(app.store().rows().await?);
+    let progress = super::progress("checking", app.store().rows().await?);
     let verified = app.verify(|| progress.inc(1)).await;
     progress.finish_and_clear();
     judge(&verified?)
@@ -110,18 +109,6 @@ fn judge(verified: &Verified) -> Result<String, Failure> {
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Err(Failure::new(format!("{} of {rows} fail: {}{more}", findings.len(), named.join("; ")))
         .hint("somebody or something changed the database: keep a copy of it, and restore a backup"))
-}
-
-/// Drawn on a terminal only.
-fn progress(rows: u64) -> ProgressBar {
-    if !output::errors_seen_by_a_person() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("checking rows {bar:40} {pos}/{len} ({eta} left)") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn text(checks: &[Check], healthy: bool) -> String {

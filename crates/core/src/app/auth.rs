@@ -106,8 +106,7 @@ impl App {
         let hash = self.keys.hash(&token);
         let (key, now) = (ApiKeyId::from_uuid(token.id()), self.world.clock.monotonic());
         // A wrong secret is looked up as an unknown key is: neither is quicker.
-        if let Some(known) = self.callers.find(Means::Key(key), now).filter(|known| hash.matches(&known.hash))
-        {
+        if let Some(known) = self.callers.find(Means::Key(key), &hash, now) {
             return self.admitted(known.caller.clone(), from);
         }
         let known =
@@ -155,10 +154,8 @@ impl App {
         let token = Token::parse(TokenKind::Run, token).map_err(|_| Error::NotProven)?;
         let hash = self.keys.hash(&token);
         let (id, proven_at) = (RunId::from_uuid(token.id()), self.world.clock.monotonic());
-        let known = self.callers.find(Means::Run(id), proven_at).filter(|known| hash.matches(&known.hash));
-        if let Some(known) =
-            known.filter(|known| !lapsed(known.caller.grant.expires_at, self.world.clock.now()))
-        {
+        let good = |known: &Arc<Known>| !lapsed(known.caller.grant.expires_at, self.world.clock.now());
+        if let Some(known) = self.callers.find(Means::Run(id), &hash, proven_at).filter(good) {
             return self.admitted(known.caller.clone(), from);
         }
         let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };

@@ -38,10 +38,12 @@ struct Cache {
 }
 
 impl Callers {
-    /// The caller that this proved, if that was a moment ago.
-    pub(super) fn find(&self, means: Means, monotonic: Duration) -> Option<Arc<Known>> {
+    /// The caller that a token of this hash proved, if that was a moment ago.
+    pub(super) fn find(&self, means: Means, hash: &TokenHash, monotonic: Duration) -> Option<Arc<Known>> {
         let fresh = |known: &&Arc<Known>| monotonic.saturating_sub(known.proven_at) < KEPT;
-        self.0.read().unwrap_or_else(PoisonError::into_inner).known.get(&means).filter(fresh).cloned()
+        let kept =
+            self.0.read().unwrap_or_else(PoisonError::into_inner).known.get(&means).filter(fresh).cloned();
+        kept.filter(|known| hash.matches(&known.hash))
     }
 
     /// To be asked before rows are read that a decision is made from.

@@ -11,7 +11,7 @@ use super::connection::{Connector, Link, Live, WHOLE};
 use super::error::Fault;
 use super::locks::COPY;
 use super::migrations;
-use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, raw, way};
+use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
 use crate::tables::{Column, Kind, Read, Shape, Value, shapes};
 use strongroom_core::StoreError;
 
@@ -100,20 +100,14 @@ fn refused(fault: Fault) -> CopyError {
 impl Rows for Copying {
     async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
         let count = async {
-            let (rows, _) = self.live.ask(&format!("SELECT count(*) FROM {}", shape.table), &[]).await?;
+            let (rows, _) = self.live.ask(&counting(shape), &[]).await?;
             Ok(rows.first().map(|row| u64::read(&mut super::rows::columns(row))).transpose()?.unwrap_or(0))
         };
         count.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
     }
 
     async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
-        let names: Vec<_> = shape.key.iter().map(|column| column.name).collect();
-        let last = format!(
-            "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
-            names.join(", "),
-            shape.table,
-            places(shape.key).join(" DESC, ")
-        );
+        let last = last(shape, place);
         let last = async {
             let (rows, _) = self.live.ask(&last, &[]).await?;
             let kinds = shape.key.iter().map(|column| column.kind);
@@ -167,13 +161,12 @@ impl Rows for Copying {
     }
 }
 
-/// Columns as they are compared: bytes decide, not a language's order.
-fn places(columns: &[Column]) -> Vec<String> {
-    let place = |column: &Column| match column.kind {
+/// Text is compared by its bytes, not in a language's order.
+fn place(column: &Column) -> String {
+    match column.kind {
         Kind::Text => format!("{} COLLATE \"C\"", column.name),
         _ => column.name.to_owned(),
-    };
-    columns.iter().map(place).collect()
+    }
 }
 
 /// Reads a table for as long as somebody takes what is read.
@@ -183,16 +176,8 @@ async fn read(
     after: Option<Raw>,
     sender: &Sender<Result<Vec<Raw>, StoreError>>,
 ) -> Result<(), Fault> {
-    let places = places(shape.key).join(", ");
-    let after = after.unwrap_or_default();
-    let behind = if after.is_empty() {
-        "true".to_owned()
-    } else {
-        let values: Vec<_> = (1..=after.len()).map(|at| format!("?{at}")).collect();
-        format!("({places}) > ({})", values.join(", "))
-    };
-    let statement = live.prepare(&shape.select(&format!("{behind} ORDER BY {places}"))).await?;
-    let mut found = pin!(live.stream(&statement, &after).await?);
+    let statement = live.prepare(&behind(shape, after.as_ref(), place)).await?;
+    let mut found = pin!(live.stream(&statement, after.as_deref().unwrap_or_default()).await?);
     let mut gathered = Gathered::default();
     while let Some(row) = found.try_next().await? {
         let row = raw(shape.columns().map(|column| column.kind), &&row)?;

@@ -2,23 +2,27 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Database, connection, migrations, remove, rows, tables};
-use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, raw, way};
-use crate::tables::Shape;
+use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
+use crate::tables::{Column, Shape};
 use strongroom_core::StoreError;
 
 /// A database whose lock is held.
 pub(crate) struct Copying {
     database: Database,
-    path: PathBuf,
+}
+
+/// Columns are in the order of their bytes by themselves.
+fn place(column: &Column) -> String {
+    column.name.to_owned()
 }
 
 impl Copying {
     /// One that is read.
     pub(crate) fn source(directory: &Path) -> Result<Self, CopyError> {
-        let source = Self::new(Database::serve(directory)?);
+        let source = Self { database: Database::serve(directory)? };
         let (found, newest) =
             (source.database.readers.read("schema", migrations::schema)?, migrations::newest());
         if found < newest {
@@ -32,24 +36,19 @@ impl Copying {
     pub(crate) fn target(directory: &Path) -> Result<Self, CopyError> {
         let there = directory.join(super::FILE).symlink_metadata().is_ok();
         let database = if there { Database::serve(directory)? } else { Database::make(directory)? };
-        Ok(Self::new(database))
+        Ok(Self { database })
     }
 
     /// Removes what an interrupted copy left.
     pub(crate) fn remove(directory: &Path) {
         remove(directory);
     }
-
-    fn new(database: Database) -> Self {
-        let path = database.path.clone();
-        Self { database, path }
-    }
 }
 
 #[async_trait]
 impl Rows for Copying {
     async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
-        let count = format!("SELECT count(*) FROM {}", shape.table);
+        let count = counting(shape);
         let found: i64 = self
             .database
             .readers
@@ -58,13 +57,7 @@ impl Rows for Copying {
     }
 
     async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
-        let names: Vec<_> = shape.key.iter().map(|column| column.name).collect();
-        let last = format!(
-            "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
-            names.join(", "),
-            shape.table,
-            names.join(" DESC, ")
-        );
+        let last = last(shape, place);
         self.database.readers.read(shape.table, |connection| {
             let mut statement = connection.prepare(&last)?;
             let mut found = statement.query([])?;
@@ -74,7 +67,7 @@ impl Rows for Copying {
 
     fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches {
         let (sender, batches) = way();
-        let path = self.path.clone();
+        let path = self.database.path.clone();
         tokio::task::spawn_blocking(move || {
             let each = |batch| sender.blocking_send(Ok(batch)).is_ok();
             if let Err(error) = read(&path, shape, after.as_ref(), each) {
@@ -106,13 +99,7 @@ fn read(
     each: impl Fn(Vec<Raw>) -> bool,
 ) -> Result<(), StoreError> {
     let connection = connection::reader(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-    let keys: Vec<_> = shape.key.iter().map(|column| column.name).collect();
-    let keys = keys.join(", ");
-    let behind = match after {
-        Some(after) => format!("({keys}) > ({})", vec!["?"; after.len()].join(", ")),
-        None => "true".to_owned(),
-    };
-    let select = shape.select(&format!("{behind} ORDER BY {keys}"));
+    let select = behind(shape, after, place);
     let read = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare(&select)?;
         let mut found = statement.query(params_from_iter(after.into_iter().flatten()))?;
