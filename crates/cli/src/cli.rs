@@ -92,7 +92,7 @@ Changes nothing, and works beside a running server. Exits with 1 when a check fa
     #[command(after_help = "\
 Examples:
   strongroom copy --from sqlite:/var/lib/strongroom --to postgres://strongroom@db.example.com/strongroom
-  strongroom copy --from postgres:///strongroom --to sqlite:/var/lib/strongroom-back
+  strongroom copy --from postgres://strongroom@db.example.com/strongroom --to sqlite:/var/lib/strongroom-back
 
 Stop the instance's servers first. Every row is copied as it is, sealed, so the root key
 stays the same and isn't needed here. The instance is left alone, and can be served

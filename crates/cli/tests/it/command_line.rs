@@ -1,5 +1,7 @@
 //! What the program says of itself, and how it behaves towards shells.
 
+use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::harness::{BINARY, Place, clean, run, wait};
@@ -55,7 +57,7 @@ fn a_wrong_command_line_exits_with_sixty_four() {
 #[test]
 fn a_wrong_file_exits_with_one_and_says_what_is_near() {
     let place = Place::new();
-    std::fs::write(place.path("s.toml"), "lisen = \"127.0.0.1:0\"\n").unwrap();
+    fs::write(place.path("s.toml"), "lisen = \"127.0.0.1:0\"\n").unwrap();
     let wrong = place.run("serve", &["--config", "s.toml"]);
     assert_eq!(wrong.refusal(), "error: s.toml: unknown key `lisen`\nhint: did you mean `listen`?\n");
     let missing = place.run("serve", &["--config", "none.toml"]);
@@ -89,4 +91,22 @@ fn a_reader_who_went_away_is_no_failure() {
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
         assert_eq!(said, "", "{args:?}");
     }
+}
+
+#[test]
+fn what_the_guides_configure_can_be_configured() {
+    let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides");
+    let mut found = 0;
+    for guide in fs::read_dir(guides).unwrap() {
+        let text = fs::read_to_string(guide.unwrap().path()).unwrap();
+        for block in text.split("```toml\n").skip(1) {
+            let (block, _) = block.split_once("```").unwrap();
+            let place = Place::new();
+            fs::write(place.path("s.toml"), block).unwrap();
+            let refused = place.run("doctor", &["--config", "s.toml"]);
+            assert!(!refused.refusal().contains("s.toml"), "{block}\n{}", refused.stderr);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
 }
