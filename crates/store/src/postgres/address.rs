@@ -71,6 +71,15 @@ impl FromStr for Address {
         let mut config = Config::from_str(&plain).map_err(|_| {
             invalid("is no URL that PostgreSQL takes; see docs/guides/scale.md for its parts")
         })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(invalid("names no host; of a server on this machine: ?host=/run/postgresql"));
+        }
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+            // What is before it is a piece of the password, which must not be shown.
+            return Err(invalid(
+                "has an @ too many: in a password, write it as %40, or put the password into a file",
+            ));
+        }
         let tls = tls(mode.as_deref(), authorities, &config)?;
         config
             .ssl_mode(if tls == Tls::None { SslMode::Disable } else { SslMode::Require })
@@ -194,6 +203,8 @@ mod tests {
             "postgres://u:hunter2@db:notaport/x",
             "mysql://u:hunter2@db/x",
             "postgres://u:hunter2@db/x?sslmode=hunter2",
+            "postgres://u:p@hunter2@db/x",
+            "postgres://u:p@hunter2#x@db/x",
         ] {
             assert!(!address(bad).unwrap_err().to_string().contains("hunter2"));
         }
@@ -210,5 +221,6 @@ mod tests {
         let file = tls("postgres://localhost/x?sslmode=verify-full&sslrootcert=/etc/ca.pem");
         assert_eq!(file, Tls::Full(Some("/etc/ca.pem".into())));
         assert!(address("postgres://db/x?sslmode=require").is_err(), "encrypted for whom?");
+        assert!(address("postgres:///x").unwrap_err().to_string().contains("names no host"));
     }
 }
