@@ -110,6 +110,11 @@ pub(crate) fn knobs(command: &clap::Command) -> BTreeMap<String, Arg> {
         .collect()
 }
 
+/// Whether there is a configuration at this path that sets this key.
+pub(crate) fn sets(path: &Path, key: &str) -> bool {
+    File::open(path).is_ok_and(|file| file.table.contains_key(key))
+}
+
 /// A configuration file that was found.
 struct File {
     path: PathBuf,

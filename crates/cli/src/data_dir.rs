@@ -40,7 +40,7 @@ impl DataDir {
     }
 
     /// Every file that a store may have here.
-    pub(crate) fn store_files(&self) -> [PathBuf; 4] {
+    pub(crate) fn store_files(&self) -> [PathBuf; sqlite::FILES.len()] {
         sqlite::FILES.map(|name| self.0.join(name))
     }
 

@@ -37,6 +37,11 @@ impl Site {
         Ok(Self { data_dir: DataDir::new(&place.data_dir), address })
     }
 
+    /// That of an embedded instance.
+    pub(crate) fn of_directory(directory: &Path) -> Self {
+        Self { data_dir: DataDir::new(directory), address: None }
+    }
+
     /// Whether the database is a server's.
     pub(crate) fn is_shared(&self) -> bool {
         self.address.is_some()

@@ -41,8 +41,14 @@ pub(crate) trait Rows: Send + Sync {
     /// Stores new rows, all or none.
     async fn store(&self, shape: &'static Shape, rows: Vec<Raw>) -> Result<(), StoreError>;
 
-    /// Has what is stored from now on come behind what was.
+    /// Makes what was stored one database that others can go on with.
     async fn settle(&self) -> Result<(), StoreError>;
+
+    /// How many connections of servers it has. An embedded one has none while its
+    /// lock is held.
+    async fn servers(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
 }
 
 /// Why there is no copy.
@@ -60,8 +66,11 @@ pub enum CopyError {
     /// Servers have the database open.
     #[error("{0} connections of servers are open to {1}; stop every server of this instance, then copy")]
     Served(i64, String),
-    /// Another copy goes into the same database.
-    #[error("another copy into {0} is under way; wait until it is done, or end it")]
+    /// Somebody else works on its tables.
+    #[error("somebody else holds a lock on the tables of {0}; wait until they are done, or end it")]
+    Busy(String),
+    /// Something else brings an instance into the same database.
+    #[error("another copy into {0}, or its creation, is under way; wait until it is done, or end it")]
     Copying(String),
     /// The source is of an older program.
     #[error(
@@ -75,6 +84,9 @@ pub enum CopyError {
         /// This program's.
         newest: u32,
     },
+    /// What was left to go on with is of an older program.
+    #[error("{0} holds part of an instance with an older schema; begin again with --start-over")]
+    Outdated(String),
     /// There is nothing to copy.
     #[error("there is no instance in {0}; name the database of one")]
     Nothing(String),
@@ -121,16 +133,9 @@ impl End {
     ///
     /// # Errors
     /// When an instance is there, or the database can't be made.
-    pub async fn into_sqlite(directory: &Path, anew: bool) -> Result<Self, CopyError> {
+    pub fn into_sqlite(directory: &Path, anew: bool) -> Result<Self, CopyError> {
         let place = directory.display().to_string();
-        let end = Self { rows: Box::new(sqlite::Copying::target(directory)?), place: place.clone() }.vacant();
-        let end = end.await?;
-        if !anew {
-            return Ok(end);
-        }
-        drop(end);
-        sqlite::Copying::remove(directory);
-        Ok(Self { rows: Box::new(sqlite::Copying::target(directory)?), place })
+        Ok(Self { rows: Box::new(sqlite::Copying::target(directory, anew)?), place })
     }
 
     /// The same of a database of PostgreSQL.
@@ -139,21 +144,16 @@ impl End {
     /// When an instance is there, another copy goes there, or the server can't be
     /// reached.
     pub async fn into_postgres(address: &postgres::Address, anew: bool) -> Result<Self, CopyError> {
-        let target = postgres::Copying::target(address).await?;
-        let (rows, place) = (Box::new(target.clone()), address.to_string());
-        let end = Self { rows, place }.vacant().await?;
-        if anew {
-            target.empty().await?;
-        }
-        Ok(end)
+        let rows = Box::new(postgres::Copying::target(address, anew).await?);
+        Ok(Self { rows, place: address.to_string() })
     }
 
-    /// The same, when no instance is in it.
-    async fn vacant(self) -> Result<Self, CopyError> {
-        if self.rows.count(Instance::shape()).await? > 0 {
-            return Err(CopyError::Taken(self.place));
+    /// Refuses while servers have it: what they change meanwhile would be missed.
+    async fn unserved(&self) -> Result<(), CopyError> {
+        match self.rows.servers().await? {
+            0 => Ok(()),
+            servers => Err(CopyError::Served(servers, self.place.clone())),
         }
-        Ok(self)
     }
 }
 
@@ -174,6 +174,7 @@ impl Copy {
         if from.rows.count(Instance::shape()).await? == 0 {
             return Err(CopyError::Nothing(from.place));
         }
+        from.unserved().await?;
         let (mut rows, mut there) = (0, 0);
         for shape in shapes() {
             rows += from.rows.count(shape).await?;
@@ -214,11 +215,14 @@ impl Copy {
     /// equal; `told` hears of each batch how many rows it has.
     ///
     /// # Errors
-    /// When they aren't equal, or one of them fails. Then no server can open the copy.
+    /// When they aren't equal, servers have the source, or one of the two fails. Then
+    /// no server can open the copy.
     pub async fn finish(self, mut told: impl FnMut(u64)) -> Result<(), CopyError> {
         for shape in tables() {
             self.compare(shape, &mut told).await?;
         }
+        // One that was started meanwhile waits to change what was already copied.
+        self.from.unserved().await?;
         let own = Instance::shape();
         let mut batches = self.from.rows.rows(own, None);
         while let Some(batch) = batches.recv().await {

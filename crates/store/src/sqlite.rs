@@ -35,8 +35,9 @@ pub const FILE: &str = "strongroom.db";
 /// server ends, so that a database that vanished is missed.
 pub const LOCK: &str = "strongroom.lock";
 
-/// Every file that a database may have in the data directory.
-pub const FILES: [&str; 4] = [FILE, "strongroom.db-wal", "strongroom.db-shm", LOCK];
+/// Every file that a database may have in the data directory. The journal is there
+/// until a database that is being made has a WAL.
+pub const FILES: [&str; 5] = [FILE, "strongroom.db-wal", "strongroom.db-shm", "strongroom.db-journal", LOCK];
 
 /// Why a database could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +169,9 @@ impl Database {
             return Err(OpenError::Exists(path));
         }
         refuse_traces(directory)?;
-        Self::make(directory)
+        // From here on nobody else makes one here; whoever was quicker has the
+        // lock, or has made the file that `create_new` refuses.
+        Self::make(directory, claim(directory)?)
     }
 
     /// The same whatever lies beside it: for an instance that comes from elsewhere,
@@ -176,13 +179,9 @@ impl Database {
     ///
     /// # Errors
     /// When it can't be made. What was made is removed.
-    fn make(directory: &Path) -> Result<Self, OpenError> {
+    fn make(directory: &Path, lock: Lock) -> Result<Self, OpenError> {
         let path = directory.join(FILE);
         let io = |source| OpenError::Io { path: path.clone(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
-        // From here on nobody else makes one here; whoever was quicker has the
-        // lock, or has made the file that `create_new` refuses.
-        let lock = Lock::take(directory)?;
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|source| {
             match source.kind() {
                 io::ErrorKind::AlreadyExists => OpenError::Exists(path.clone()),
@@ -193,7 +192,7 @@ impl Database {
             migrations::create(&connection, &path)?;
             Self::start(path, connection, Some(lock))
         });
-        made.inspect_err(|_| remove(directory))
+        made.inspect_err(|_| remove(directory, &FILES))
     }
 
     /// Opens a database to serve it: takes the lock. Not a byte of it changes
@@ -204,7 +203,11 @@ impl Database {
     pub fn serve(directory: &Path) -> Result<Self, OpenError> {
         present(directory)?;
         refuse_lax(directory)?;
-        let (path, lock) = (directory.join(FILE), Lock::take(directory)?);
+        Self::serve_under(directory, Lock::take(directory)?)
+    }
+
+    fn serve_under(directory: &Path, lock: Lock) -> Result<Self, OpenError> {
+        let path = directory.join(FILE);
         // Before the connection that writes: it makes every file one with a WAL.
         let first = connection::reader(&path)?;
         migrations::check(&first, &path)?;
@@ -314,8 +317,15 @@ fn refuse_traces(directory: &Path) -> Result<(), OpenError> {
     trace.map_or(Ok(()), |trace| Err(OpenError::Missing { database: directory.join(FILE), trace }))
 }
 
-fn remove(directory: &Path) {
-    for name in FILES {
+/// A directory's lock; the directory is made where there is none.
+fn claim(directory: &Path) -> Result<Lock, OpenError> {
+    let io = |source| OpenError::Io { path: directory.to_owned(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+    Lock::take(directory)
+}
+
+fn remove(directory: &Path, names: &[&str]) {
+    for name in names {
         // What isn't there needs no removal, and there is nothing to do about the rest.
         let _ = fs::remove_file(directory.join(name));
     }

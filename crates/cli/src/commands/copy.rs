@@ -2,11 +2,14 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
+use strongroom_core::RootKey;
+use strongroom_keys::file;
 use strongroom_store::copy::{Copy as Copying, End};
 use strongroom_store::postgres::Address;
 
 use crate::cli::Copy;
-use crate::database::postgres_address;
+use crate::config;
+use crate::database::{Site, postgres_address};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -16,6 +19,9 @@ const EMBEDDED: &str = "sqlite:";
 pub(super) fn run(args: &Copy) -> Result<(), Failure> {
     let from = Place::new("--from", &args.from, args.from_password_file.as_deref())?;
     let to = Place::new("--to", &args.to, args.to_password_file.as_deref())?;
+    if from.is_same(&to) {
+        return Err(Failure::new("--from and --to are one directory").hint("name another for the copy"));
+    }
     let copied = tokio::runtime::Runtime::new()?.block_on(copied(args, &from, &to))?;
     output::answer(&if args.json { copied.json() } else { copied.text(&from, &to) })?;
     Ok(())
@@ -32,14 +38,34 @@ impl Place {
         #[expect(clippy::disallowed_methods, reason = "it goes to the database alone")]
         let directory = text.expose_secret().strip_prefix(EMBEDDED);
         match directory {
+            Some(_) if password_file.is_some() => {
+                Err(Failure::new(format!("{option}-password-file is for a database of PostgreSQL"))
+                    .hint("leave it out: an embedded instance has no password")
+                    .exit(Exit::Usage))
+            }
+            Some(file) if Path::new(file).is_file() => Err(Failure::new(format!("{option} names a file"))
+                .hint("name the directory that it is in")
+                .exit(Exit::Usage)),
             Some("") => Err(Failure::new(format!("{option} names no directory"))
                 .hint("write it as sqlite:DIR")
                 .exit(Exit::Usage)),
             Some(directory) => Ok(Self::Directory(directory.into())),
-            None => match postgres_address(text, password_file) {
-                Ok(address) => Ok(Self::Server(Box::new(address))),
-                Err(failure) => Err(failure.hint_if_none("an embedded instance is written as sqlite:DIR")),
-            },
+            None => {
+                let address = postgres_address(text, password_file).map_err(|failure| {
+                    failure.hint_if_none("an embedded instance is written as sqlite:DIR")
+                })?;
+                Ok(Self::Server(Box::new(address)))
+            }
+        }
+    }
+
+    /// Whether both are one directory.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Directory(one), Self::Directory(other)) => {
+                one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+            }
+            _ => false,
         }
     }
 
@@ -52,7 +78,7 @@ impl Place {
 
     async fn target(&self, anew: bool) -> Result<End, Failure> {
         Ok(match self {
-            Self::Directory(directory) => End::into_sqlite(directory, anew).await?,
+            Self::Directory(directory) => End::into_sqlite(directory, anew)?,
             Self::Server(address) => End::into_postgres(address, anew).await?,
         })
     }
@@ -69,23 +95,58 @@ impl Place {
 struct Copied {
     rows: u64,
     there: u64,
+    /// What is left to do before it can be served, a sentence each.
+    left: Vec<String>,
 }
 
 async fn copied(args: &Copy, from: &Place, to: &Place) -> Result<Copied, Failure> {
     let (from, into) = (from.source().await?, to.target(args.start_over).await?);
     let copy = Copying::new(from, into).await?;
-    let done = Copied { rows: copy.rows(), there: copy.there() };
+    let mut done = Copied { rows: copy.rows(), there: copy.there(), left: Vec::new() };
     let bar = super::progress("copying", done.rows);
     bar.inc(done.there);
     let carried = copy.carry(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
-    let again = "run the same command again: it goes on where it stopped";
+    let again = "mend that and run the same command again: it goes on where it stopped";
     carried.map_err(|error| Failure::from(error).hint_if_none(again))?;
     let bar = super::progress("comparing", done.rows);
     let finished = copy.finish(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     finished.map_err(|error| Failure::from(error).hint_if_none(again))?;
+    done.left = match to {
+        Place::Directory(directory) => left_in(directory).await?,
+        Place::Server(_) => {
+            vec!["The root key is the same: put it at DIR/root.key, mode 0600.".to_owned()]
+        }
+    };
     Ok(done)
+}
+
+/// What is left to do in a directory that has a copy now.
+async fn left_in(directory: &Path) -> Result<Vec<String>, Failure> {
+    let site = Site::of_directory(directory);
+    let (path, mut left) = (site.data_dir.root_key(), Vec::new());
+    if let Some(stored) = site.instance().await? {
+        // Unproven: no more than a hint at which key proves it.
+        let instance = stored.row();
+        left.push(match file::open(&path) {
+            _ if instance.root_provider != file::PROVIDER => "Its passphrase is the same.".to_owned(),
+            Ok(key) if key.id() == instance.root_key_id => "Its root key is there already.".to_owned(),
+            Ok(_) => format!(
+                "{path} is the root key of something else: keep it safe elsewhere, and put this instance's in its place.",
+                path = path.display()
+            ),
+            Err(_) => format!("The root key is the same: put it at {}, mode 0600.", path.display()),
+        });
+    }
+    let file = directory.join(config::FILE_NAME);
+    if config::sets(&file, "database_url") {
+        left.push(format!(
+            "{} still names a database_url: take it out, or that is what is checked and served.",
+            file.display()
+        ));
+    }
+    Ok(left)
 }
 
 impl Copied {
@@ -98,12 +159,9 @@ impl Copied {
             0 => String::new(),
             there => format!(", {there} of which an earlier copy had brought"),
         };
-        let (key, serve) = match to {
-            Place::Directory(directory) => (
-                directory.join("root.key").display().to_string(),
-                format!("--data-dir {}", directory.display()),
-            ),
-            Place::Server(_) => ("DIR/root.key".to_owned(), "--data-dir DIR --database-url …".to_owned()),
+        let serve = match to {
+            Place::Directory(directory) => format!("--data-dir {}", directory.display()),
+            Place::Server(_) => "--data-dir DIR --database-url …".to_owned(),
         };
         format!(
             "\
@@ -112,7 +170,8 @@ Copied {rows} rows{before}, and found them equal to the instance's
   from  {from}
   to    {to}
 
-The root key is the same: put it at {key}, mode 0600, then check the copy and serve it:
+{left}
+Then check the copy and serve it:
 
   strongroom doctor {serve}
   strongroom serve {serve}
@@ -120,6 +179,7 @@ The root key is the same: put it at {key}, mode 0600, then check the copy and se
 Keep the instance that was copied until you trust the copy, and never serve both: what is
 changed in one is not changed in the other.",
             rows = self.rows,
+            left = self.left.join("\n"),
             from = from.shown(),
             to = to.shown(),
         )

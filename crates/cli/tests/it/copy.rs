@@ -297,7 +297,11 @@ fn nothing_is_copied_while_it_may_change_or_over_something_else() {
     server.stop();
     copy(&url, &other, &[]).done();
 
+    let refused = copy(&instance.at(), &instance.at(), &[]);
+    assert!(refused.refusal().contains("one directory"), "{}", refused.stderr);
+    let file = format!("{}/strongroom.db", instance.at());
     for (from, to, says) in [
+        (file, other.clone(), "the directory that it is in"),
         (format!("sqlite:{}/none", there.data().display()), url.clone(), "strongroom init"),
         (Cluster::shared().database(), other.clone(), "strongroom init"),
         ("sqlite:".into(), other.clone(), "names no directory"),
@@ -307,4 +311,165 @@ fn nothing_is_copied_while_it_may_change_or_over_something_else() {
         assert!(refused.stderr.contains(says), "{from}: {}", refused.stderr);
         assert_ne!(refused.code, Some(0));
     }
+}
+
+/// A database whose making was interrupted: in the midst of each of its steps.
+fn begun(directory: &Path, state: &str) {
+    let database = directory.join("strongroom.db");
+    let midst = |mode: &str| {
+        let elsewhere = Place::new();
+        let path = elsewhere.path("strongroom.db");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).unwrap();
+        // More than the cache holds, so that it reaches the file before its commit.
+        connection
+            .execute_batch(
+                "PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (x);
+                 WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 200)
+                 INSERT INTO t SELECT randomblob(4000) FROM n",
+            )
+            .unwrap();
+        for end in ["", "-wal", "-journal"] {
+            let from = format!("{}{end}", path.display());
+            if Path::new(&from).exists() {
+                fs::copy(from, format!("{}{end}", database.display())).unwrap();
+            }
+        }
+    };
+    match state {
+        "made" => drop(fs::File::create(&database).unwrap()),
+        "with a WAL" => {
+            let connection = rusqlite::Connection::open(&database).unwrap();
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
+        }
+        "in the WAL" => midst("wal"),
+        _ => midst("delete"),
+    }
+    for file in fs::read_dir(directory).unwrap() {
+        chmod(&file.unwrap().path(), 0o600);
+    }
+}
+
+#[test]
+fn a_copy_that_ended_before_its_first_row_is_begun_again() {
+    let instance = Instance::new();
+    let before = instance.rows();
+    for state in ["made", "with a WAL", "in the WAL", "in the journal"] {
+        let target = instance.elsewhere();
+        begun(&target.data(), state);
+        let at = format!("sqlite:{}", target.data().display());
+        copy(&instance.at(), &at, &[]).done();
+        assert_eq!(rows(&target.database()), before, "{state}");
+        assert!(target.run("doctor", &[]).done().contains("every MAC holds"), "{state}");
+        // What isn't ours is left alone.
+        let foreign = rusqlite::Connection::open(target.database()).unwrap();
+        foreign.execute_batch("DELETE FROM instance; PRAGMA application_id = 1").unwrap();
+        drop(foreign);
+        let refused = copy(&instance.at(), &at, &["--start-over"]);
+        assert!(refused.refusal().contains("not a Strongroom database"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_resumed_copy_is_whole_in_its_one_file() {
+    let instance = Instance::new();
+    let target = instance.elsewhere();
+    let at = format!("sqlite:{}", target.data().display());
+    copy(&instance.at(), &at, &[]).done();
+    let part = rusqlite::Connection::open(target.database()).unwrap();
+    part.execute_batch("DELETE FROM instance; DELETE FROM events").unwrap();
+    drop(part);
+    copy(&instance.at(), &at, &[]).done();
+    let alone = Place::new();
+    fs::copy(target.database(), alone.path("strongroom.db")).unwrap();
+    assert_eq!(rows(&alone.path("strongroom.db")), instance.rows());
+}
+
+#[test]
+fn an_instance_that_is_there_is_not_even_brought_up_to_date() {
+    let instance = Instance::new();
+    let url = Cluster::shared().database();
+    copy(&instance.at(), &url, &[]).done();
+    let database = Database::connect(&url);
+    database.execute("DELETE FROM schema_history WHERE number > 2", [0_i64; 0]).unwrap();
+    for args in [&[][..], &["--start-over"]] {
+        let taken = copy(&instance.at(), &url, args);
+        assert!(taken.refusal().contains("holds an instance already"), "{}", taken.stderr);
+    }
+    let newest = "SELECT max(number)::bigint FROM schema_history";
+    assert_eq!(database.query_row(newest, [0_i64; 0], |row| row.get::<i64>(0)).unwrap(), 2);
+}
+
+#[test]
+fn a_server_that_comes_while_its_instance_is_copied_is_noticed() {
+    let instance = large();
+    let url = Cluster::shared().database();
+    copy(&instance.at(), &url, &[]).done();
+    let target = instance.elsewhere();
+    let at = format!("sqlite:{}", target.data().display());
+    let mut copying = command(&url, &at, &[]);
+    let copying = copying.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it copies", || target.database().exists());
+    // What a server calls itself; a real one waits for the lock with its first write.
+    let database = Database::connect(&url);
+    database.execute("SET application_name = 'strongroom'", [0_i64; 0]).unwrap();
+    let ended = copying.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.contains("stop every server"), "{said}");
+    assert!(target.run("serve", &[]).refusal().contains("no instance"));
+    drop(database);
+    copy(&url, &at, &[]).done();
+}
+
+#[test]
+fn an_instance_is_brought_into_a_database_by_one_alone() {
+    let instance = Instance::new();
+    let url = Cluster::shared().database();
+    let database = Database::connect(&url);
+    let lock: i64 = 0x5352_6c6b << 32 | 3 << 16;
+    database.query_row("SELECT pg_advisory_lock(?1)::text", [lock], |_| Ok(())).unwrap();
+    let refused = copy(&instance.at(), &url, &[]);
+    assert!(refused.refusal().contains("under way"), "{}", refused.stderr);
+    let refused = Place::new().init(&["--database-url", &url]);
+    assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+    drop(database);
+    Place::new().init(&["--database-url", &url]).done();
+    assert!(copy(&instance.at(), &url, &["--start-over"]).refusal().contains("holds an instance already"));
+}
+
+#[test]
+fn rows_that_a_policy_hides_are_missed() {
+    let instance = Instance::new();
+    let (url, other) = (Cluster::shared().database(), Cluster::shared().database());
+    copy(&instance.at(), &url, &[]).done();
+    let database = Database::connect(&url);
+    for statement in [
+        "CREATE ROLE sees_less LOGIN",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO sees_less",
+        "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY",
+    ] {
+        database.execute(statement, [0_i64; 0]).unwrap();
+    }
+    let user = url.split_once("://").unwrap().1.split_once('@').unwrap().0;
+    let refused = copy(&url.replacen(user, "sees_less", 1), &other, &[]);
+    assert!(refused.refusal().contains("row-level security"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_left_to_do_is_told() {
+    let instance = Instance::new();
+    let target = instance.elsewhere();
+    let at = format!("sqlite:{}", target.data().display());
+    let told = copy(&instance.at(), &at, &[]);
+    assert!(told.done().contains("root key is there already") && !told.stdout.contains("database_url"));
+
+    let (target, another) = (Place::new(), Instance::new());
+    fs::create_dir(target.data()).unwrap();
+    chmod(&target.data(), 0o700);
+    let config = target.data().join("strongroom.toml");
+    fs::write(config, "database_url = \"postgres://strongroom@db.example.com/strongroom\"\n").unwrap();
+    fs::copy(another.place.data().join("root.key"), target.data().join("root.key")).unwrap();
+    let told = copy(&instance.at(), &format!("sqlite:{}", target.data().display()), &[]);
+    assert!(told.done().contains("root key of something else"), "{}", told.stdout);
+    assert!(told.stdout.contains("still names a database_url"), "{}", told.stdout);
 }

@@ -12,17 +12,19 @@ use super::error::Fault;
 use super::locks::COPY;
 use super::migrations;
 use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
-use crate::tables::{Column, Kind, Read, Shape, Value, shapes};
+use crate::tables::{Column, Kind, Read, Record, Shape, Value, shapes};
 use strongroom_core::StoreError;
+use strongroom_core::instance::Instance;
 
 /// What servers call themselves is not what a copy does: it must know them apart.
 const NAME: &str = "strongroom copy";
 
 /// A copy takes what time it needs, and waits for others no longer than a server.
-const UNHURRIED: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+/// Rows that a policy would hide from it are an error.
+const UNHURRIED: &str =
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off";
 
 /// One connection to a database.
-#[derive(Clone)]
 pub(crate) struct Copying {
     live: Arc<Live>,
 }
@@ -39,32 +41,45 @@ impl Copying {
         if found < newest {
             return Err(CopyError::Older { place, found, newest });
         }
-        source.alone().await.map_err(refused)?;
-        match source.servers().await.map_err(refused)? {
-            0 => Ok(source),
-            servers => Err(CopyError::Served(servers, place)),
+        match source.alone().await {
+            Err(Fault::Again(_)) => Err(CopyError::Busy(place)),
+            locked => locked.map(|()| source).map_err(refused),
         }
     }
 
-    /// One that is written; its tables are made where there are none.
-    pub(crate) async fn target(address: &Address) -> Result<Self, CopyError> {
+    /// One that is written: its tables are made where there are none, and emptied of
+    /// what an interrupted copy left where it is to begin `anew`.
+    pub(crate) async fn target(address: &Address, anew: bool) -> Result<Self, CopyError> {
         let target = Self::connect(address).await?;
         migrations::suits(&target.live).await?;
+        // From here on nobody else makes an instance here.
+        if !target.claim().await.map_err(refused)? {
+            return Err(CopyError::Copying(address.to_string()));
+        }
+        if migrations::schema(&target.live).await.map_err(refused)?.is_some()
+            && target.count(Instance::shape()).await? > 0
+        {
+            return Err(CopyError::Taken(address.to_string()));
+        }
         migrations::create(&target.live).await?;
         migrations::check(&target.live).await?;
-        let lock = "SELECT pg_try_advisory_lock(?1)";
-        let (rows, _) = target.live.ask(lock, &[Value::Number(COPY)]).await.map_err(refused)?;
-        match rows.first().map(|row| row.try_get(0)).transpose().map_err(Fault::from).map_err(refused)? {
-            Some(true) => Ok(target),
-            _ => Err(CopyError::Copying(address.to_string())),
+        if anew {
+            target.empty().await.map_err(refused)?;
         }
+        Ok(target)
+    }
+
+    /// Takes the lock that whoever brings an instance here must have.
+    async fn claim(&self) -> Result<bool, Fault> {
+        let lock = "SELECT pg_try_advisory_lock(?1)";
+        let (rows, _) = self.live.ask(lock, &[Value::Number(COPY)]).await?;
+        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
     }
 
     /// Removes what an interrupted copy left.
-    pub(crate) async fn empty(&self) -> Result<(), CopyError> {
+    async fn empty(&self) -> Result<(), Fault> {
         let tables: Vec<_> = shapes().map(|shape| shape.table).collect();
-        let all = format!("TRUNCATE {} RESTART IDENTITY", tables.join(", "));
-        self.live.say(&all).await.map_err(refused)
+        self.live.say(&format!("TRUNCATE {} RESTART IDENTITY", tables.join(", "))).await
     }
 
     async fn connect(address: &Address) -> Result<Self, CopyError> {
@@ -81,14 +96,6 @@ impl Copying {
         let tables: Vec<_> = shapes().map(|shape| shape.table).collect();
         self.live.say("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         self.live.say(&format!("LOCK TABLE {} IN SHARE MODE", tables.join(", "))).await
-    }
-
-    /// How many connections of servers there are.
-    async fn servers(&self) -> Result<i64, Fault> {
-        let count = "SELECT count(*) FROM pg_stat_activity \
-                     WHERE datname = current_database() AND application_name = 'strongroom'";
-        let (rows, _) = self.live.ask(count, &[]).await?;
-        Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
     }
 }
 
@@ -158,6 +165,18 @@ impl Rows for Copying {
             self.live.say("ANALYZE").await
         };
         settle.await.map_err(|fault| fault.into_store_error("events"))
+    }
+
+    async fn servers(&self) -> Result<i64, StoreError> {
+        let count = "SELECT count(*) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND application_name = 'strongroom'";
+        let servers = async {
+            // Within a transaction it is looked at once, unless this is said.
+            self.live.say("SELECT pg_stat_clear_snapshot()").await?;
+            let (rows, _) = self.live.ask(count, &[]).await?;
+            Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+        };
+        servers.await.map_err(|fault: Fault| fault.into_store_error("instance"))
     }
 }
 

@@ -23,7 +23,7 @@ const STRIPES: i64 = 32;
 pub(super) const MIGRATION: i64 = OURS | 1 << 16;
 /// The lock of the server that does what is done by one of them.
 pub(super) const LEADER: i64 = OURS | 2 << 16;
-/// The lock of whoever copies an instance into the database.
+/// The lock of whoever brings an instance into the database: makes or copies it.
 pub(super) const COPY: i64 = OURS | 3 << 16;
 
 /// The locks of a transaction: those to be held alone, and those that others
@@ -48,6 +48,11 @@ impl Locks {
             locks.changing(change);
         }
         locks
+    }
+
+    /// That of whoever brings an instance into the database.
+    pub(super) fn founding(&mut self) {
+        self.add(COPY, true);
     }
 
     /// A team's, alone.

@@ -4,7 +4,7 @@
 use super::locks::Locks;
 use super::transaction::{Expected, Transaction};
 use crate::query::{self, Query};
-use crate::tables::{Record, Value, agents, answers, api_keys, events, proofs, purge, runs, users};
+use crate::tables::{Record, Value, agents, answers, api_keys, events, instance, proofs, purge, runs, users};
 use strongroom_core::agents::{Agent, Attachment};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::clock::Timestamp;
@@ -130,6 +130,9 @@ pub(super) fn keep<'a>(transaction: &mut Transaction<'a>, answer: &'a Stored<Kep
 pub(super) fn found(new: &NewInstance) -> Transaction<'_> {
     let mut transaction = Transaction::default();
     let exists: fn() -> StoreError = || StoreError::Exists;
+    // Nobody copies an instance here meanwhile, nor has a part of one.
+    transaction.locks.founding();
+    transaction.add(instance::keys(), Expected::Count(|keys| keys == 0, exists));
     insert_stored(&mut transaction, &new.instance, exists);
     new.keys.iter().for_each(|key| insert(&mut transaction, key));
     insert_stored(&mut transaction, &new.team, exists);

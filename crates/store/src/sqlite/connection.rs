@@ -49,6 +49,14 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// A connection that only looks, to a database that may have been left in the
+/// midst of its making: it undoes what wasn't done, and changes nothing else.
+pub(super) fn recovering(path: &Path) -> Result<Connection, OpenError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    tidy_up(&connection, false).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    Ok(connection)
+}
+
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < OLDEST {
         return Err(OpenError::OldSqlite(rusqlite::version()));

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
 use std::path::Path;
 
-use super::{Database, connection, migrations, remove, rows, tables};
+use super::{Database, FILES, OpenError, claim, connection, migrations, refuse_lax, remove, rows, tables};
 use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
-use crate::tables::{Column, Shape};
+use crate::tables::{Column, Record, Shape};
 use strongroom_core::StoreError;
+use strongroom_core::instance::Instance;
 
 /// A database whose lock is held.
 pub(crate) struct Copying {
@@ -23,25 +24,65 @@ impl Copying {
     /// One that is read.
     pub(crate) fn source(directory: &Path) -> Result<Self, CopyError> {
         let source = Self { database: Database::serve(directory)? };
-        let (found, newest) =
-            (source.database.readers.read("schema", migrations::schema)?, migrations::newest());
-        if found < newest {
-            let place = directory.display().to_string();
-            return Err(CopyError::Older { place, found, newest });
+        let (found, newest) = (source.schema()?, migrations::newest());
+        let place = directory.display().to_string();
+        if found < newest { Err(CopyError::Older { place, found, newest }) } else { Ok(source) }
+    }
+
+    fn schema(&self) -> Result<u32, StoreError> {
+        self.database.readers.read("schema", migrations::schema)
+    }
+
+    /// One that is written: made where there is none, or where what is there is only
+    /// the beginning of one, or part of an instance and it is to be made `anew`.
+    pub(crate) fn target(directory: &Path, anew: bool) -> Result<Self, CopyError> {
+        // Held until the copy ends: nobody makes one here meanwhile.
+        let lock = claim(directory)?;
+        let database = match Found::at(directory)? {
+            Found::Instance => return Err(CopyError::Taken(directory.display().to_string())),
+            Found::Part if !anew => {
+                refuse_lax(directory)?;
+                Database::serve_under(directory, lock)?
+            }
+            Found::Part | Found::Nothing => {
+                let [files @ .., _lock] = FILES;
+                remove(directory, &files);
+                Database::make(directory, lock)?
+            }
+        };
+        let target = Self { database };
+        if target.schema()? < migrations::newest() {
+            return Err(CopyError::Outdated(directory.display().to_string()));
         }
-        Ok(source)
+        Ok(target)
     }
+}
 
-    /// One that is written, and made where there is none.
-    pub(crate) fn target(directory: &Path) -> Result<Self, CopyError> {
-        let there = directory.join(super::FILE).symlink_metadata().is_ok();
-        let database = if there { Database::serve(directory)? } else { Database::make(directory)? };
-        Ok(Self { database })
-    }
+/// What is where a copy should go.
+enum Found {
+    /// Nothing that anybody stored.
+    Nothing,
+    /// What an interrupted copy left.
+    Part,
+    /// An instance, or what isn't to be looked into.
+    Instance,
+}
 
-    /// Removes what an interrupted copy left.
-    pub(crate) fn remove(directory: &Path) {
-        remove(directory);
+impl Found {
+    fn at(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(super::FILE);
+        if path.symlink_metadata().is_err() {
+            return Ok(Self::Nothing);
+        }
+        let connection = connection::recovering(&path)?;
+        match migrations::check(&connection, &path) {
+            Err(OpenError::Empty(_)) => return Ok(Self::Nothing),
+            checked => checked?,
+        }
+        let instances: i64 = connection
+            .query_row(&counting(Instance::shape()), [], |row| row.get(0))
+            .map_err(|source| OpenError::Sqlite { path, source })?;
+        Ok(if instances == 0 { Self::Part } else { Self::Instance })
     }
 }
 
@@ -86,8 +127,12 @@ impl Rows for Copying {
     }
 
     async fn settle(&self) -> Result<(), StoreError> {
-        // The next event comes behind the last by itself.
-        Ok(())
+        // The next event comes behind the last by itself. What is still in the WAL
+        // gets into the database when it closes, so that the file is the whole.
+        let tidy = |connection: &Connection| {
+            connection::tidy_up(connection, true).map_err(|error| rows::store_error(error, "schema"))
+        };
+        self.database.writer()?.write(tidy).await
     }
 }
 

@@ -125,3 +125,8 @@ pub(crate) fn team_keys(team: TeamId) -> Query<'static, WrappedKey> {
         LazyLock::new(|| WrappedKey::shape().select("owner = 'team' AND team_id = ?1"));
     Query::new("keys", KEYS.as_str(), [Value::bytes(team.as_bytes().to_vec())])
 }
+
+/// How many keys there are: none where there is no part of an instance.
+pub(crate) fn keys() -> Query<'static, u64> {
+    Query::new("keys", "SELECT count(*) FROM keys", [])
+}
