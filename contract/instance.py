@@ -77,6 +77,10 @@ class Instance:
         """One request, with the instance's first key unless another is given; its answer's status and JSON."""
         return call(self.url, method, path, key or self.key, body)
 
+    def send(self, method, path, text):
+        """The same with a body that is text already."""
+        return call(self.url, method, path, self.key, text)
+
     def answers(self):
         """How many answers the server counted, by class of status."""
         connection = http.client.HTTPConnection(self._metrics, timeout=PATIENCE_SECONDS)
@@ -95,7 +99,8 @@ def call(url, method, path, key, body=None):
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     headers = {"Authorization": f"Bearer {key}"}
     if body is not None:
-        body, headers["Content-Type"] = json.dumps(body), "application/json"
+        body = (body if isinstance(body, str) else json.dumps(body)).encode()
+        headers["Content-Type"] = "application/json"
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
     status, content = answer.status, json.loads(answer.read())

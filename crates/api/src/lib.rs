@@ -64,7 +64,13 @@ pub struct Api {
 impl Api {
     /// The API of this instance, where each key or run may make so many requests
     /// a minute (0: as many as it likes), and which clients find at this URL.
-    pub fn new(app: Arc<App>, requests_per_minute: u32, public_url: Option<String>) -> Self {
+    /// Beside it these pages are served, which ask for no token.
+    pub fn new(
+        app: Arc<App>,
+        requests_per_minute: u32,
+        public_url: Option<String>,
+        pages: Router<Arc<App>>,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
         let (gated, description) = gated().split_for_parts();
         let gate = Arc::new(Gate::new(Arc::clone(&app), &description, requests_per_minute));
@@ -73,6 +79,7 @@ impl Api {
         let operations = gated
             .route_layer(middleware::from_fn_with_state(gate, gate::gate))
             .merge(open)
+            .merge(pages)
             .route("/openapi.json", get(openapi::serve).layer(Extension(served)))
             .fallback(error::no_such_path)
             .method_not_allowed_fallback(error::no_such_method)

@@ -11,12 +11,27 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn}
 use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr, Required,
     SecurityRequirement, Server,
 };
 
 use crate::{conditions, gate};
+
+/// The groups of operations, in the order in which they are best read.
+const GROUPS: [(&str, &str); 10] = [
+    ("Secrets", "Named bundles of environment variables. Values go in and never come back."),
+    ("Agents", "What runs: each has revisions, to which secrets are attached."),
+    ("Revisions", "States of an agent, and which secrets a run of each receives."),
+    ("Runs", "Leases on the values of a revision: who starts one, what it received, and how it ends."),
+    ("API keys", "What programs identify themselves with, and links by which members make their own."),
+    ("Teams", "Whose secrets and agents they are."),
+    ("Members", "Who is in a team, people and service users, and in which role."),
+    ("Profile", "Who you are, to the server."),
+    ("Secrets (v1)", "The same as `Secrets` and `Revisions`, with the team taken from the API key."),
+    ("Operation", "For whoever keeps the server running."),
+];
 
 /// Everything in the description but the operations.
 pub(crate) fn frame() -> OpenApi {
@@ -58,6 +73,7 @@ pub(crate) fn frame() -> OpenApi {
                 .security_scheme("runToken", SecurityScheme::Http(run))
                 .build(),
         ))
+        .tags(Some(GROUPS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build())))
         .security(Some([SecurityRequirement::new("bearerAuth", [] as [&str; 0])]))
         .build()
 }

@@ -40,7 +40,7 @@ fn pages() -> [(&'static str, String); 2] {
 
 fn command_line(root: &Command) -> String {
     let mut page =
-        format!("# Command line\n\n<!-- Made by `{REFRESH}`; edit crates/cli/src/cli.rs instead. -->\n\n");
+        format!("# Commands\n\n<!-- Made by `{REFRESH}`; edit crates/cli/src/cli.rs instead. -->\n\n");
     page += &one_line(root.get_about());
     page += "\n\nThe options of `dev`, `init`, `serve` and `doctor` can also be set by a variable or in a file: see [configuration](configuration.md).\n";
     page += "Errors go to standard error as `error: what happened`, with a line `hint: what to do next`.\n\n";

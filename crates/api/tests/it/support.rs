@@ -203,7 +203,7 @@ impl TestApp {
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let keyring = keyring(&*store, &root).await;
         let app = Arc::new(set(App::open(store, &root, world).await.unwrap()));
-        let api = strongroom_api::Api::new(app.clone(), requests_per_minute, None);
+        let api = strongroom_api::Api::new(app.clone(), requests_per_minute, None, axum::Router::new());
         let (url, shutdown) = serve(api.operations).await;
         let (metrics_url, metrics_shutdown) = serve(api.metrics).await;
         let client = client();

@@ -69,6 +69,7 @@ fn welcome(open: &serve::Open, data_dir: &DataDir, fresh: &Fresh, recovery: &Rec
 Strongroom is listening on {url}
 
   Data      {directory}
+  Docs      {clients}/docs
   Stop      Ctrl-C
 
 API key, shown only now:
@@ -105,6 +106,7 @@ fn welcome_back(open: &serve::Open, data_dir: &DataDir) -> String {
 Strongroom is listening on {url}
 
   Data      {directory}
+  Docs      {clients}/docs
   Stop      Ctrl-C
 
 The API key was shown at the first start. To start over with a new instance and lose
@@ -113,6 +115,7 @@ what is in this one, stop the server and run:
   rm -r {directory}
 ",
         url = open.url(),
+        clients = open.url_for_clients(),
         directory = data_dir.absolute().display(),
     )
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
+use strongroom_dashboard::Pages;
 use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -162,7 +163,8 @@ impl Open {
             signals.second().await;
         };
         let public_url = self.public_url.map(|url| url.to_string());
-        let api = Api::new(Arc::clone(&app), rules.rate_limit, public_url);
+        let pages = Pages::new(strongroom_api::document, public_url.clone()).routes();
+        let api = Api::new(Arc::clone(&app), rules.rate_limit, public_url, pages);
         let (stop, stopped) = watch::channel(());
         let watched = serve_metrics(self.metrics, api.metrics, limits, stopped);
         let served = async {

@@ -1,0 +1,104 @@
+//! The guides, as they are in the repository: for people as pages, for programs
+//! as the Markdown that they are.
+
+use maud::Markup;
+
+use crate::layout::Frame;
+use crate::markdown;
+
+/// One document.
+pub(crate) struct Guide {
+    /// Its file's name, without the ending.
+    name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! guide {
+    ($folder:literal, $name:literal) => {
+        Guide { name: $name, text: include_str!(concat!("../../../docs/", $folder, "/", $name, ".md")) }
+    };
+}
+
+/// In the order in which they are best read.
+pub(crate) const GUIDES: [Guide; 9] = [
+    guide!("guides", "first-run"),
+    guide!("guides", "command-line"),
+    guide!("guides", "agent-hosts"),
+    guide!("guides", "tls"),
+    guide!("guides", "scale"),
+    guide!("concepts", "threat-model"),
+    guide!("reference", "configuration"),
+    guide!("reference", "cli"),
+    guide!("reference", "sealing"),
+];
+
+impl Guide {
+    /// Where it is as a page.
+    pub(crate) fn path(&self) -> String {
+        path(self.name)
+    }
+
+    /// Its heading.
+    pub(crate) fn title(&self) -> &'static str {
+        self.text.lines().next().unwrap_or_default().trim_start_matches("# ")
+    }
+
+    /// Its first sentence.
+    pub(crate) fn summary(&self) -> String {
+        let paragraphs = self.text.split("\n\n").skip(1);
+        let first = paragraphs.map(str::trim).find(|text| !text.starts_with("<!--")).unwrap_or_default();
+        let text = first.replace('\n', " ");
+        let end = text.find(". ").map_or(text.len(), |end| end + 1);
+        text.get(..end).unwrap_or_default().to_owned()
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("/docs/{name}")
+}
+
+/// Where a link in a document leads to here, if that is served: documents name
+/// one another by their files.
+pub(crate) fn served(link: &str) -> Option<String> {
+    let (file, part) = link.split_once('#').map_or((link, None), |(file, part)| (file, Some(part)));
+    let name = file.rsplit('/').next()?.strip_suffix(".md")?;
+    let guide = GUIDES.iter().find(|guide| guide.name == name)?;
+    Some(match part {
+        Some(part) => format!("{}#{part}", guide.path()),
+        None => guide.path(),
+    })
+}
+
+/// Each as Markdown, by its path.
+pub(crate) fn pages() -> impl Iterator<Item = (String, &'static str)> {
+    GUIDES.iter().map(|guide| (format!("{}.md", guide.path()), guide.text))
+}
+
+/// Each as a page, by its path.
+pub(crate) fn rendered(frame: &Frame) -> impl Iterator<Item = (String, Markup)> {
+    GUIDES.iter().map(|guide| {
+        let content = markdown::rendered(guide.text);
+        (guide.path(), frame.page(&guide.path(), guide.title(), &content))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_what_is_served_and_nowhere_else() {
+        assert_eq!(served("../reference/cli.md").as_deref(), Some("/docs/cli"));
+        assert_eq!(served("tls.md#whom").as_deref(), Some("/docs/tls#whom"));
+        assert_eq!(served("../../bench/README.md"), None);
+        assert_eq!(served("../../deploy/nginx.conf"), None);
+    }
+
+    #[test]
+    fn each_has_a_title_and_says_in_a_sentence_what_it_is() {
+        for guide in GUIDES {
+            assert!(!guide.title().is_empty() && !guide.title().contains('#'), "{}", guide.name);
+            assert!(guide.summary().ends_with('.'), "{}: {}", guide.name, guide.summary());
+        }
+    }
+}

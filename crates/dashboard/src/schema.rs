@@ -1,0 +1,188 @@
+//! Schemas in words: every field that a body has, each in a line.
+
+use serde_json::Value;
+
+/// How deep what is within something else is followed.
+const DEPTH: usize = 4;
+
+/// A field, of a body or by itself.
+pub(crate) struct Field {
+    /// With what it is within: `data[].id`.
+    pub(crate) name: String,
+    /// Its type, in words.
+    pub(crate) kind: String,
+    /// What it must be, beyond its type.
+    pub(crate) rule: String,
+    pub(crate) required: bool,
+    pub(crate) description: String,
+}
+
+/// The schemas of a description.
+pub(crate) struct Schemas<'a> {
+    description: &'a Value,
+}
+
+impl<'a> Schemas<'a> {
+    pub(crate) fn of(description: &'a Value) -> Self {
+        Self { description }
+    }
+
+    /// A parameter as a field.
+    pub(crate) fn parameter(&self, parameter: &'a Value) -> Field {
+        let schema = parameter.get("schema").unwrap_or(&Value::Null);
+        let required = parameter.get("required").and_then(Value::as_bool).unwrap_or(false);
+        let name = parameter.get("name").and_then(Value::as_str).unwrap_or_default();
+        let field = self.field(name.to_owned(), schema, required);
+        let said = parameter.get("description").and_then(Value::as_str);
+        Field { description: said.map_or(field.description, str::to_owned), ..field }
+    }
+
+    /// Each field of a body.
+    pub(crate) fn fields(&self, schema: &'a Value) -> Vec<Field> {
+        let mut fields = Vec::new();
+        self.within("", schema, 0, &mut fields);
+        fields
+    }
+
+    /// A body's example, as JSON.
+    pub(crate) fn example(&self, schema: &'a Value) -> Option<String> {
+        let schema = self.resolved(schema);
+        let example = schema.get("example").or_else(|| schema.pointer("/examples/0"))?;
+        serde_json::to_string(example).ok()
+    }
+
+    fn within(&self, path: &str, schema: &'a Value, depth: usize, fields: &mut Vec<Field>) {
+        let schema = self.resolved(schema);
+        if let Some(items) = schema.get("items") {
+            return self.within(&format!("{path}[]"), items, depth, fields);
+        }
+        if depth == DEPTH {
+            return;
+        }
+        let required = schema.get("required").and_then(Value::as_array);
+        let required =
+            |name: &str| required.is_some_and(|names| names.iter().any(|known| known.as_str() == Some(name)));
+        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let place = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            fields.push(self.field(place.clone(), property, required(name)));
+            self.within(&place, property, depth + 1, fields);
+        }
+    }
+
+    fn field(&self, name: String, schema: &'a Value, required: bool) -> Field {
+        let target = self.resolved(schema);
+        let said = [schema, target].iter().find_map(|schema| schema.get("description")?.as_str());
+        Field {
+            name,
+            kind: self.kind(schema),
+            rule: rule(target),
+            required,
+            description: said.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// What a reference names, and what may also be null without that.
+    fn resolved(&self, schema: &'a Value) -> &'a Value {
+        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+            let found = name.strip_prefix('#').and_then(|pointer| self.description.pointer(pointer));
+            return found.map_or(&Value::Null, |found| self.resolved(found));
+        }
+        let choices = schema.get("oneOf").or_else(|| schema.get("anyOf")).or_else(|| schema.get("allOf"));
+        let choices = choices.and_then(Value::as_array).into_iter().flatten();
+        let mut real = choices.filter(|choice| choice.get("type").and_then(Value::as_str) != Some("null"));
+        real.next().map_or(schema, |choice| self.resolved(choice))
+    }
+
+    fn kind(&self, schema: &'a Value) -> String {
+        let target = self.resolved(schema);
+        let kinds: Vec<_> = match target.get("type") {
+            Some(Value::String(kind)) => vec![kind.as_str()],
+            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let null = kinds.contains(&"null") || may_be_null(schema);
+        let first = kinds.iter().find(|kind| **kind != "null").copied().unwrap_or("any");
+        let word = match (first, target.get("format").and_then(Value::as_str)) {
+            ("string", Some("uuid")) => "uuid".to_owned(),
+            ("string", Some("date-time")) => "date and time".to_owned(),
+            ("array", _) => match target.get("items") {
+                Some(items) => format!("list of {}", self.kind(items)),
+                None => "list".to_owned(),
+            },
+            ("object", _) => match target.get("additionalProperties").filter(|values| values.is_object()) {
+                Some(values) => format!("object of {}", self.kind(values)),
+                None => "object".to_owned(),
+            },
+            (other, _) => other.to_owned(),
+        };
+        if null { format!("{word} or null") } else { word }
+    }
+}
+
+fn may_be_null(schema: &Value) -> bool {
+    let choices = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
+    choices.is_some_and(|choices| {
+        choices.iter().any(|choice| choice.get("type").and_then(Value::as_str) == Some("null"))
+    })
+}
+
+/// What a value must be, beyond its type.
+fn rule(schema: &Value) -> String {
+    let number = |name: &str| schema.get(name).and_then(Value::as_u64);
+    let mut rules = Vec::new();
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        let words: Vec<_> = words.iter().map(plain).collect();
+        rules.push(format!("One of {}.", words.join(", ")));
+    }
+    match (number("minimum"), number("maximum")) {
+        (Some(least), Some(most)) => rules.push(format!("{least} to {most}.")),
+        (Some(least), None) => rules.push(format!("At least {least}.")),
+        (None, Some(most)) => rules.push(format!("At most {most}.")),
+        (None, None) => {}
+    }
+    match (number("minLength"), number("maxLength")) {
+        (Some(least), Some(most)) if least == most => rules.push(format!("{least} characters.")),
+        (Some(least), Some(most)) => rules.push(format!("{least} to {most} characters.")),
+        (None, Some(most)) => rules.push(format!("At most {most} characters.")),
+        _ => {}
+    }
+    if let Some(default) = schema.get("default") {
+        rules.push(format!("Without it: {}.", plain(default)));
+    }
+    rules.join(" ")
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_told_with_what_they_are_within() {
+        let description = json!({"components": {"schemas": {
+        "Inner": {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}},
+        "Outer": {"type": "object", "required": ["data"], "properties": {
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Inner"}},
+            "one": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Inner", "description": "this one"}]},
+            "count": {"type": ["integer", "null"], "minimum": 1, "maximum": 9, "default": 2},
+            "self": {"$ref": "#/components/schemas/Outer"},
+        }}}}});
+        let schemas = Schemas::of(&description);
+        let outer = json!({"$ref": "#/components/schemas/Outer"});
+        let fields = schemas.fields(&outer);
+        let told = |name: &str| {
+            let field = fields.iter().find(|field| field.name == name).unwrap();
+            (field.kind.as_str(), field.required, field.rule.as_str())
+        };
+        assert_eq!(told("data"), ("list of object", true, ""));
+        assert_eq!(told("data[].id"), ("uuid", false, ""));
+        assert_eq!(told("one"), ("object or null", false, ""));
+        assert_eq!(told("count"), ("integer or null", false, "1 to 9. Without it: 2."));
+        assert!(fields.iter().any(|field| field.name == "self.self.self.self"), "followed, but not for ever");
+    }
+}

@@ -1,0 +1,4 @@
+//! The pages as they are sent, without a browser.
+
+#[cfg(test)]
+mod pages;

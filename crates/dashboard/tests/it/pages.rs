@@ -1,0 +1,166 @@
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use std::sync::LazyLock;
+use strongroom_dashboard::Pages;
+use tower::ServiceExt as _;
+
+/// The API's description, as it is served.
+fn description() -> &'static str {
+    include_str!("../../../../docs/reference/openapi.json")
+}
+
+struct Answer {
+    status: StatusCode,
+    /// But for the length.
+    headers: String,
+    body: String,
+}
+
+async fn get(path: &str) -> Answer {
+    // Made once for all tests, as for all requests.
+    static PAGES: LazyLock<Router> =
+        LazyLock::new(|| Pages::new(description, Some("https://secrets.example.com".into())).routes());
+    let answer = PAGES.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    let mut headers: Vec<_> = answer
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name != "content-length")
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    headers.sort();
+    let status = answer.status();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    Answer { status, headers: headers.join("\n"), body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+/// Every link on this server that a page has.
+fn links(html: &str) -> Vec<String> {
+    let links = html.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0.to_owned());
+    links.filter(|link| link.starts_with('/')).collect()
+}
+
+#[tokio::test]
+async fn a_browser_may_do_nothing_but_show_them() {
+    let page = get("/docs").await;
+    assert_eq!(page.status, StatusCode::OK);
+    insta::assert_snapshot!(page.headers, @r"
+    content-security-policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; img-src 'self'; style-src 'self'
+    content-type: text/html; charset=utf-8
+    cross-origin-opener-policy: same-origin
+    cross-origin-resource-policy: same-origin
+    referrer-policy: no-referrer
+    x-content-type-options: nosniff
+    ");
+    for path in ["/docs/first-run.md", "/llms.txt", "/assets/style.css", "/docs/none"] {
+        assert!(get(path).await.headers.contains("default-src 'none'"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_link_leads_to_a_page_and_every_page_is_led_to() {
+    let mut seen = vec!["/docs".to_owned()];
+    let mut at = 0;
+    while let Some(path) = seen.get(at).cloned() {
+        at += 1;
+        let page = get(&path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        for link in links(&page.body) {
+            let (to, part) = link.split_once('#').unwrap_or((&link, ""));
+            // The API serves it.
+            if to == "/openapi.json" {
+                continue;
+            }
+            if !part.is_empty() {
+                let id = format!("id=\"{part}\"");
+                assert!(get(to).await.body.contains(&id), "{path} links to {link}, which has no {id}");
+            }
+            if !seen.iter().any(|known| known == to) {
+                seen.push(to.to_owned());
+            }
+        }
+    }
+    let described: serde_json::Value = serde_json::from_str(description()).unwrap();
+    let mut all = String::new();
+    for path in seen.iter().filter(|path| path.starts_with("/docs/api/")) {
+        all.push_str(&get(path).await.body);
+    }
+    let operations =
+        described["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap());
+    let mut count = 0;
+    for (_, operation) in operations.filter(|(_, operation)| operation["operationId"].is_string()) {
+        count += 1;
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(all.contains(&format!("<h2 id=\"{id}\">")), "{id} has no place in the reference");
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_page_too() {
+    for path in ["/docs/none", "/docs/404", "/docs/api", "/docs/..", "/docs/first-run.html"] {
+        let page = get(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.body.contains("There is no such page"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_nothing_is_led_there() {
+    for path in ["/", "/docs/"] {
+        let led = get(path).await;
+        assert_eq!(led.status, StatusCode::SEE_OTHER);
+        assert!(led.headers.contains("location: /docs\n"), "{}", led.headers);
+    }
+}
+
+#[tokio::test]
+async fn programs_get_an_index_with_a_line_for_each_page() {
+    let index = get("/llms.txt").await;
+    assert!(index.headers.contains("text/plain"));
+    assert!(index.body.starts_with("# Strongroom\n\n> "), "{}", index.body);
+    let lines: Vec<_> = index.body.lines().filter(|line| line.starts_with("- [")).collect();
+    assert!(lines.len() > 15, "{}", index.body);
+    for line in lines {
+        let (_, rest) = line.split_once("](https://secrets.example.com").unwrap();
+        let (path, said) = rest.split_once("): ").unwrap();
+        assert!(said.len() > 5, "{line}");
+        if path != "/openapi.json" {
+            assert_eq!(get(path).await.status, StatusCode::OK, "{line}");
+        }
+    }
+    let guide = get("/docs/first-run.md").await;
+    assert!(guide.headers.contains("text/markdown") && guide.body.starts_with("# "), "{}", guide.body);
+}
+
+#[tokio::test]
+async fn an_operation_is_told_whole() {
+    let page = get("/docs/api/secrets").await.body;
+    let (_, operation) = page.split_once("<h2 id=\"createSecret\">").unwrap();
+    let (operation, _) = operation.split_once("</section>").unwrap();
+    for part in [
+        "curl -X POST &quot;$STRONGROOM_URL/v2/teams/$teamId/credentials&quot;",
+        "Authorization: Bearer $STRONGROOM_API_KEY",
+        "<code>service_slug</code>",
+        "1 to 128 characters.",
+        "<code>Idempotency-Key</code>",
+        "Answer 201",
+        "<dt>403</dt>",
+    ] {
+        assert!(operation.contains(part), "{part} is not in {operation}");
+    }
+    let run = get("/docs/api/runs").await.body;
+    assert!(run.contains("Authorization: Bearer $STRONGROOM_RUN_TOKEN"), "a run's own operations");
+}
+
+#[tokio::test]
+async fn no_page_is_heavy() {
+    let style = get("/assets/style.css").await.body.len() + get("/assets/mark.svg").await.body.len();
+    let first = get("/docs").await;
+    for path in links(&first.body).into_iter().chain(["/docs".to_owned()]) {
+        let page = get(path.split_once('#').map_or(path.as_str(), |(page, _)| page)).await;
+        let weight = page.body.len() + style;
+        assert!(weight <= 150 * 1024, "{path} weighs {weight} bytes");
+    }
+}
