@@ -66,6 +66,7 @@ async fn list_attached_v1(
 
 /// Which secret to attach.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"credentialId": "018f4d2a-7c3b-7e21-9a40-1b2c3d4e5f60"}))]
 struct AttachSecret {
     /// The secret.
     #[serde(rename = "credentialId")]

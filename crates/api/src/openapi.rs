@@ -60,7 +60,9 @@ pub(crate) fn frame() -> OpenApi {
         .description(Some(
             "Secrets for AI agents. A secret is a named bundle of environment variables; on the wire it is called \
              a credential. Values go in and are never returned, but to a run. Fields of a body and parameters in a \
-             query that nobody knows are ignored; with the header `Prefer: handling=strict` they are refused.",
+             query that nobody knows are ignored; with the header `Prefer: handling=strict` they are refused. What is \
+             refused is answered with `error`, a word for programs, and `message`, a sentence for people. Every answer \
+             names its request in `x-request-id`.",
         ))
         .license(Some(license))
         .build();

@@ -125,6 +125,7 @@ fn next(uri: &Uri, limit: u32, after: u32) -> String {
 
 /// To which version to go back.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"version": 1}))]
 struct RollBack {
     /// Its number.
     #[schema(minimum = 1, example = 1)]
@@ -201,6 +202,7 @@ async fn copy(
 
 /// Which secrets to compare.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"a": "018f4d2a-7c3b-7e21-9a40-1b2c3d4e5f60", "b": "018f4d2a-7c3b-7e21-9a40-1b2c3d4e5f61"}))]
 struct Compare {
     /// The first.
     #[schema(value_type = String, format = Uuid)]

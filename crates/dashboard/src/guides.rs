@@ -2,9 +2,9 @@
 //! as the Markdown that they are.
 
 use maud::Markup;
+use std::borrow::Cow;
 
 use crate::layout::Frame;
-use crate::markdown;
 
 /// One document.
 pub(crate) struct Guide {
@@ -58,26 +58,47 @@ fn path(name: &str) -> String {
 }
 
 /// Where a link in a document leads to here, if that is served: documents name
-/// one another by their files.
-pub(crate) fn served(link: &str) -> Option<String> {
+/// one another by their files. `kind` is the ending of what it leads to.
+pub(crate) fn served(link: &str, kind: &str) -> Option<String> {
     let (file, part) = link.split_once('#').map_or((link, None), |(file, part)| (file, Some(part)));
     let name = file.rsplit('/').next()?.strip_suffix(".md")?;
     let guide = GUIDES.iter().find(|guide| guide.name == name)?;
-    Some(match part {
-        Some(part) => format!("{}#{part}", guide.path()),
-        None => guide.path(),
-    })
+    let part = part.map(|part| format!("#{part}")).unwrap_or_default();
+    Some(format!("{}{kind}{part}", guide.path()))
 }
 
 /// Each as Markdown, by its path.
-pub(crate) fn pages() -> impl Iterator<Item = (String, &'static str)> {
-    GUIDES.iter().map(|guide| (format!("{}.md", guide.path()), guide.text))
+pub(crate) fn pages(base: &str) -> impl Iterator<Item = (String, String)> {
+    GUIDES.iter().map(move |guide| (format!("{}.md", guide.path()), relinked(guide.text, base)))
+}
+
+/// The same text, with links to what is served here; the words of the others stay.
+fn relinked(text: &str, base: &str) -> String {
+    let mut pieces = text.split("](");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (link, rest) = piece.split_once(')').unwrap_or((piece, ""));
+        let stays = link.starts_with('#') || link.starts_with("https://");
+        let to = if stays {
+            Some(Cow::from(link))
+        } else {
+            served(link, ".md").map(|to| format!("{base}{to}").into())
+        };
+        match (to, out.rfind('[')) {
+            (None, Some(opened)) => {
+                out.remove(opened);
+                out.push_str(rest);
+            }
+            (to, _) => out.extend(["](", &to.unwrap_or(Cow::from(link)), ")", rest]),
+        }
+    }
+    out
 }
 
 /// Each as a page, by its path.
 pub(crate) fn rendered(frame: &Frame) -> impl Iterator<Item = (String, Markup)> {
     GUIDES.iter().map(|guide| {
-        let content = markdown::rendered(guide.text);
+        let content = frame.rendered(guide.text);
         (guide.path(), frame.page(&guide.path(), guide.title(), &content))
     })
 }
@@ -88,10 +109,14 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_what_is_served_and_nowhere_else() {
-        assert_eq!(served("../reference/cli.md").as_deref(), Some("/docs/cli"));
-        assert_eq!(served("tls.md#whom").as_deref(), Some("/docs/tls#whom"));
-        assert_eq!(served("../../bench/README.md"), None);
-        assert_eq!(served("../../deploy/nginx.conf"), None);
+        assert_eq!(served("../reference/cli.md", "").as_deref(), Some("/docs/cli"));
+        assert_eq!(served("tls.md#whom", ".md").as_deref(), Some("/docs/tls.md#whom"));
+        assert_eq!(served("../../bench/README.md", ""), None);
+        assert_eq!(served("../../deploy/nginx.conf", ""), None);
+        assert_eq!(
+            relinked("[a](tls.md#b), [`c`](../../x.conf) and [d](#e), [f](https://g)", "/base"),
+            "[a](/base/docs/tls.md#b), `c` and [d](#e), [f](https://g)"
+        );
     }
 
     #[test]

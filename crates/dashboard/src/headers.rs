@@ -1,4 +1,4 @@
-//! What every page tells the browser that it may do: next to nothing.
+//! What every page, and what a page shows, tells the browser that it may do: next to nothing.
 
 use axum::http::HeaderName;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};

@@ -5,47 +5,49 @@ use std::fmt::Write as _;
 
 use crate::guides::GUIDES;
 use crate::layout::Frame;
-use crate::markdown;
 use crate::reference::Reference;
 
 /// What Strongroom is.
 const WHAT: &str =
     "Secrets for AI agents, self-hosted: a value goes in once and comes out only inside a run.";
 
-/// Where the page is for what isn't there; nobody can ask for it by its name.
-pub(crate) const MISSING: &str = "/docs/404";
-
-/// The first page, and the one for what isn't there, by their paths.
-pub(crate) fn pages(frame: &Frame, reference: &Reference) -> impl Iterator<Item = (String, Markup)> {
-    let index = frame.page("/docs", "Documentation", &index(reference));
-    let missing = html! {
-        h1 { "There is no such page" }
-        p { "The contents list those that there are. The API itself is described in " a href="/openapi.json" { "openapi.json" } "." }
-    };
-    let missing = frame.page(MISSING, "No such page", &missing);
-    [("/docs".to_owned(), index), (MISSING.to_owned(), missing)].into_iter()
+/// The first page, by its path.
+pub(crate) fn page(frame: &Frame, reference: &Reference) -> (String, Markup) {
+    ("/docs".to_owned(), frame.page("/docs", "Documentation", &index(frame, reference)))
 }
 
-fn index(reference: &Reference) -> Markup {
+/// The page for what isn't there.
+pub(crate) fn missing(frame: &Frame) -> Markup {
+    let content = html! {
+        h1 { "There is no such page" }
+        p {
+            "The contents list those that there are. The API itself is described in "
+            a href=(frame.to("/openapi.json")) { "openapi.json" } "."
+        }
+    };
+    frame.page("", "No such page", &content)
+}
+
+fn index(frame: &Frame, reference: &Reference) -> Markup {
     html! {
         h1 { "Strongroom " (reference.version()) }
         p.lead { (WHAT) }
         h2 { "Guides" }
         ul.plain.summaries {
             @for guide in &GUIDES {
-                li { a href=(guide.path()) { (guide.title()) } " " (markdown::inline(&guide.summary())) }
+                li { a href=(frame.to(&guide.path())) { (guide.title()) } " " (frame.inline(&guide.summary())) }
             }
         }
         h2 { "API" }
-        (markdown::rendered(reference.about()))
-        p { "For programs: " a href="/openapi.json" { "openapi.json" } ", " a href="/llms.txt" { "llms.txt" } "." }
+        (frame.rendered(reference.about()))
+        p { "For programs: " a href=(frame.to("/openapi.json")) { "openapi.json" } ", " a href=(frame.to("/llms.txt")) { "llms.txt" } "." }
         @for group in reference.groups() {
-            h3 { a href=(group.path()) { (group.name) } }
-            (markdown::rendered(&group.about))
+            h3 { a href=(frame.to(&group.path())) { (group.name) } }
+            (frame.rendered(&group.about))
             ul.plain {
                 @for operation in &group.operations {
                     li {
-                        a href=(format!("{}#{}", group.path(), operation.id)) { (operation.summary) }
+                        a href=(frame.to(&format!("{}#{}", group.path(), operation.id))) { (operation.summary) }
                         " " code { (operation.method) " " (operation.path) }
                     }
                 }
@@ -57,7 +59,6 @@ fn index(reference: &Reference) -> Markup {
 /// The index for programs that read: every page with one line
 /// (<https://llmstxt.org>). `base` is before each path.
 pub(crate) fn llms(base: &str, reference: &Reference) -> String {
-    let base = base.trim_end_matches('/');
     let mut text = format!("# Strongroom\n\n> {WHAT}\n\n{}\n\n## Guides\n\n", reference.about());
     // Writing to a String can't fail.
     for guide in &GUIDES {

@@ -3,18 +3,36 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::guides::GUIDES;
+use crate::markdown;
 use crate::reference::Reference;
 
 /// What is the same on every page.
 pub(crate) struct Frame {
+    /// What stands before each path.
+    base: String,
     /// The API's pages: path and name.
     operations: Vec<(String, String)>,
 }
 
 impl Frame {
-    pub(crate) fn new(reference: &Reference) -> Self {
+    pub(crate) fn new(base: &str, reference: &Reference) -> Self {
         let operations = reference.groups().iter().map(|group| (group.path(), group.name.clone())).collect();
-        Self { operations }
+        Self { base: base.to_owned(), operations }
+    }
+
+    /// What a link to this path is.
+    pub(crate) fn to(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Our own Markdown as HTML.
+    pub(crate) fn rendered(&self, markdown: &str) -> Markup {
+        markdown::rendered(markdown, &self.base)
+    }
+
+    /// A sentence of it, to stand in a line with others.
+    pub(crate) fn inline(&self, markdown: &str) -> Markup {
+        markdown::inline(markdown, &self.base)
     }
 
     /// A page with this title and content, at this path.
@@ -27,14 +45,14 @@ impl Frame {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (title) " · Strongroom" }
-                    link rel="icon" href="/assets/mark.svg" type="image/svg+xml";
-                    link rel="stylesheet" href="/assets/style.css";
+                    link rel="icon" href=(self.to("/assets/mark.svg")) type="image/svg+xml";
+                    link rel="stylesheet" href=(self.to("/assets/style.css"));
                 }
                 body {
                     a.skip href="#content" { "Skip to the content" }
                     header {
-                        a.brand href="/docs" {
-                            img src="/assets/mark.svg" alt="" width="24" height="24";
+                        a.brand href=(self.to("/docs")) {
+                            img src=(self.to("/assets/mark.svg")) alt="" width="24" height="24";
                             "Strongroom"
                         }
                         a.to-contents href="#contents" { "Contents" }
@@ -57,7 +75,7 @@ impl Frame {
                 h2 { (heading) }
                 ul {
                     @for (to, name) in links {
-                        li { a href=(to) aria-current=[(to == path).then_some("page")] { (name) } }
+                        li { a href=(self.to(to)) aria-current=[(to == path).then_some("page")] { (name) } }
                     }
                 }
             }

@@ -12,14 +12,18 @@ mod schema;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::iter;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
 
+use crate::layout::Frame;
 use crate::reference::Reference;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -31,10 +35,16 @@ pub struct Pages {
     /// The API's description, as JSON (OpenAPI 3.1).
     description: fn() -> &'static str,
     /// Where clients find the server, if that is known.
-    public_url: Option<String>,
-    /// Every page by its path, made when the first is asked for: most servers
-    /// are never asked.
-    made: OnceLock<HashMap<String, Page>>,
+    public_url: String,
+    /// Made when the first is asked for: most servers are never asked.
+    made: OnceCell<Made>,
+}
+
+/// All pages.
+struct Made {
+    by_path: HashMap<String, Page>,
+    /// The one for what isn't there.
+    missing: Page,
 }
 
 /// What is sent for one path.
@@ -59,7 +69,7 @@ impl IntoResponse for Page {
 impl Pages {
     /// Those of the API that this describes, at this URL.
     pub fn new(description: fn() -> &'static str, public_url: Option<String>) -> Self {
-        Self { description, public_url, made: OnceLock::new() }
+        Self { description, public_url: public_url.unwrap_or_default(), made: OnceCell::new() }
     }
 
     /// What serves them: under `/docs`, to which `/` leads, under `/assets`, and at
@@ -77,46 +87,59 @@ impl Pages {
             .with_state(Arc::new(self))
     }
 
-    fn made(&self) -> &HashMap<String, Page> {
-        self.made.get_or_init(|| {
-            let reference = Reference::read((self.description)());
-            let mut pages: HashMap<_, _> =
-                guides::pages().map(|(path, text)| (path, Page::new(MARKDOWN, text))).collect();
-            let base = self.public_url.as_deref().unwrap_or("");
-            pages.insert("/llms.txt".to_owned(), Page::new(PLAIN, index::llms(base, &reference)));
-            let frame = layout::Frame::new(&reference);
-            let html = index::pages(&frame, &reference)
-                .chain(guides::rendered(&frame))
-                .chain(reference.pages(&frame));
-            pages.extend(html.map(|(path, html)| (path, Page::new(HTML, html.into_string()))));
-            pages
-        })
+    /// What stands before each path: clients may find the server under one.
+    fn base(&self) -> &str {
+        let behind_host =
+            self.public_url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+        behind_host.unwrap_or_default().trim_end_matches('/')
     }
 
-    fn at(&self, path: &str) -> Response {
-        let made = self.made();
-        match (made.get(path), made.get(index::MISSING)) {
-            (Some(page), _) if path != index::MISSING => page.clone().into_response(),
-            (_, Some(page)) => (StatusCode::NOT_FOUND, page.clone()).into_response(),
-            (_, None) => StatusCode::NOT_FOUND.into_response(),
+    /// Makes all of them, which takes a while.
+    fn make(&self) -> Made {
+        let reference = Reference::read((self.description)());
+        let frame = Frame::new(self.base(), &reference);
+        let html = iter::once(index::page(&frame, &reference))
+            .chain(guides::rendered(&frame))
+            .chain(reference.pages(&frame))
+            .map(|(path, html)| (path, Page::new(HTML, html.into_string())));
+        let markdown = guides::pages(self.base()).map(|(path, text)| (path, Page::new(MARKDOWN, text)));
+        let llms = Page::new(PLAIN, index::llms(self.public_url.trim_end_matches('/'), &reference));
+        let by_path = html.chain(markdown).chain([("/llms.txt".to_owned(), llms)]).collect();
+        Made { by_path, missing: Page::new(HTML, index::missing(&frame).into_string()) }
+    }
+
+    /// The page at this path, or the one for what isn't there.
+    async fn at(self: Arc<Self>, path: &str) -> Response {
+        let begin = || {
+            let pages = Arc::clone(&self);
+            tokio::task::spawn_blocking(move || pages.make())
+        };
+        match self.made.get_or_try_init(begin).await {
+            Ok(made) => match made.by_path.get(path) {
+                Some(page) => page.clone().into_response(),
+                None => (StatusCode::NOT_FOUND, made.missing.clone()).into_response(),
+            },
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
 }
 
-async fn to_docs() -> Redirect {
-    Redirect::to("/docs")
+async fn to_docs(State(pages): State<Arc<Pages>>) -> Redirect {
+    Redirect::to(&format!("{}/docs", pages.base()))
 }
 
 async fn index(State(pages): State<Arc<Pages>>) -> Response {
-    pages.at("/docs")
+    pages.at("/docs").await
 }
 
-async fn page(State(pages): State<Arc<Pages>>, Path(page): Path<String>) -> Response {
-    pages.at(&format!("/docs/{page}"))
+async fn page(State(pages): State<Arc<Pages>>, path: Result<Path<String>, PathRejection>) -> Response {
+    // What isn't text names no page.
+    let page = path.map(|Path(page)| page).unwrap_or_default();
+    pages.at(&format!("/docs/{page}")).await
 }
 
 async fn llms(State(pages): State<Arc<Pages>>) -> Response {
-    pages.at("/llms.txt")
+    pages.at("/llms.txt").await
 }
 
 async fn style() -> Page {

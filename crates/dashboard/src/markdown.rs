@@ -1,14 +1,14 @@
 //! Markdown as HTML: of our own documents and of the API's description. HTML in
-//! it is shown, not meant; comments are left out.
+//! it is shown, not meant; comments that stand by themselves are left out.
 
 use maud::{Markup, PreEscaped};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::guides::served;
 
-/// A text as HTML.
-pub(crate) fn rendered(markdown: &str) -> Markup {
-    let mut events = fit(Parser::new_ext(markdown, Options::ENABLE_TABLES));
+/// A text as HTML; `base` stands before the paths of links.
+pub(crate) fn rendered(markdown: &str, base: &str) -> Markup {
+    let mut events = fit(Parser::new_ext(markdown, Options::ENABLE_TABLES), base);
     name_headings(&mut events);
     let mut out = String::with_capacity(markdown.len() * 3 / 2);
     html::push_html(&mut out, events.into_iter());
@@ -17,14 +17,14 @@ pub(crate) fn rendered(markdown: &str) -> Markup {
 }
 
 /// A sentence as HTML, to stand in a line with others.
-pub(crate) fn inline(markdown: &str) -> Markup {
-    let PreEscaped(html) = rendered(markdown);
+pub(crate) fn inline(markdown: &str, base: &str) -> Markup {
+    let PreEscaped(html) = rendered(markdown, base);
     PreEscaped(html.trim_end().trim_start_matches("<p>").trim_end_matches("</p>").to_owned())
 }
 
 /// The pieces of a text, fit for a page: what may be wider than the screen scrolls,
 /// also by the keyboard, and links lead to what is served here.
-fn fit<'a>(events: impl Iterator<Item = Event<'a>>) -> Vec<Event<'a>> {
+fn fit<'a>(events: impl Iterator<Item = Event<'a>>, base: &str) -> Vec<Event<'a>> {
     let own = |html: &'static str| Event::Html(html.into());
     let (mut fit, mut links) = (Vec::new(), Vec::new());
     for event in events {
@@ -34,12 +34,12 @@ fn fit<'a>(events: impl Iterator<Item = Event<'a>>) -> Vec<Event<'a>> {
             Event::Start(Tag::CodeBlock(_)) => fit.push(own("<pre tabindex=\"0\"><code>")),
             Event::End(TagEnd::CodeBlock) => fit.push(own("</code></pre>\n")),
             Event::Start(Tag::Table(columns)) => {
-                fit.push(own("<div class=\"scroll\" tabindex=\"0\">"));
+                fit.push(own("<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Table\">"));
                 fit.push(Event::Start(Tag::Table(columns)));
             }
             Event::End(TagEnd::Table) => fit.extend([Event::End(TagEnd::Table), own("</div>\n")]),
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                let to = led(dest_url);
+                let to = led(dest_url, base);
                 links.push(to.is_some());
                 fit.extend(to.map(|dest_url| Event::Start(Tag::Link { link_type, dest_url, title, id })));
             }
@@ -51,8 +51,11 @@ fn fit<'a>(events: impl Iterator<Item = Event<'a>>) -> Vec<Event<'a>> {
 }
 
 /// Where a link leads to here; nowhere, if that isn't served.
-fn led(to: CowStr<'_>) -> Option<CowStr<'_>> {
-    if to.starts_with("https://") || to.starts_with('#') { Some(to) } else { served(&to).map(CowStr::from) }
+fn led<'a>(to: CowStr<'a>, base: &str) -> Option<CowStr<'a>> {
+    if to.starts_with("https://") || to.starts_with('#') {
+        return Some(to);
+    }
+    served(&to, "").map(|to| CowStr::from(format!("{base}{to}")))
 }
 
 /// Names each heading, for links to it.
@@ -89,18 +92,18 @@ mod tests {
         let text = "# A `b` c\n\n<b onclick=\"x\">hi</b> <!-- not this -->\n\n<!-- nor this -->\n\n\
                     [cli](../reference/cli.md) [no](../x.md) [bad](javascript:alert) [out](https://example.com)\n";
         assert_eq!(
-            rendered(text).into_string(),
+            rendered(text, "/base").into_string(),
             "<h1 id=\"a-b-c\">A <code>b</code> c</h1>\n\
              <p>&lt;b onclick=\"x\"&gt;hi&lt;/b&gt; &lt;!-- not this --&gt;</p>\n\
-             <p><a href=\"/docs/cli\">cli</a> no bad <a href=\"https://example.com\">out</a></p>\n"
+             <p><a href=\"/base/docs/cli\">cli</a> no bad <a href=\"https://example.com\">out</a></p>\n"
         );
     }
 
     #[test]
     fn what_is_wide_can_be_scrolled_by_the_keyboard() {
         let text = "```sh\na <b>\n```\n\n| a |\n|---|\n| b |\n";
-        let html = rendered(text).into_string();
+        let html = rendered(text, "").into_string();
         assert!(html.starts_with("<pre tabindex=\"0\"><code>a &lt;b&gt;\n</code></pre>\n"), "{html}");
-        assert!(html.contains("<div class=\"scroll\" tabindex=\"0\"><table>"), "{html}");
+        assert!(html.contains("aria-label=\"Table\"><table>"), "{html}");
     }
 }

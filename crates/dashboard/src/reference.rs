@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::layout::Frame;
-use crate::markdown::{self, slug};
+use crate::markdown::slug;
 use crate::schema::{Field, Schemas};
 
 /// The methods, in the order in which they are shown.
@@ -106,7 +106,7 @@ impl Reference {
     pub(crate) fn pages(&self, frame: &Frame) -> impl Iterator<Item = (String, Markup)> {
         self.groups.iter().map(|group| {
             let path = group.path();
-            let page = frame.page(&path, &group.name, &group.content());
+            let page = frame.page(&path, &group.name, &group.content(frame));
             (path, page)
         })
     }
@@ -122,10 +122,10 @@ impl Group {
         format!("/docs/api/{}", slug(&self.name))
     }
 
-    fn content(&self) -> Markup {
+    fn content(&self, frame: &Frame) -> Markup {
         html! {
             h1 { (self.name) }
-            div.lead { (markdown::rendered(&self.about)) }
+            div.lead { (frame.rendered(&self.about)) }
             ul.plain {
                 @for operation in &self.operations {
                     li {
@@ -134,7 +134,7 @@ impl Group {
                     }
                 }
             }
-            @for operation in &self.operations { (operation.content()) }
+            @for operation in &self.operations { (operation.content(frame)) }
         }
     }
 }
@@ -172,24 +172,24 @@ impl Operation {
         }
     }
 
-    fn content(&self) -> Markup {
+    fn content(&self, frame: &Frame) -> Markup {
         let (done, refused): (Vec<_>, Vec<_>) =
             self.answers.iter().partition(|answer| answer.status.starts_with('2'));
         html! {
             section.operation aria-labelledby=(self.id) {
                 h2 id=(self.id) { (self.summary) }
                 p.call { span.method { (self.method) } " " code { (self.path) } " " span.id { (self.id) } }
-                (markdown::rendered(&self.description))
+                (frame.rendered(&self.description))
                 pre tabindex="0" { code { (self.curl()) } }
                 @for (place, heading) in [("path", "In the path"), ("query", "In the query"), ("header", "Headers")] {
                     @let fields: Vec<_> = self.in_place(place).collect();
-                    (table(heading, &fields, true))
+                    (table(frame, heading, (&fields, true)))
                 }
-                (table("Body", &self.body.iter().collect::<Vec<_>>(), true))
+                (table(frame, "Body", (&self.body.iter().collect::<Vec<_>>(), true)))
                 @for answer in done {
                     h3 { "Answer " (answer.status) }
-                    (markdown::rendered(&answer.description))
-                    (table("", &answer.fields.iter().collect::<Vec<_>>(), false))
+                    (frame.rendered(&answer.description))
+                    (table(frame, "", (&answer.fields.iter().collect::<Vec<_>>(), false)))
                 }
                 @if !refused.is_empty() {
                     details {
@@ -197,7 +197,7 @@ impl Operation {
                         dl {
                             @for answer in refused {
                                 dt { (answer.status) }
-                                dd { (markdown::inline(&answer.description)) }
+                                dd { (frame.inline(&answer.description)) }
                             }
                         }
                     }
@@ -247,11 +247,11 @@ fn token(operation: &Value) -> Option<&'static str> {
 }
 
 /// Fields, a line each; of a request those are marked that it must have.
-fn table(heading: &str, fields: &[&Field], of_request: bool) -> Markup {
+fn table(frame: &Frame, heading: &str, (fields, of_request): (&[&Field], bool)) -> Markup {
     html! {
         @if !fields.is_empty() {
             @if !heading.is_empty() { h3 { (heading) } }
-            div.scroll tabindex="0" {
+            div.scroll tabindex="0" role="group" aria-label=(if heading.is_empty() { "Answer" } else { heading }) {
                 table {
                     thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "Meaning" } } }
                     tbody {
@@ -259,7 +259,7 @@ fn table(heading: &str, fields: &[&Field], of_request: bool) -> Markup {
                             tr {
                                 th scope="row" { code { (field.name) } @if of_request && field.required { " " span.needed { "required" } } }
                                 td { (field.kind) }
-                                td { (markdown::inline(&field.description)) @if !field.rule.is_empty() { " " span.rule { (field.rule) } } }
+                                td { (frame.inline(&field.description)) @if !field.rule.is_empty() { " " span.rule { (field.rule) } } }
                             }
                         }
                     }

@@ -62,6 +62,9 @@ impl<'a> Schemas<'a> {
         let required = schema.get("required").and_then(Value::as_array);
         let required =
             |name: &str| required.is_some_and(|names| names.iter().any(|known| known.as_str() == Some(name)));
+        for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            self.within(path, part, depth, fields);
+        }
         for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let place = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             fields.push(self.field(place.clone(), property, required(name)));
@@ -75,7 +78,7 @@ impl<'a> Schemas<'a> {
         Field {
             name,
             kind: self.kind(schema),
-            rule: rule(target),
+            rule: self.rule(target),
             required,
             description: said.unwrap_or_default().to_owned(),
         }
@@ -87,7 +90,7 @@ impl<'a> Schemas<'a> {
             let found = name.strip_prefix('#').and_then(|pointer| self.description.pointer(pointer));
             return found.map_or(&Value::Null, |found| self.resolved(found));
         }
-        let choices = schema.get("oneOf").or_else(|| schema.get("anyOf")).or_else(|| schema.get("allOf"));
+        let choices = schema.get("oneOf").or_else(|| schema.get("anyOf"));
         let choices = choices.and_then(Value::as_array).into_iter().flatten();
         let mut real = choices.filter(|choice| choice.get("type").and_then(Value::as_str) != Some("null"));
         real.next().map_or(schema, |choice| self.resolved(choice))
@@ -101,7 +104,9 @@ impl<'a> Schemas<'a> {
             _ => Vec::new(),
         };
         let null = kinds.contains(&"null") || may_be_null(schema);
-        let first = kinds.iter().find(|kind| **kind != "null").copied().unwrap_or("any");
+        let all = target.get("allOf").is_some();
+        let first = if all { Some("object") } else { None };
+        let first = first.or_else(|| kinds.iter().find(|kind| **kind != "null").copied()).unwrap_or("any");
         let word = match (first, target.get("format").and_then(Value::as_str)) {
             ("string", Some("uuid")) => "uuid".to_owned(),
             ("string", Some("date-time")) => "date and time".to_owned(),
@@ -117,6 +122,20 @@ impl<'a> Schemas<'a> {
         };
         if null { format!("{word} or null") } else { word }
     }
+
+    /// What a value must be, beyond its type, and what each within it must be.
+    fn rule(&self, schema: &'a Value) -> String {
+        let names = schema.pointer("/propertyNames/pattern").and_then(Value::as_str);
+        let names = names.map(|pattern| format!("Names match {pattern}."));
+        let each = schema
+            .get("items")
+            .or_else(|| schema.get("additionalProperties"))
+            .filter(|each| each.is_object());
+        let each = each.map(|each| rule(self.resolved(each))).filter(|rule| !rule.is_empty());
+        let rules = [Some(rule(schema)), names, each.map(|rule| format!("Each: {rule}"))];
+        let rules: Vec<_> = rules.into_iter().flatten().filter(|rule| !rule.is_empty()).collect();
+        rules.join(" ")
+    }
 }
 
 fn may_be_null(schema: &Value) -> bool {
@@ -126,7 +145,7 @@ fn may_be_null(schema: &Value) -> bool {
     })
 }
 
-/// What a value must be, beyond its type.
+/// What a value itself must be, beyond its type.
 fn rule(schema: &Value) -> String {
     let number = |name: &str| schema.get(name).and_then(Value::as_u64);
     let mut rules = Vec::new();
@@ -145,6 +164,12 @@ fn rule(schema: &Value) -> String {
         (Some(least), Some(most)) => rules.push(format!("{least} to {most} characters.")),
         (None, Some(most)) => rules.push(format!("At most {most} characters.")),
         _ => {}
+    }
+    match (number("minItems"), number("maxItems")) {
+        (Some(least), Some(most)) => rules.push(format!("{least} to {most} of them.")),
+        (Some(least), None) => rules.push(format!("At least {least} of them.")),
+        (None, Some(most)) => rules.push(format!("At most {most} of them.")),
+        (None, None) => {}
     }
     if let Some(default) = schema.get("default") {
         rules.push(format!("Without it: {}.", plain(default)));

@@ -2,6 +2,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use serde_json::Value;
 use std::sync::LazyLock;
 use strongroom_dashboard::Pages;
 use tower::ServiceExt as _;
@@ -22,7 +23,11 @@ async fn get(path: &str) -> Answer {
     // Made once for all tests, as for all requests.
     static PAGES: LazyLock<Router> =
         LazyLock::new(|| Pages::new(description, Some("https://secrets.example.com".into())).routes());
-    let answer = PAGES.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    get_from(&PAGES, path).await
+}
+
+async fn get_from(pages: &Router, path: &str) -> Answer {
+    let answer = pages.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     let mut headers: Vec<_> = answer
         .headers()
         .iter()
@@ -35,10 +40,11 @@ async fn get(path: &str) -> Answer {
     Answer { status, headers: headers.join("\n"), body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// Every link on this server that a page has.
-fn links(html: &str) -> Vec<String> {
-    let links = html.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0.to_owned());
-    links.filter(|link| link.starts_with('/')).collect()
+/// Every link on this server that the page at this path has.
+fn links(path: &str, html: &str) -> Vec<String> {
+    let links = html.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0);
+    let links = links.filter(|link| !link.starts_with("https://"));
+    links.map(|link| if link.starts_with('#') { format!("{path}{link}") } else { link.to_owned() }).collect()
 }
 
 #[tokio::test]
@@ -66,7 +72,7 @@ async fn every_link_leads_to_a_page_and_every_page_is_led_to() {
         at += 1;
         let page = get(&path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
-        for link in links(&page.body) {
+        for link in links(&path, &page.body) {
             let (to, part) = link.split_once('#').unwrap_or((&link, ""));
             // The API serves it.
             if to == "/openapi.json" {
@@ -81,7 +87,7 @@ async fn every_link_leads_to_a_page_and_every_page_is_led_to() {
             }
         }
     }
-    let described: serde_json::Value = serde_json::from_str(description()).unwrap();
+    let described: Value = serde_json::from_str(description()).unwrap();
     let mut all = String::new();
     for path in seen.iter().filter(|path| path.starts_with("/docs/api/")) {
         all.push_str(&get(path).await.body);
@@ -99,7 +105,7 @@ async fn every_link_leads_to_a_page_and_every_page_is_led_to() {
 
 #[tokio::test]
 async fn what_is_not_there_is_a_page_too() {
-    for path in ["/docs/none", "/docs/404", "/docs/api", "/docs/..", "/docs/first-run.html"] {
+    for path in ["/docs/none", "/docs/404", "/docs/api", "/docs/..", "/docs/first-run.html", "/docs/%ff"] {
         let page = get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         assert!(page.body.contains("There is no such page"), "{path}");
@@ -158,9 +164,105 @@ async fn an_operation_is_told_whole() {
 async fn no_page_is_heavy() {
     let style = get("/assets/style.css").await.body.len() + get("/assets/mark.svg").await.body.len();
     let first = get("/docs").await;
-    for path in links(&first.body).into_iter().chain(["/docs".to_owned()]) {
+    for path in links("/docs", &first.body).into_iter().chain(["/docs".to_owned()]) {
         let page = get(path.split_once('#').map_or(path.as_str(), |(page, _)| page)).await;
         let weight = page.body.len() + style;
         assert!(weight <= 150 * 1024, "{path} weighs {weight} bytes");
     }
+}
+
+#[tokio::test]
+async fn what_is_described_is_told() {
+    let described: Value = serde_json::from_str(description()).unwrap();
+    let mut count = 0;
+    for item in described["paths"].as_object().unwrap().values() {
+        for operation in
+            item.as_object().unwrap().values().filter(|operation| operation["operationId"].is_string())
+        {
+            let tag = operation["tags"][0].as_str().unwrap().to_ascii_lowercase();
+            let path = format!("/docs/api/{}", tag.replace(' ', "-").replace(['(', ')'], ""));
+            let page = get(&path).await.body;
+            let heading = format!("<h2 id=\"{}\">", operation["operationId"].as_str().unwrap());
+            let (told, _) = page.split_once(&heading).unwrap().1.split_once("</section>").unwrap();
+            let answers = operation["responses"].as_object().unwrap();
+            let done = answers.iter().filter(|(status, _)| status.starts_with('2')).map(|(_, answer)| answer);
+            for body in done.chain([&operation["requestBody"]]) {
+                let mut names = Vec::new();
+                properties(&described, &body["content"]["application/json"]["schema"], 0, &mut names);
+                for name in names {
+                    count += 1;
+                    let shown = told.contains(&format!("<code>{name}</code>"))
+                        || told.contains(&format!(".{name}</code>"));
+                    assert!(shown, "{heading} does not tell of {name}");
+                }
+            }
+            let must = operation["requestBody"]["required"] == true;
+            assert!(
+                !must || told.contains("  -d &#39;") || told.contains("  -d '"),
+                "{heading} shows a call without its body"
+            );
+        }
+    }
+    assert!(count > 300, "{count}");
+}
+
+/// The names of all properties within a schema, wherever in it they are.
+fn properties(described: &Value, schema: &Value, depth: usize, names: &mut Vec<String>) {
+    if depth == 8 {
+        return;
+    }
+    if let Some(name) = schema["$ref"].as_str() {
+        let target = described.pointer(name.trim_start_matches('#')).unwrap();
+        return properties(described, target, depth + 1, names);
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        names.push(name.clone());
+        properties(described, property, depth + 1, names);
+    }
+    properties_of_all(described, schema, depth, names);
+}
+
+fn properties_of_all(described: &Value, schema: &Value, depth: usize, names: &mut Vec<String>) {
+    let lists = ["allOf", "oneOf", "anyOf"].iter().filter_map(|list| schema[*list].as_array());
+    for part in lists.flatten().chain(schema.get("items")) {
+        properties(described, part, depth + 1, names);
+    }
+}
+
+#[tokio::test]
+async fn under_a_path_every_link_begins_with_it() {
+    let pages: Router = Pages::new(description, Some("https://example.com/sub".into())).routes();
+    for path in ["/docs", "/docs/command-line", "/docs/api/secrets", "/docs/none"] {
+        let page = get_from(&pages, path).await;
+        for link in links("/sub", &page.body) {
+            assert!(link.starts_with("/sub"), "{path}: {link}");
+        }
+        assert!(page.body.contains("src=\"/sub/assets/mark.svg\""), "{path}");
+    }
+    let led = get_from(&pages, "/").await;
+    assert!(led.headers.contains("location: /sub/docs\n"), "{}", led.headers);
+    assert!(get_from(&pages, "/docs/command-line.md").await.body.contains("](/sub/docs/cli.md)"));
+    assert!(
+        get_from(&pages, "/llms.txt").await.body.contains("](https://example.com/sub/docs/first-run.md)")
+    );
+}
+
+#[tokio::test]
+async fn links_in_markdown_lead_to_markdown() {
+    let index = get("/llms.txt").await.body;
+    let guides =
+        index.split("](https://secrets.example.com").skip(1).map(|rest| rest.split_once(')').unwrap().0);
+    let mut count = 0;
+    for guide in guides.filter(|path| path.contains(".md")) {
+        let text = get(guide).await.body;
+        for link in text.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0) {
+            let (to, _) = link.split_once('#').unwrap_or((link, ""));
+            if to.is_empty() || to.starts_with("https://") {
+                continue;
+            }
+            count += 1;
+            assert_eq!(get(to).await.status, StatusCode::OK, "{guide} links to {link}");
+        }
+    }
+    assert!(count > 3, "{count}");
 }
