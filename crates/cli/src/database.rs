@@ -42,6 +42,11 @@ impl Site {
         Self { data_dir: DataDir::new(directory), address: None }
     }
 
+    /// That of an instance in PostgreSQL, without a directory.
+    pub(crate) fn of_server(address: &Address) -> Self {
+        Self { data_dir: DataDir::new(Path::new(".")), address: Some(address.clone()) }
+    }
+
     /// Whether the database is a server's.
     pub(crate) fn is_shared(&self) -> bool {
         self.address.is_some()

@@ -213,7 +213,7 @@ fn creation_interrupted(site: &Site) -> Failure {
     let data_dir = &site.data_dir;
     Failure::new(format!("{} holds no instance: its creation was interrupted", data_dir.database().display()))
         .hint(format!(
-            "if there never was one, delete strongroom.db*, strongroom.lock and root.key in {} and create it again; if there was, restore a backup",
+            "if it was a copy that was interrupted, give that command again; if there never was an instance, delete strongroom.db*, strongroom.lock and root.key in {} and create it again; if there was, restore a backup",
             data_dir.path().display()
         ))
 }

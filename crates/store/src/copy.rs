@@ -70,7 +70,9 @@ pub enum CopyError {
     #[error("somebody else holds a lock on the tables of {0}; wait until they are done, or end it")]
     Busy(String),
     /// Something else brings an instance into the same database.
-    #[error("another copy into {0}, or its creation, is under way; wait until it is done, or end it")]
+    #[error(
+        "another copy into {0}, or its creation, is under way; wait until it is done, or end it (one that was just ended takes a moment)"
+    )]
     Copying(String),
     /// The source is of an older program.
     #[error(
@@ -113,10 +115,10 @@ impl End {
     ///
     /// # Errors
     /// When there is none, a server has it, or its schema is older.
-    pub fn of_sqlite(directory: &Path) -> Result<Self, CopyError> {
+    pub async fn of_sqlite(directory: &Path) -> Result<Self, CopyError> {
         let place = directory.display().to_string();
         let rows = Box::new(sqlite::Copying::source(directory)?);
-        Ok(Self { rows, place })
+        Self { rows, place }.full().await
     }
 
     /// An instance in PostgreSQL to be copied. Nobody can write to it meanwhile.
@@ -125,7 +127,17 @@ impl End {
     /// When there is none, servers are connected, or its schema is older.
     pub async fn of_postgres(address: &postgres::Address) -> Result<Self, CopyError> {
         let rows = Box::new(postgres::Copying::source(address).await?);
-        Ok(Self { rows, place: address.to_string() })
+        let source = Self { rows, place: address.to_string() }.full().await?;
+        source.unserved().await?;
+        Ok(source)
+    }
+
+    /// The same, when an instance is in it.
+    async fn full(self) -> Result<Self, CopyError> {
+        if self.rows.count(Instance::shape()).await? == 0 {
+            return Err(CopyError::Nothing(self.place));
+        }
+        Ok(self)
     }
 
     /// A directory for an embedded instance: one without a database, or with what
@@ -169,12 +181,8 @@ impl Copy {
     /// Between these.
     ///
     /// # Errors
-    /// When one of them can't be read, or there is no instance to copy.
+    /// When one of them can't be read.
     pub async fn new(from: End, into: End) -> Result<Self, CopyError> {
-        if from.rows.count(Instance::shape()).await? == 0 {
-            return Err(CopyError::Nothing(from.place));
-        }
-        from.unserved().await?;
         let (mut rows, mut there) = (0, 0);
         for shape in shapes() {
             rows += from.rows.count(shape).await?;

@@ -35,9 +35,13 @@ pub const FILE: &str = "strongroom.db";
 /// server ends, so that a database that vanished is missed.
 pub const LOCK: &str = "strongroom.lock";
 
-/// Every file that a database may have in the data directory. The journal is there
-/// until a database that is being made has a WAL.
-pub const FILES: [&str; 5] = [FILE, "strongroom.db-wal", "strongroom.db-shm", "strongroom.db-journal", LOCK];
+/// What may hold what isn't in the database yet. The journal is there until one that is
+/// being made has a WAL.
+const PENDING: [&str; 2] = ["strongroom.db-wal", "strongroom.db-journal"];
+
+/// Every file that a database may have in the data directory, in the order in which
+/// they may be removed: what is left when that is interrupted belongs to a database.
+pub const FILES: [&str; 5] = ["strongroom.db-wal", "strongroom.db-journal", "strongroom.db-shm", FILE, LOCK];
 
 /// Why a database could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]

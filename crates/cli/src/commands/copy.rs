@@ -59,6 +59,14 @@ impl Place {
         }
     }
 
+    /// The same as a place to serve.
+    fn site(&self) -> Site {
+        match self {
+            Self::Directory(directory) => Site::of_directory(directory),
+            Self::Server(address) => Site::of_server(address),
+        }
+    }
+
     /// Whether both are one directory.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -71,7 +79,7 @@ impl Place {
 
     async fn source(&self) -> Result<End, Failure> {
         Ok(match self {
-            Self::Directory(directory) => End::of_sqlite(directory)?,
+            Self::Directory(directory) => End::of_sqlite(directory).await?,
             Self::Server(address) => End::of_postgres(address).await?,
         })
     }
@@ -113,40 +121,50 @@ async fn copied(args: &Copy, from: &Place, to: &Place) -> Result<Copied, Failure
     let finished = copy.finish(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     finished.map_err(|error| Failure::from(error).hint_if_none(again))?;
-    done.left = match to {
-        Place::Directory(directory) => left_in(directory).await?,
-        Place::Server(_) => {
-            vec!["The root key is the same: put it at DIR/root.key, mode 0600.".to_owned()]
-        }
-    };
+    done.left = left(to).await?;
     Ok(done)
 }
 
-/// What is left to do in a directory that has a copy now.
-async fn left_in(directory: &Path) -> Result<Vec<String>, Failure> {
-    let site = Site::of_directory(directory);
-    let (path, mut left) = (site.data_dir.root_key(), Vec::new());
-    if let Some(stored) = site.instance().await? {
-        // Unproven: no more than a hint at which key proves it.
-        let instance = stored.row();
-        left.push(match file::open(&path) {
-            _ if instance.root_provider != file::PROVIDER => "Its passphrase is the same.".to_owned(),
-            Ok(key) if key.id() == instance.root_key_id => "Its root key is there already.".to_owned(),
-            Ok(_) => format!(
-                "{path} is the root key of something else: keep it safe elsewhere, and put this instance's in its place.",
-                path = path.display()
-            ),
-            Err(_) => format!("The root key is the same: put it at {}, mode 0600.", path.display()),
-        });
-    }
-    let file = directory.join(config::FILE_NAME);
-    if config::sets(&file, "database_url") {
-        left.push(format!(
-            "{} still names a database_url: take it out, or that is what is checked and served.",
-            file.display()
-        ));
+/// What is left to do before the copy there can be served, a sentence each.
+async fn left(to: &Place) -> Result<Vec<String>, Failure> {
+    let site = to.site();
+    // Unproven: no more than a hint at which key proves it.
+    let instance = site.instance().await?;
+    let by_file = instance.is_none_or(|stored| stored.row().root_provider == file::PROVIDER);
+    let mut left = vec![match to {
+        _ if !by_file => "Its passphrase is the same.".to_owned(),
+        Place::Server(_) => "The root key is the same: put it at DIR/root.key, mode 0600.".to_owned(),
+        Place::Directory(_) => root_key_in(&site).await?,
+    }];
+    if let Place::Directory(directory) = to {
+        let file = directory.join(config::FILE_NAME);
+        if config::sets(&file, "database_url") {
+            left.push(format!(
+                "{} still names a database_url: take it out, with its password file, or that is what is checked and served.",
+                file.display()
+            ));
+        }
     }
     Ok(left)
+}
+
+/// Whether the instance's root key is in its directory.
+async fn root_key_in(site: &Site) -> Result<String, Failure> {
+    let path = site.data_dir.root_key();
+    let shown = path.display();
+    let same = site.instance().await?.map(|stored| stored.row().root_key_id);
+    Ok(match (path.symlink_metadata(), file::open(&path)) {
+        (Err(_), _) => format!("The root key is the same: put it at {shown}, mode 0600."),
+        (Ok(_), Ok(key)) if Some(key.id()) == same => "Its root key is there already.".to_owned(),
+        (Ok(_), Ok(_)) => format!(
+            "{shown} is the root key of something else: keep it safe elsewhere, and put this instance's in its place."
+        ),
+        (Ok(_), Err(error)) => {
+            format!(
+                "There is a root key, but it can't be used: {error}. If it isn't this instance's, keep it safe elsewhere."
+            )
+        }
+    })
 }
 
 impl Copied {

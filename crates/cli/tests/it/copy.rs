@@ -431,7 +431,7 @@ fn an_instance_is_brought_into_a_database_by_one_alone() {
     let refused = copy(&instance.at(), &url, &[]);
     assert!(refused.refusal().contains("under way"), "{}", refused.stderr);
     let refused = Place::new().init(&["--database-url", &url]);
-    assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+    assert!(refused.refusal().contains("an instance is being copied there"), "{}", refused.stderr);
     drop(database);
     Place::new().init(&["--database-url", &url]).done();
     assert!(copy(&instance.at(), &url, &["--start-over"]).refusal().contains("holds an instance already"));
@@ -472,4 +472,63 @@ fn what_is_left_to_do_is_told() {
     let told = copy(&instance.at(), &format!("sqlite:{}", target.data().display()), &[]);
     assert!(told.done().contains("root key of something else"), "{}", told.stdout);
     assert!(told.stdout.contains("still names a database_url"), "{}", told.stdout);
+
+    let target = instance.elsewhere();
+    chmod(&target.data().join("root.key"), 0o644);
+    let told = copy(&instance.at(), &format!("sqlite:{}", target.data().display()), &[]);
+    assert!(
+        told.done().contains("it can't be used") && !told.stdout.contains("put it at"),
+        "{}",
+        told.stdout
+    );
+}
+
+#[test]
+fn a_passphrase_is_not_told_to_be_a_file() {
+    let place = Place::new();
+    fs::write(place.path("passphrase"), "correct horse battery staple\n").unwrap();
+    chmod(&place.path("passphrase"), 0o600);
+    let passphrase = place.path("passphrase").display().to_string();
+    place.init(&["--root-key", "passphrase", "--passphrase-file", &passphrase]).done();
+    let from = format!("sqlite:{}", place.data().display());
+    let told = copy(&from, &Cluster::shared().database(), &[]);
+    assert!(told.done().contains("Its passphrase is the same.") && !told.stdout.contains("root.key"));
+}
+
+#[test]
+fn what_a_lost_database_left_is_kept() {
+    let instance = Instance::new();
+    for (database, says) in [(false, "strongroom.db-wal is there"), (true, "strongroom.db is empty")] {
+        let target = instance.elsewhere();
+        let wal = target.data().join("strongroom.db-wal");
+        fs::write(&wal, "somebody's").unwrap();
+        if database {
+            fs::write(target.database(), "").unwrap();
+        }
+        let at = format!("sqlite:{}", target.data().display());
+        for args in [&[][..], &["--start-over"]] {
+            let refused = copy(&instance.at(), &at, args);
+            assert!(refused.refusal().contains(says), "{}", refused.stderr);
+        }
+        assert_eq!(fs::read_to_string(wal).unwrap(), "somebody's");
+    }
+}
+
+#[test]
+fn an_interrupted_beginning_is_not_told_to_be_lost() {
+    let instance = Instance::new();
+    let target = instance.elsewhere();
+    begun(&target.data(), "made");
+    let refused = target.init(&[]);
+    assert!(
+        refused.refusal().contains("a copy that was interrupted, give that command again"),
+        "{}",
+        refused.stderr
+    );
+    let nothing = Place::new();
+    fs::create_dir(nothing.data()).unwrap();
+    chmod(&nothing.data(), 0o700);
+    let empty = Cluster::shared().database();
+    assert_ne!(copy(&empty, &format!("sqlite:{}", nothing.data().display()), &[]).code, Some(0));
+    assert_eq!(fs::read_dir(nothing.data()).unwrap().count(), 0, "the source is looked at first");
 }

@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::query::Query;
+use crate::tables::Value;
 use strongroom_core::access::{Means, Permit};
 use strongroom_core::rows::Row;
 use strongroom_core::store::{Change, Put, Write};
@@ -48,11 +50,6 @@ impl Locks {
             locks.changing(change);
         }
         locks
-    }
-
-    /// That of whoever brings an instance into the database.
-    pub(super) fn founding(&mut self) {
-        self.add(COPY, true);
     }
 
     /// A team's, alone.
@@ -97,6 +94,13 @@ impl Locks {
     pub(super) fn in_order(self) -> impl Iterator<Item = (i64, bool)> {
         self.0.into_iter()
     }
+}
+
+/// Takes the lock of whoever brings an instance into the database, without waiting:
+/// how often it was to be had.
+pub(super) fn founding() -> Query<'static, u64> {
+    let take = "SELECT count(*) FROM (SELECT pg_try_advisory_xact_lock(?1) AS taken) AS lock WHERE taken";
+    Query::new("instance", take, [Value::Number(COPY)])
 }
 
 fn of_team(team: TeamId) -> i64 {

@@ -1,7 +1,7 @@
 //! What a verb does, as one transaction: its permit is proven, then each of its
 //! steps is done in order.
 
-use super::locks::Locks;
+use super::locks::{self, Locks};
 use super::transaction::{Expected, Transaction};
 use crate::query::{self, Query};
 use crate::tables::{Record, Value, agents, answers, api_keys, events, instance, proofs, purge, runs, users};
@@ -131,7 +131,7 @@ pub(super) fn found(new: &NewInstance) -> Transaction<'_> {
     let mut transaction = Transaction::default();
     let exists: fn() -> StoreError = || StoreError::Exists;
     // Nobody copies an instance here meanwhile, nor has a part of one.
-    transaction.locks.founding();
+    transaction.add(locks::founding(), Expected::Count(|taken| taken > 0, meanwhile));
     transaction.add(instance::keys(), Expected::Count(|keys| keys == 0, exists));
     insert_stored(&mut transaction, &new.instance, exists);
     new.keys.iter().for_each(|key| insert(&mut transaction, key));
@@ -141,6 +141,10 @@ pub(super) fn found(new: &NewInstance) -> Transaction<'_> {
     insert_stored(&mut transaction, &new.api_key, exists);
     record(&mut transaction, &new.event);
     transaction
+}
+
+fn meanwhile() -> StoreError {
+    StoreError::Unavailable("an instance is being copied there; wait until that is done, or end it".into())
 }
 
 /// Takes away what was found due, each with its event.

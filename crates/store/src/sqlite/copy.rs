@@ -2,9 +2,12 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
+use std::io;
 use std::path::Path;
 
-use super::{Database, FILES, OpenError, claim, connection, migrations, refuse_lax, remove, rows, tables};
+use super::{
+    Database, FILES, OpenError, PENDING, claim, connection, migrations, refuse_lax, remove, rows, tables,
+};
 use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
 use crate::tables::{Column, Record, Shape};
 use strongroom_core::StoreError;
@@ -71,8 +74,21 @@ enum Found {
 impl Found {
     fn at(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(super::FILE);
-        if path.symlink_metadata().is_err() {
-            return Ok(Self::Nothing);
+        let size = match path.symlink_metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Somebody's whose database is elsewhere.
+                let pending = |name| directory.join(name);
+                let trace = PENDING.map(pending).into_iter().find(|path| length(path) > 0);
+                return trace
+                    .map_or(Ok(Self::Nothing), |trace| Err(OpenError::Missing { database: path, trace }));
+            }
+            Err(source) => return Err(OpenError::Io { path, source }),
+        };
+        // What makes one writes a page of it before its first to the WAL.
+        let [wal, _] = PENDING;
+        if size == 0 && length(&directory.join(wal)) > 0 {
+            return Err(OpenError::Empty(path));
         }
         let connection = connection::recovering(&path)?;
         match migrations::check(&connection, &path) {
@@ -84,6 +100,11 @@ impl Found {
             .map_err(|source| OpenError::Sqlite { path, source })?;
         Ok(if instances == 0 { Self::Part } else { Self::Instance })
     }
+}
+
+/// How long a file is; 0 where there is none.
+fn length(path: &Path) -> u64 {
+    path.symlink_metadata().map_or(0, |metadata| metadata.len())
 }
 
 #[async_trait]
