@@ -1,16 +1,14 @@
 //! The guides, as they are in the repository: for people as pages, for programs
 //! as the Markdown that they are.
 
-use maud::Markup;
 use std::borrow::Cow;
-
-use crate::layout::Frame;
 
 /// One document.
 pub(crate) struct Guide {
     /// Its file's name, without the ending.
     name: &'static str,
-    text: &'static str,
+    /// Markdown.
+    pub(crate) text: &'static str,
 }
 
 macro_rules! guide {
@@ -93,14 +91,6 @@ fn relinked(text: &str, base: &str) -> String {
         }
     }
     out
-}
-
-/// Each as a page, by its path.
-pub(crate) fn rendered(frame: &Frame) -> impl Iterator<Item = (String, Markup)> {
-    GUIDES.iter().map(|guide| {
-        let content = frame.rendered(guide.text);
-        (guide.path(), frame.page(&guide.path(), guide.title(), &content))
-    })
 }
 
 #[cfg(test)]

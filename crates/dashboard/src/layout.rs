@@ -2,22 +2,19 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::guides::GUIDES;
 use crate::markdown;
-use crate::reference::Reference;
 
 /// What is the same on every page.
 pub(crate) struct Frame {
     /// What stands before each path.
     base: String,
-    /// The API's pages: path and name.
-    operations: Vec<(String, String)>,
+    /// The contents, under headings: path and name of each page.
+    contents: Vec<(&'static str, Vec<(String, String)>)>,
 }
 
 impl Frame {
-    pub(crate) fn new(base: &str, reference: &Reference) -> Self {
-        let operations = reference.groups().iter().map(|group| (group.path(), group.name.clone())).collect();
-        Self { base: base.to_owned(), operations }
+    pub(crate) fn new(base: &str, contents: Vec<(&'static str, Vec<(String, String)>)>) -> Self {
+        Self { base: base.to_owned(), contents }
     }
 
     /// What a link to this path is.
@@ -68,10 +65,8 @@ impl Frame {
     }
 
     fn contents(&self, path: &str) -> Markup {
-        let guides = GUIDES.iter().map(|guide| (guide.path(), guide.title().to_owned()));
-        let (guides, operations) = (guides.collect::<Vec<_>>(), &self.operations);
         html! {
-            @for (heading, links) in [("Guides", &guides), ("API", operations)] {
+            @for (heading, links) in &self.contents {
                 h2 { (heading) }
                 ul {
                     @for (to, name) in links {

@@ -23,6 +23,7 @@ use std::iter;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
+use crate::guides::GUIDES;
 use crate::layout::Frame;
 use crate::reference::Reference;
 
@@ -97,9 +98,14 @@ impl Pages {
     /// Makes all of them, which takes a while.
     fn make(&self) -> Made {
         let reference = Reference::read((self.description)());
-        let frame = Frame::new(self.base(), &reference);
+        let groups = reference.groups().iter().map(|group| (group.path(), group.name.clone()));
+        let guides = GUIDES.iter().map(|guide| (guide.path(), guide.title().to_owned()));
+        let frame = Frame::new(self.base(), vec![("Guides", guides.collect()), ("API", groups.collect())]);
+        let guides = GUIDES.iter().map(|guide| {
+            (guide.path(), frame.page(&guide.path(), guide.title(), &frame.rendered(guide.text)))
+        });
         let html = iter::once(index::page(&frame, &reference))
-            .chain(guides::rendered(&frame))
+            .chain(guides)
             .chain(reference.pages(&frame))
             .map(|(path, html)| (path, Page::new(HTML, html.into_string())));
         let markdown = guides::pages(self.base()).map(|(path, text)| (path, Page::new(MARKDOWN, text)));
