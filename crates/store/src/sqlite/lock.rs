@@ -10,7 +10,15 @@ use super::{LOCK, OpenError};
 
 /// A held lock.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not left to the closing of the file: a program that is just being started
+        // has a copy of it, until it runs. Closing it is all that is left otherwise.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -33,6 +41,6 @@ impl Lock {
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
         writeln!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
