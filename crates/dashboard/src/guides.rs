@@ -33,7 +33,7 @@ pub(crate) const GUIDES: [Guide; 9] = [
 impl Guide {
     /// Where it is as a page.
     pub(crate) fn path(&self) -> String {
-        path(self.name)
+        format!("/docs/{}", self.name)
     }
 
     /// Its heading.
@@ -51,13 +51,19 @@ impl Guide {
     }
 }
 
-fn path(name: &str) -> String {
-    format!("/docs/{name}")
+/// What a link in a document is here: one to what is served, below `base`, or to
+/// another site; none where that isn't served. `kind` is the ending of what it
+/// leads to.
+pub(crate) fn led<'a>(link: &'a str, kind: &str, base: &str) -> Option<Cow<'a, str>> {
+    if link.starts_with('#') || link.starts_with("https://") {
+        return Some(link.into());
+    }
+    served(link, kind).map(|to| format!("{base}{to}").into())
 }
 
-/// Where a link in a document leads to here, if that is served: documents name
-/// one another by their files. `kind` is the ending of what it leads to.
-pub(crate) fn served(link: &str, kind: &str) -> Option<String> {
+/// Where a link leads to, if that is served: documents name one another by their
+/// files.
+fn served(link: &str, kind: &str) -> Option<String> {
     let (file, part) = link.split_once('#').map_or((link, None), |(file, part)| (file, Some(part)));
     let name = file.rsplit('/').next()?.strip_suffix(".md")?;
     let guide = GUIDES.iter().find(|guide| guide.name == name)?;
@@ -76,13 +82,7 @@ fn relinked(text: &str, base: &str) -> String {
     let mut out = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let (link, rest) = piece.split_once(')').unwrap_or((piece, ""));
-        let stays = link.starts_with('#') || link.starts_with("https://");
-        let to = if stays {
-            Some(Cow::from(link))
-        } else {
-            served(link, ".md").map(|to| format!("{base}{to}").into())
-        };
-        match (to, out.rfind('[')) {
+        match (led(link, ".md", base), out.rfind('[')) {
             (None, Some(opened)) => {
                 out.remove(opened);
                 out.push_str(rest);

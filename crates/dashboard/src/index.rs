@@ -44,14 +44,7 @@ fn index(frame: &Frame, reference: &Reference) -> Markup {
         @for group in reference.groups() {
             h3 { a href=(frame.to(&group.path())) { (group.name) } }
             (frame.rendered(&group.about))
-            ul.plain {
-                @for operation in &group.operations {
-                    li {
-                        a href=(frame.to(&format!("{}#{}", group.path(), operation.id))) { (operation.summary) }
-                        " " code { (operation.method) " " (operation.path) }
-                    }
-                }
-            }
+            (group.list(&frame.to(&group.path())))
         }
     }
 }

@@ -4,7 +4,7 @@
 use maud::{Markup, PreEscaped};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-use crate::guides::served;
+use crate::guides::led;
 
 /// A text as HTML; `base` stands before the paths of links.
 pub(crate) fn rendered(markdown: &str, base: &str) -> Markup {
@@ -39,7 +39,7 @@ fn fit<'a>(events: impl Iterator<Item = Event<'a>>, base: &str) -> Vec<Event<'a>
             }
             Event::End(TagEnd::Table) => fit.extend([Event::End(TagEnd::Table), own("</div>\n")]),
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                let to = led(dest_url, base);
+                let to = led(&dest_url, "", base).map(|to| CowStr::from(to.into_owned()));
                 links.push(to.is_some());
                 fit.extend(to.map(|dest_url| Event::Start(Tag::Link { link_type, dest_url, title, id })));
             }
@@ -48,14 +48,6 @@ fn fit<'a>(events: impl Iterator<Item = Event<'a>>, base: &str) -> Vec<Event<'a>
         }
     }
     fit
-}
-
-/// Where a link leads to here; nowhere, if that isn't served.
-fn led<'a>(to: CowStr<'a>, base: &str) -> Option<CowStr<'a>> {
-    if to.starts_with("https://") || to.starts_with('#') {
-        return Some(to);
-    }
-    served(&to, "").map(|to| CowStr::from(format!("{base}{to}")))
 }
 
 /// Names each heading, for links to it.

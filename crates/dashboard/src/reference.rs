@@ -28,9 +28,9 @@ pub(crate) struct Group {
 pub(crate) struct Operation {
     pub(crate) id: String,
     /// In capitals.
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) summary: String,
+    method: String,
+    path: String,
+    summary: String,
     description: String,
     /// The variable in examples that has the token.
     token: Option<&'static str>,
@@ -126,15 +126,22 @@ impl Group {
         html! {
             h1 { (self.name) }
             div.lead { (frame.rendered(&self.about)) }
+            (self.list(""))
+            @for operation in &self.operations { (operation.content(frame)) }
+        }
+    }
+
+    /// Its operations, as links into its page.
+    pub(crate) fn list(&self, page: &str) -> Markup {
+        html! {
             ul.plain {
                 @for operation in &self.operations {
                     li {
-                        a href={ "#" (operation.id) } { (operation.summary) }
+                        a href={ (page) "#" (operation.id) } { (operation.summary) }
                         " " code { (operation.method) " " (operation.path) }
                     }
                 }
             }
-            @for operation in &self.operations { (operation.content(frame)) }
         }
     }
 }
@@ -182,14 +189,13 @@ impl Operation {
                 (frame.rendered(&self.description))
                 pre tabindex="0" { code { (self.curl()) } }
                 @for (place, heading) in [("path", "In the path"), ("query", "In the query"), ("header", "Headers")] {
-                    @let fields: Vec<_> = self.in_place(place).collect();
-                    (table(frame, heading, (&fields, true)))
+                    (table(frame, heading, self.in_place(place).collect(), true))
                 }
-                (table(frame, "Body", (&self.body.iter().collect::<Vec<_>>(), true)))
+                (table(frame, "Body", self.body.iter().collect(), true))
                 @for answer in done {
                     h3 { "Answer " (answer.status) }
                     (frame.rendered(&answer.description))
-                    (table(frame, "", (&answer.fields.iter().collect::<Vec<_>>(), false)))
+                    (table(frame, "", answer.fields.iter().collect(), false))
                 }
                 @if !refused.is_empty() {
                     details {
@@ -247,7 +253,7 @@ fn token(operation: &Value) -> Option<&'static str> {
 }
 
 /// Fields, a line each; of a request those are marked that it must have.
-fn table(frame: &Frame, heading: &str, (fields, of_request): (&[&Field], bool)) -> Markup {
+fn table(frame: &Frame, heading: &str, fields: Vec<&Field>, of_request: bool) -> Markup {
     html! {
         @if !fields.is_empty() {
             @if !heading.is_empty() { h3 { (heading) } }

@@ -90,10 +90,7 @@ impl<'a> Schemas<'a> {
             let found = name.strip_prefix('#').and_then(|pointer| self.description.pointer(pointer));
             return found.map_or(&Value::Null, |found| self.resolved(found));
         }
-        let choices = schema.get("oneOf").or_else(|| schema.get("anyOf"));
-        let choices = choices.and_then(Value::as_array).into_iter().flatten();
-        let mut real = choices.filter(|choice| choice.get("type").and_then(Value::as_str) != Some("null"));
-        real.next().map_or(schema, |choice| self.resolved(choice))
+        choices(schema).find(|choice| !is_null(choice)).map_or(schema, |choice| self.resolved(choice))
     }
 
     fn kind(&self, schema: &'a Value) -> String {
@@ -103,10 +100,12 @@ impl<'a> Schemas<'a> {
             Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        let null = kinds.contains(&"null") || may_be_null(schema);
-        let all = target.get("allOf").is_some();
-        let first = if all { Some("object") } else { None };
-        let first = first.or_else(|| kinds.iter().find(|kind| **kind != "null").copied()).unwrap_or("any");
+        let null = kinds.contains(&"null") || choices(schema).any(is_null);
+        let first = match kinds.iter().find(|kind| **kind != "null") {
+            _ if target.get("allOf").is_some() => "object",
+            Some(kind) => kind,
+            None => "any",
+        };
         let word = match (first, target.get("format").and_then(Value::as_str)) {
             ("string", Some("uuid")) => "uuid".to_owned(),
             ("string", Some("date-time")) => "date and time".to_owned(),
@@ -131,50 +130,51 @@ impl<'a> Schemas<'a> {
             .get("items")
             .or_else(|| schema.get("additionalProperties"))
             .filter(|each| each.is_object());
-        let each = each.map(|each| rule(self.resolved(each))).filter(|rule| !rule.is_empty());
-        let rules = [Some(rule(schema)), names, each.map(|rule| format!("Each: {rule}"))];
-        let rules: Vec<_> = rules.into_iter().flatten().filter(|rule| !rule.is_empty()).collect();
-        rules.join(" ")
+        let each = each.map(|each| rules(self.resolved(each)).join(" ")).filter(|rules| !rules.is_empty());
+        let mut all = rules(schema);
+        all.extend(names);
+        all.extend(each.map(|rules| format!("Each: {rules}")));
+        all.join(" ")
     }
 }
 
-fn may_be_null(schema: &Value) -> bool {
-    let choices = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
-    choices.is_some_and(|choices| {
-        choices.iter().any(|choice| choice.get("type").and_then(Value::as_str) == Some("null"))
-    })
+/// What a schema lets a value be one of.
+fn choices(schema: &Value) -> impl Iterator<Item = &Value> {
+    let choices = schema.get("oneOf").or_else(|| schema.get("anyOf"));
+    choices.and_then(Value::as_array).into_iter().flatten()
 }
 
-/// What a value itself must be, beyond its type.
-fn rule(schema: &Value) -> String {
+fn is_null(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some("null")
+}
+
+/// What a value itself must be, beyond its type, a sentence each.
+fn rules(schema: &Value) -> Vec<String> {
+    let words = schema.get("enum").and_then(Value::as_array);
+    let words = words.map(|words| words.iter().map(plain).collect::<Vec<_>>());
+    let default = schema.get("default");
+    [
+        words.map(|words| format!("One of {}.", words.join(", "))),
+        between(schema, ("minimum", "maximum"), ""),
+        between(schema, ("minLength", "maxLength"), " characters"),
+        between(schema, ("minItems", "maxItems"), " of them"),
+        default.map(|default| format!("Without it: {}.", plain(default))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Between which bounds something must be.
+fn between(schema: &Value, (least, most): (&str, &str), of: &str) -> Option<String> {
     let number = |name: &str| schema.get(name).and_then(Value::as_u64);
-    let mut rules = Vec::new();
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        let words: Vec<_> = words.iter().map(plain).collect();
-        rules.push(format!("One of {}.", words.join(", ")));
-    }
-    match (number("minimum"), number("maximum")) {
-        (Some(least), Some(most)) => rules.push(format!("{least} to {most}.")),
-        (Some(least), None) => rules.push(format!("At least {least}.")),
-        (None, Some(most)) => rules.push(format!("At most {most}.")),
-        (None, None) => {}
-    }
-    match (number("minLength"), number("maxLength")) {
-        (Some(least), Some(most)) if least == most => rules.push(format!("{least} characters.")),
-        (Some(least), Some(most)) => rules.push(format!("{least} to {most} characters.")),
-        (None, Some(most)) => rules.push(format!("At most {most} characters.")),
-        _ => {}
-    }
-    match (number("minItems"), number("maxItems")) {
-        (Some(least), Some(most)) => rules.push(format!("{least} to {most} of them.")),
-        (Some(least), None) => rules.push(format!("At least {least} of them.")),
-        (None, Some(most)) => rules.push(format!("At most {most} of them.")),
-        (None, None) => {}
-    }
-    if let Some(default) = schema.get("default") {
-        rules.push(format!("Without it: {}.", plain(default)));
-    }
-    rules.join(" ")
+    Some(match (number(least), number(most)) {
+        (Some(least), Some(most)) if least == most => format!("{least}{of}."),
+        (Some(least), Some(most)) => format!("{least} to {most}{of}."),
+        (Some(least), None) => format!("At least {least}{of}."),
+        (None, Some(most)) => format!("At most {most}{of}."),
+        (None, None) => return None,
+    })
 }
 
 /// A value without the quotes of JSON.

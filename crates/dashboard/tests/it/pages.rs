@@ -219,10 +219,6 @@ fn properties(described: &Value, schema: &Value, depth: usize, names: &mut Vec<S
         names.push(name.clone());
         properties(described, property, depth + 1, names);
     }
-    properties_of_all(described, schema, depth, names);
-}
-
-fn properties_of_all(described: &Value, schema: &Value, depth: usize, names: &mut Vec<String>) {
     let lists = ["allOf", "oneOf", "anyOf"].iter().filter_map(|list| schema[*list].as_array());
     for part in lists.flatten().chain(schema.get("items")) {
         properties(described, part, depth + 1, names);
