@@ -42,11 +42,6 @@ impl Site {
         Self { data_dir: DataDir::new(directory), address: None }
     }
 
-    /// That of an instance in PostgreSQL, without a directory.
-    pub(crate) fn of_server(address: &Address) -> Self {
-        Self { data_dir: DataDir::new(Path::new(".")), address: Some(address.clone()) }
-    }
-
     /// Whether the database is a server's.
     pub(crate) fn is_shared(&self) -> bool {
         self.address.is_some()
@@ -90,7 +85,7 @@ impl Site {
     /// When it can't be opened.
     pub(crate) async fn serve(&self) -> Result<Database, Failure> {
         Ok(match &self.address {
-            Some(address) => Database::Postgres(Arc::new(postgres::Database::open(address).await?)),
+            Some(address) => Database::of_server(address).await?,
             None => Database::Sqlite(Arc::new(sqlite::Database::serve(self.data_dir.path())?)),
         })
     }
@@ -101,7 +96,7 @@ impl Site {
     /// When it can't be opened.
     pub(crate) async fn inspect(&self) -> Result<Database, Failure> {
         Ok(match &self.address {
-            Some(address) => Database::Postgres(Arc::new(postgres::Database::open(address).await?)),
+            Some(address) => Database::of_server(address).await?,
             None => Database::Sqlite(Arc::new(sqlite::Database::inspect(self.data_dir.path())?)),
         })
     }
@@ -147,6 +142,14 @@ pub(crate) enum Database {
 }
 
 impl Database {
+    /// The one of PostgreSQL at this address. Nothing in it changes.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub(crate) async fn of_server(address: &Address) -> Result<Self, Failure> {
+        Ok(Self::Postgres(Arc::new(postgres::Database::open(address).await?)))
+    }
+
     /// As the core knows it.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {

@@ -3,13 +3,16 @@
 use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
 use strongroom_core::RootKey;
+use strongroom_core::instance::Instance;
+use strongroom_core::rows::Stored;
 use strongroom_keys::file;
 use strongroom_store::copy::{Copy as Copying, End};
 use strongroom_store::postgres::Address;
 
 use crate::cli::Copy;
 use crate::config;
-use crate::database::{Site, postgres_address};
+use crate::data_dir::DataDir;
+use crate::database::{Database, Site, postgres_address};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -59,11 +62,11 @@ impl Place {
         }
     }
 
-    /// The same as a place to serve.
-    fn site(&self) -> Site {
+    /// The instance there, unproven.
+    async fn instance(&self) -> Result<Option<Stored<Instance>>, Failure> {
         match self {
-            Self::Directory(directory) => Site::of_directory(directory),
-            Self::Server(address) => Site::of_server(address),
+            Self::Directory(directory) => Site::of_directory(directory).instance().await,
+            Self::Server(address) => Ok(Database::of_server(address).await?.store().instance().await?),
         }
     }
 
@@ -127,14 +130,13 @@ async fn copied(args: &Copy, from: &Place, to: &Place) -> Result<Copied, Failure
 
 /// What is left to do before the copy there can be served, a sentence each.
 async fn left(to: &Place) -> Result<Vec<String>, Failure> {
-    let site = to.site();
-    // Unproven: no more than a hint at which key proves it.
-    let instance = site.instance().await?;
-    let by_file = instance.is_none_or(|stored| stored.row().root_provider == file::PROVIDER);
+    // No more than a hint at which key proves it.
+    let Some(stored) = to.instance().await? else { return Ok(Vec::new()) };
+    let instance = stored.row();
     let mut left = vec![match to {
-        _ if !by_file => "Its passphrase is the same.".to_owned(),
+        _ if instance.root_provider != file::PROVIDER => "Its passphrase is the same.".to_owned(),
         Place::Server(_) => "The root key is the same: put it at DIR/root.key, mode 0600.".to_owned(),
-        Place::Directory(_) => root_key_in(&site).await?,
+        Place::Directory(directory) => root_key_in(&DataDir::new(directory), instance),
     }];
     if let Place::Directory(directory) = to {
         let file = directory.join(config::FILE_NAME);
@@ -149,22 +151,19 @@ async fn left(to: &Place) -> Result<Vec<String>, Failure> {
 }
 
 /// Whether the instance's root key is in its directory.
-async fn root_key_in(site: &Site) -> Result<String, Failure> {
-    let path = site.data_dir.root_key();
+fn root_key_in(data_dir: &DataDir, instance: &Instance) -> String {
+    let path = data_dir.root_key();
     let shown = path.display();
-    let same = site.instance().await?.map(|stored| stored.row().root_key_id);
-    Ok(match (path.symlink_metadata(), file::open(&path)) {
+    match (path.symlink_metadata(), file::open(&path)) {
         (Err(_), _) => format!("The root key is the same: put it at {shown}, mode 0600."),
-        (Ok(_), Ok(key)) if Some(key.id()) == same => "Its root key is there already.".to_owned(),
+        (Ok(_), Ok(key)) if key.id() == instance.root_key_id => "Its root key is there already.".to_owned(),
         (Ok(_), Ok(_)) => format!(
             "{shown} is the root key of something else: keep it safe elsewhere, and put this instance's in its place."
         ),
-        (Ok(_), Err(error)) => {
-            format!(
-                "There is a root key, but it can't be used: {error}. If it isn't this instance's, keep it safe elsewhere."
-            )
-        }
-    })
+        (Ok(_), Err(error)) => format!(
+            "There is a root key, but it can't be used: {error}. If it isn't this instance's, keep it safe elsewhere."
+        ),
+    }
 }
 
 impl Copied {
