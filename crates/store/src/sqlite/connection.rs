@@ -44,7 +44,11 @@ pub(super) fn tidy_up(connection: &Connection, tidy: bool) -> rusqlite::Result<(
 /// A connection that only reads. It never checkpoints, not even as the last
 /// one to close: that is the writer's to do and to judge.
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    untidy(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn untidy(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
+    let connection = open(path, access)?;
     tidy_up(&connection, false).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
     Ok(connection)
 }
@@ -52,9 +56,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
 /// A connection that only looks, to a database that may have been left in the
 /// midst of its making: it undoes what wasn't done, and changes nothing else.
 pub(super) fn recovering(path: &Path) -> Result<Connection, OpenError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    tidy_up(&connection, false).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-    Ok(connection)
+    untidy(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {

@@ -67,7 +67,7 @@ enum Found {
     Nothing,
     /// What an interrupted copy left.
     Part,
-    /// An instance, or what isn't to be looked into.
+    /// A whole one.
     Instance,
 }
 
@@ -78,8 +78,8 @@ impl Found {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Somebody's whose database is elsewhere.
-                let pending = |name| directory.join(name);
-                let trace = PENDING.map(pending).into_iter().find(|path| length(path) > 0);
+                let trace =
+                    PENDING.map(|name| directory.join(name)).into_iter().find(|path| length(path) > 0);
                 return trace
                     .map_or(Ok(Self::Nothing), |trace| Err(OpenError::Missing { database: path, trace }));
             }
