@@ -77,10 +77,6 @@ class Instance:
         """One request, with the instance's first key unless another is given; its answer's status and JSON."""
         return call(self.url, method, path, key or self.key, body)
 
-    def send(self, method, path, text):
-        """The same with a body that is text already."""
-        return call(self.url, method, path, self.key, text)
-
     def answers(self):
         """How many answers the server counted, by class of status."""
         connection = http.client.HTTPConnection(self._metrics, timeout=PATIENCE_SECONDS)
@@ -95,7 +91,7 @@ class Instance:
 
 
 def call(url, method, path, key, body=None):
-    """One request to the server there; its answer's status and JSON."""
+    """One request to the server there, its body a text or made one; its answer's status and JSON."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     headers = {"Authorization": f"Bearer {key}"}
     if body is not None:

@@ -100,5 +100,5 @@ def test_the_reference_has_calls_that_work(instance, chromium):
         call = page.inner_text("section:has(h2#createSecretV1) pre")
     path = re.search(r'"\$STRONGROOM_URL(.*?)"', call)[1]
     body = re.search(r"-d '(.*)'", call, re.DOTALL)[1]
-    status, made = instance.send("POST", path, body)
+    status, made = instance.call("POST", path, body)
     assert (status, made["name"]) == (201, "Stripe"), made

@@ -17,6 +17,19 @@ struct Instance {
     secret: String,
 }
 
+/// How `copy` is told of a place's data directory.
+fn at(place: &Place) -> String {
+    format!("sqlite:{}", place.data().display())
+}
+
+/// A directory with nothing in it.
+fn empty() -> Place {
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    chmod(&place.data(), 0o700);
+    place
+}
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
@@ -31,14 +44,12 @@ impl Instance {
     }
 
     fn at(&self) -> String {
-        format!("sqlite:{}", self.place.data().display())
+        at(&self.place)
     }
 
     /// A directory with the same root key and nothing else.
     fn elsewhere(&self) -> Place {
-        let place = Place::new();
-        fs::create_dir(place.data()).unwrap();
-        chmod(&place.data(), 0o700);
+        let place = empty();
         fs::copy(self.place.data().join("root.key"), place.data().join("root.key")).unwrap();
         place
     }
@@ -153,8 +164,8 @@ fn an_instance_goes_to_postgresql_and_back_as_it_is() {
 
     // Back before anybody serves it: every row is what it was.
     let back = instance.elsewhere();
-    let at = format!("sqlite:{}", back.data().display());
-    let copied = copy(&url, &at, &[]);
+    let to = at(&back);
+    let copied = copy(&url, &to, &[]);
     assert!(
         copied.done().contains(&format!("Copied {} rows, and found them equal", before.len())),
         "{}",
@@ -238,7 +249,7 @@ fn an_interrupted_copy_goes_on_and_is_served_only_when_it_is_whole() {
 fn an_interrupted_copy_into_a_directory_goes_on_or_starts_over() {
     let instance = large();
     let (target, rows_of_it) = (instance.elsewhere(), instance.rows());
-    let at = format!("sqlite:{}", target.data().display());
+    let to = at(&target);
     let some = || {
         let open = rusqlite::Connection::open_with_flags(
             target.database(),
@@ -249,12 +260,12 @@ fn an_interrupted_copy_into_a_directory_goes_on_or_starts_over() {
         };
         open.and_then(count).unwrap_or(0) > 0
     };
-    interrupted(&instance, &at, some);
-    let done: Value = serde_json::from_str(copy(&instance.at(), &at, &["--json"]).done()).unwrap();
+    interrupted(&instance, &to, some);
+    let done: Value = serde_json::from_str(copy(&instance.at(), &to, &["--json"]).done()).unwrap();
     let before = done["there_before"].as_u64().unwrap();
     assert!(0 < before && before < done["rows"].as_u64().unwrap(), "{done}");
     assert_eq!(rows(&target.database()), rows_of_it);
-    let taken = copy(&instance.at(), &at, &["--start-over"]);
+    let taken = copy(&instance.at(), &to, &["--start-over"]);
     assert!(
         taken.refusal().contains("holds an instance already"),
         "what is whole is not removed: {}",
@@ -263,14 +274,14 @@ fn an_interrupted_copy_into_a_directory_goes_on_or_starts_over() {
     assert_eq!(rows(&target.database()), rows_of_it);
 
     let target = instance.elsewhere();
-    let at = format!("sqlite:{}", target.data().display());
-    copy(&instance.at(), &at, &[]).done();
+    let to = at(&target);
+    copy(&instance.at(), &to, &[]).done();
     rusqlite::Connection::open(target.database())
         .unwrap()
         .execute_batch("DELETE FROM instance; UPDATE events SET at = 0")
         .unwrap();
-    assert!(copy(&instance.at(), &at, &[]).refusal().contains("--start-over"));
-    copy(&instance.at(), &at, &["--start-over"]).done();
+    assert!(copy(&instance.at(), &to, &[]).refusal().contains("--start-over"));
+    copy(&instance.at(), &to, &["--start-over"]).done();
     assert_eq!(rows(&target.database()), rows_of_it);
 }
 
@@ -357,15 +368,15 @@ fn a_copy_that_ended_before_its_first_row_is_begun_again() {
     for state in ["made", "with a WAL", "in the WAL", "in the journal"] {
         let target = instance.elsewhere();
         begun(&target.data(), state);
-        let at = format!("sqlite:{}", target.data().display());
-        copy(&instance.at(), &at, &[]).done();
+        let to = at(&target);
+        copy(&instance.at(), &to, &[]).done();
         assert_eq!(rows(&target.database()), before, "{state}");
         assert!(target.run("doctor", &[]).done().contains("every MAC holds"), "{state}");
         // What isn't ours is left alone.
         let foreign = rusqlite::Connection::open(target.database()).unwrap();
         foreign.execute_batch("DELETE FROM instance; PRAGMA application_id = 1").unwrap();
         drop(foreign);
-        let refused = copy(&instance.at(), &at, &["--start-over"]);
+        let refused = copy(&instance.at(), &to, &["--start-over"]);
         assert!(refused.refusal().contains("not a Strongroom database"), "{}", refused.stderr);
     }
 }
@@ -374,12 +385,12 @@ fn a_copy_that_ended_before_its_first_row_is_begun_again() {
 fn a_resumed_copy_is_whole_in_its_one_file() {
     let instance = Instance::new();
     let target = instance.elsewhere();
-    let at = format!("sqlite:{}", target.data().display());
-    copy(&instance.at(), &at, &[]).done();
+    let to = at(&target);
+    copy(&instance.at(), &to, &[]).done();
     let part = rusqlite::Connection::open(target.database()).unwrap();
     part.execute_batch("DELETE FROM instance; DELETE FROM events").unwrap();
     drop(part);
-    copy(&instance.at(), &at, &[]).done();
+    copy(&instance.at(), &to, &[]).done();
     let alone = Place::new();
     fs::copy(target.database(), alone.path("strongroom.db")).unwrap();
     assert_eq!(rows(&alone.path("strongroom.db")), instance.rows());
@@ -406,8 +417,8 @@ fn a_server_that_comes_while_its_instance_is_copied_is_noticed() {
     let url = Cluster::shared().database();
     copy(&instance.at(), &url, &[]).done();
     let target = instance.elsewhere();
-    let at = format!("sqlite:{}", target.data().display());
-    let mut copying = command(&url, &at, &[]);
+    let to = at(&target);
+    let mut copying = command(&url, &to, &[]);
     let copying = copying.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("it copies", || target.database().exists());
     // What a server calls itself; a real one waits for the lock with its first write.
@@ -418,7 +429,7 @@ fn a_server_that_comes_while_its_instance_is_copied_is_noticed() {
     assert!(!ended.status.success() && said.contains("stop every server"), "{said}");
     assert!(target.run("serve", &[]).refusal().contains("no instance"));
     drop(database);
-    copy(&url, &at, &[]).done();
+    copy(&url, &to, &[]).done();
 }
 
 #[test]
@@ -459,23 +470,21 @@ fn rows_that_a_policy_hides_are_missed() {
 fn what_is_left_to_do_is_told() {
     let instance = Instance::new();
     let target = instance.elsewhere();
-    let at = format!("sqlite:{}", target.data().display());
-    let told = copy(&instance.at(), &at, &[]);
+    let to = at(&target);
+    let told = copy(&instance.at(), &to, &[]);
     assert!(told.done().contains("root key is there already") && !told.stdout.contains("database_url"));
 
-    let (target, another) = (Place::new(), Instance::new());
-    fs::create_dir(target.data()).unwrap();
-    chmod(&target.data(), 0o700);
+    let (target, another) = (empty(), Instance::new());
     let config = target.data().join("strongroom.toml");
     fs::write(config, "database_url = \"postgres://strongroom@db.example.com/strongroom\"\n").unwrap();
     fs::copy(another.place.data().join("root.key"), target.data().join("root.key")).unwrap();
-    let told = copy(&instance.at(), &format!("sqlite:{}", target.data().display()), &[]);
+    let told = copy(&instance.at(), &at(&target), &[]);
     assert!(told.done().contains("root key of something else"), "{}", told.stdout);
     assert!(told.stdout.contains("still names a database_url"), "{}", told.stdout);
 
     let target = instance.elsewhere();
     chmod(&target.data().join("root.key"), 0o644);
-    let told = copy(&instance.at(), &format!("sqlite:{}", target.data().display()), &[]);
+    let told = copy(&instance.at(), &at(&target), &[]);
     assert!(
         told.done().contains("it can't be used") && !told.stdout.contains("put it at"),
         "{}",
@@ -490,7 +499,7 @@ fn a_passphrase_is_not_told_to_be_a_file() {
     chmod(&place.path("passphrase"), 0o600);
     let passphrase = place.path("passphrase").display().to_string();
     place.init(&["--root-key", "passphrase", "--passphrase-file", &passphrase]).done();
-    let from = format!("sqlite:{}", place.data().display());
+    let from = at(&place);
     let told = copy(&from, &Cluster::shared().database(), &[]);
     assert!(told.done().contains("Its passphrase is the same.") && !told.stdout.contains("root.key"));
 }
@@ -505,9 +514,9 @@ fn what_a_lost_database_left_is_kept() {
         if database {
             fs::write(target.database(), "").unwrap();
         }
-        let at = format!("sqlite:{}", target.data().display());
+        let to = at(&target);
         for args in [&[][..], &["--start-over"]] {
-            let refused = copy(&instance.at(), &at, args);
+            let refused = copy(&instance.at(), &to, args);
             assert!(refused.refusal().contains(says), "{}", refused.stderr);
         }
         assert_eq!(fs::read_to_string(wal).unwrap(), "somebody's");
@@ -525,10 +534,8 @@ fn an_interrupted_beginning_is_not_told_to_be_lost() {
         "{}",
         refused.stderr
     );
-    let nothing = Place::new();
-    fs::create_dir(nothing.data()).unwrap();
-    chmod(&nothing.data(), 0o700);
-    let empty = Cluster::shared().database();
-    assert_ne!(copy(&empty, &format!("sqlite:{}", nothing.data().display()), &[]).code, Some(0));
+    let nothing = empty();
+    let without = Cluster::shared().database();
+    assert_ne!(copy(&without, &at(&nothing), &[]).code, Some(0));
     assert_eq!(fs::read_dir(nothing.data()).unwrap().count(), 0, "the source is looked at first");
 }
