@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::grants::{Grant, Scope, Wider};
-use crate::ids::{ApiKeyId, KeyLinkId, RunId, TeamId, UserId};
+use crate::ids::{ApiKeyId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
 use crate::roles::Role;
 use crate::rows::{Proven, RowMac};
 use crate::runs::Run;
@@ -19,26 +19,43 @@ pub enum Means {
     Link(KeyLinkId),
     /// A run's token.
     Run(RunId),
+    /// A browser's session.
+    Session(SessionId),
+    /// A password, given just now.
+    SignIn,
+    /// A link of the server's administrator by which the user sets up how they sign in.
+    SetUp,
+    /// The same of a team's administrator.
+    Invitation(InvitationId),
 }
 
 /// With what kind of [`Means`] an act is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum By {
-    /// An API key.
+    /// An API key; or a session, in which a person may do what a key can be for.
     Key,
     /// A link.
     Link,
     /// A run's token.
     Run,
+    /// A session, which no key stands in for.
+    Session,
+    /// A password, given just now.
+    SignIn,
+    /// A link for setting up how its user signs in.
+    SetUp,
 }
 
 impl Means {
-    /// What kind it is.
-    pub const fn kind(self) -> By {
-        match self {
-            Self::Key(_) => By::Key,
-            Self::Link(_) => By::Link,
-            Self::Run(_) => By::Run,
+    /// Whether it is of the kind by which an act is done.
+    pub const fn is_for(self, by: By) -> bool {
+        match by {
+            By::Key => matches!(self, Self::Key(_) | Self::Session(_)),
+            By::Link => matches!(self, Self::Link(_)),
+            By::Run => matches!(self, Self::Run(_)),
+            By::Session => matches!(self, Self::Session(_)),
+            By::SignIn => matches!(self, Self::SignIn),
+            By::SetUp => matches!(self, Self::SetUp | Self::Invitation(_)),
         }
     }
 }
@@ -65,7 +82,9 @@ pub struct Caller {
 /// transaction knows that the proof still stands, without holding a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Of the API key's row, the link's or the run's.
+    /// Of the row of what proved them: the API key's, the link's, the run's, the session's
+    /// or the invitation's; of the sign-in's, with a password; of the user's, with the
+    /// server's administrator's link.
     pub means: RowMac,
     /// Of the user's row.
     pub user: RowMac,
@@ -184,6 +203,24 @@ pub enum Action {
     ExtendRun,
     /// End one's run.
     EndRun,
+    /// Begin a session.
+    SignIn,
+    /// Set up how one signs in.
+    SetUp,
+    /// Change one's password or second factor.
+    ChangeSignIn,
+    /// See one's sessions.
+    ListSessions,
+    /// End a session of one's own.
+    EndSession,
+    /// Go to another of one's teams.
+    MoveSession,
+    /// See the invitations that are still open.
+    ListInvitations,
+    /// Make a link by which a member comes to sign in.
+    CreateInvitation,
+    /// Withdraw such a link.
+    CancelInvitation,
 }
 
 /// Whose the object of an act is, seen from the caller.
@@ -200,7 +237,7 @@ pub enum Ownership {
 /// One row of the table: what an act asks of its caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// The operation of the API that does it.
+    /// The operation that does it: the API's, or one of the pages'.
     pub operation: &'static str,
     /// The key must be for this; `None`: any key will do.
     pub scope: Option<Scope>,
@@ -212,7 +249,7 @@ pub struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 61] = [
         Self::CreateSecret,
         Self::ListSecrets,
         Self::ReadSecret,
@@ -265,6 +302,15 @@ impl Action {
         Self::ReceiveEnvironment,
         Self::ExtendRun,
         Self::EndRun,
+        Self::SignIn,
+        Self::SetUp,
+        Self::ChangeSignIn,
+        Self::ListSessions,
+        Self::EndSession,
+        Self::MoveSession,
+        Self::ListInvitations,
+        Self::CreateInvitation,
+        Self::CancelInvitation,
     ];
 
     /// The table. What is [`Ownership::Foreign`] has no column: nobody's role
@@ -325,6 +371,15 @@ impl Action {
             Self::ReceiveEnvironment => ("getRunEnvironment", None, Member, Member),
             Self::ExtendRun => ("extendRun", None, Member, Member),
             Self::EndRun => ("endRun", None, Member, Member),
+            Self::SignIn => ("signIn", None, Member, Member),
+            Self::SetUp => ("setUp", None, Member, Member),
+            Self::ChangeSignIn => ("changeSignIn", None, Member, Member),
+            Self::ListSessions => ("listSessions", None, Member, Member),
+            Self::EndSession => ("endSession", None, Member, Member),
+            Self::MoveSession => ("moveSession", None, Member, Member),
+            Self::ListInvitations => ("listInvitations", Some(Admin), Administrator, Administrator),
+            Self::CreateInvitation => ("createInvitation", Some(Admin), Administrator, Administrator),
+            Self::CancelInvitation => ("cancelInvitation", Some(Admin), Administrator, Administrator),
         };
         Rule { operation, scope, own, shared }
     }
@@ -334,6 +389,9 @@ impl Action {
         match self {
             Self::ClaimKeyLink => By::Link,
             Self::ReceiveEnvironment | Self::ExtendRun | Self::EndRun => By::Run,
+            Self::SignIn => By::SignIn,
+            Self::SetUp => By::SetUp,
+            Self::ChangeSignIn | Self::ListSessions | Self::EndSession | Self::MoveSession => By::Session,
             _ => By::Key,
         }
     }
@@ -481,7 +539,7 @@ impl Caller {
 
     /// What is asked whatever the act is done to.
     fn eligible(&self, action: Action) -> Result<(), Denied> {
-        if action.by() != self.means.kind() {
+        if !self.means.is_for(action.by()) {
             return Err(Denied::Invisible);
         }
         if self.team_deleted && action != Action::UndeleteTeam {
@@ -609,6 +667,15 @@ mod tests {
         ReceiveEnvironment ""              "+++++" "+++++";
         ExtendRun          ""              "+++++" "+++++";
         EndRun             ""              "+++++" "+++++";
+        SignIn             ""              "+++++" "+++++";
+        SetUp              ""              "+++++" "+++++";
+        ChangeSignIn       ""              "+++++" "+++++";
+        ListSessions       ""              "+++++" "+++++";
+        EndSession         ""              "+++++" "+++++";
+        MoveSession        ""              "+++++" "+++++";
+        ListInvitations    "admin"         "---++" "---++";
+        CreateInvitation   "admin"         "---++" "---++";
+        CancelInvitation   "admin"         "---++" "---++";
     }
 
     /// Somebody who came with what this action asks for.
@@ -622,6 +689,9 @@ mod tests {
                 By::Key => Means::Key(ApiKeyId::from_uuid(nil)),
                 By::Link => Means::Link(KeyLinkId::from_uuid(nil)),
                 By::Run => Means::Run(RunId::from_uuid(nil)),
+                By::Session => Means::Session(SessionId::from_uuid(nil)),
+                By::SignIn => Means::SignIn,
+                By::SetUp => Means::SetUp,
             },
             grant: Arc::new(Grant { role, scopes, agents: None, networks: None, expires_at: None }),
             team_deleted: false,
@@ -754,21 +824,45 @@ mod tests {
     }
 
     #[test]
-    fn a_link_and_a_run_are_for_little_and_no_key_is_for_that() {
+    fn what_is_for_little_does_that_alone_and_no_key_does_it() {
         let by_run = [Action::ReceiveEnvironment, Action::ExtendRun, Action::EndRun];
+        let by_session =
+            [Action::ChangeSignIn, Action::ListSessions, Action::EndSession, Action::MoveSession];
         for action in Action::ALL {
             let by = match action {
                 Action::ClaimKeyLink => By::Link,
+                Action::SignIn => By::SignIn,
+                Action::SetUp => By::SetUp,
                 _ if by_run.contains(&action) => By::Run,
+                _ if by_session.contains(&action) => By::Session,
                 _ => By::Key,
             };
             assert_eq!(action.by(), by, "{action:?}");
-            for other in Action::ALL.into_iter().filter(|other| other.by() != by) {
+            // A person is in no session for less than what a key is for.
+            let stands_in = |other: &Action| by == By::Key && other.by() == By::Session;
+            for other in Action::ALL.into_iter().filter(|other| other.by() != by && !stands_in(other)) {
                 let wrong = caller(other, Role::Owner, Scopes::all());
                 assert_eq!(wrong.screen(action), Err(Denied::Invisible), "{action:?}");
                 let permit = wrong.permit(action, Ownership::Own).map(|_| ());
                 assert_eq!(permit, Err(Denied::Invisible), "{action:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_session_does_what_a_key_does() {
+        for action in Action::ALL {
+            let session = caller(Action::ListSessions, Role::Owner, Scopes::all());
+            let does = matches!(action.by(), By::Key | By::Session);
+            assert_eq!(session.permit(action, Ownership::Shared).is_ok(), does, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn an_invitation_is_for_what_a_link_to_set_up_is_for() {
+        let invited = Means::Invitation(InvitationId::from_uuid(Uuid::nil()));
+        for action in Action::ALL {
+            assert_eq!(invited.is_for(action.by()), action == Action::SetUp, "{action:?}");
         }
     }
 

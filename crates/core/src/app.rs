@@ -12,6 +12,9 @@ mod compare;
 mod create;
 mod delivery;
 mod environment;
+mod factors;
+mod guesses;
+mod invitations;
 mod key_links;
 mod members;
 mod once;
@@ -19,6 +22,9 @@ mod panic;
 mod purge;
 mod runs;
 mod secrets;
+mod sessions;
+mod set_up;
+mod sign_in;
 mod teams;
 mod uses;
 mod verify;
@@ -30,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 use self::callers::Callers;
+use self::guesses::Guesses;
 use self::once::InFlight;
 use self::uses::Uses;
 use crate::access::{Caller, Denied};
@@ -51,6 +58,7 @@ pub use api_keys::{GrantWish, NewKey};
 pub use ask::{Ask, Cause, Planned};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
 pub use environment::{Preview, PreviewedName, PreviewedSecret};
+pub use factors::{NewFactors, SignInState};
 pub use key_links::NewKeyLink;
 pub use members::{MemberList, NewMember, Newcomer};
 pub use once::{Begun, Once};
@@ -58,6 +66,8 @@ pub use panic::{Exposed, Revoked, Suspected};
 pub use purge::Purged;
 pub use runs::{NewRun, RunList};
 pub use secrets::Page;
+pub use set_up::{Chosen, LINK_LASTS, LinkKind, OpenLink, SetUp};
+pub use sign_in::{Attempt, SignInError, SignedIn, Whereabouts};
 pub use teams::NewTeam;
 pub use verify::{Finding, Verified};
 
@@ -165,6 +175,7 @@ pub struct App {
     callers: Callers,
     in_flight: InFlight,
     uses: Uses,
+    guesses: Guesses,
     /// Whether attaching to an agent or revision that isn't there makes it.
     auto_register: bool,
     /// Verified in place of the rows of an unknown key.
@@ -201,10 +212,28 @@ impl App {
             callers: Callers::default(),
             in_flight: InFlight::default(),
             uses: Uses::default(),
+            guesses: Guesses::default(),
             auto_register: false,
             decoy,
             integrity_violations: AtomicU64::new(0),
         })
+    }
+
+    /// Gives an instance of before the keys for what came later. To be called once
+    /// the schema is up to date, before anything is served.
+    ///
+    /// # Errors
+    /// When the store refuses, or a key doesn't open.
+    pub async fn complete(&self) -> Result<(), OpenError> {
+        if self.keys.sign_in_key().is_ok() {
+            return Ok(());
+        }
+        let id = KeyId::from_uuid(self.uuid());
+        let key = self.keys.new_sign_in_key(id, self.world.clock.now(), &*self.world.random);
+        self.store.add_purpose_key(key).await?;
+        // Of several servers that start at once, one's key is there.
+        self.keys.admit_sign_in(&self.store.purpose_keys().await?)?;
+        Ok(())
     }
 
     /// The same, where a builder who attaches a secret to an agent or revision

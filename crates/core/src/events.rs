@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::access::{Caller, Means};
 use crate::clock::Timestamp;
-use crate::ids::{AgentId, ApiKeyId, RevisionId, RunId, TeamId, UserId};
+use crate::ids::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
 use crate::rows::{Row, RowMac};
 
 /// What happened.
@@ -84,6 +84,22 @@ pub enum EventKind {
     RunRevoked,
     /// A run received values of a secret's version.
     SecretDelivered,
+    /// Somebody set up how they sign in.
+    SignInSetUp,
+    /// Somebody changed their password or second factor, or used up a code.
+    SignInChanged,
+    /// A session began: its user signed in.
+    SessionStarted,
+    /// A session's user went to another of their teams.
+    SessionMoved,
+    /// A session was ended.
+    SessionEnded,
+    /// A link was made by which a member comes to sign in.
+    InvitationCreated,
+    /// Such a link was withdrawn.
+    InvitationCancelled,
+    /// Such a link was used.
+    InvitationAccepted,
     /// A stored row or blob is not what was stored.
     IntegrityViolation,
 }
@@ -128,6 +144,14 @@ impl EventKind {
             Self::RunStopped => "run.stopped",
             Self::RunRevoked => "run.revoked",
             Self::SecretDelivered => "secret.delivered",
+            Self::SignInSetUp => "sign_in.set_up",
+            Self::SignInChanged => "sign_in.changed",
+            Self::SessionStarted => "session.started",
+            Self::SessionMoved => "session.moved",
+            Self::SessionEnded => "session.ended",
+            Self::InvitationCreated => "invitation.created",
+            Self::InvitationCancelled => "invitation.cancelled",
+            Self::InvitationAccepted => "invitation.accepted",
             Self::IntegrityViolation => "integrity.violation",
         }
     }
@@ -142,17 +166,23 @@ pub struct Actor {
     pub key_id: Option<ApiKeyId>,
     /// The run that did it in their name.
     pub run_id: Option<RunId>,
+    /// The session in which they did it.
+    pub session_id: Option<SessionId>,
 }
 
 impl From<&Caller> for Actor {
     /// A link is no key.
     fn from(caller: &Caller) -> Self {
-        let (key_id, run_id) = match caller.means {
-            Means::Key(key) => (Some(key), None),
-            Means::Link(_) => (None, None),
-            Means::Run(run) => (caller.run.as_ref().map(|run| run.key_id), Some(run)),
-        };
-        Self { user_id: Some(caller.user_id), key_id, run_id }
+        let actor = Self { user_id: Some(caller.user_id), ..Self::default() };
+        match caller.means {
+            Means::Key(key) => Self { key_id: Some(key), ..actor },
+            Means::Run(run) => {
+                let key_id = caller.run.as_ref().map(|run| run.key_id);
+                Self { key_id, run_id: Some(run), ..actor }
+            }
+            Means::Session(session) => Self { session_id: Some(session), ..actor },
+            Means::Link(_) | Means::SignIn | Means::SetUp | Means::Invitation(_) => actor,
+        }
     }
 }
 

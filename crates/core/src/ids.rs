@@ -80,6 +80,12 @@ ids! {
     SecretId
     /// Names a link by which a user makes an API key; also the public part of its token.
     KeyLinkId
+    /// Names a user's sign-in; another one each time that it is set up.
+    SignInId
+    /// Names a session; also the public part of its token.
+    SessionId
+    /// Names an invitation; also the public part of its token.
+    InvitationId
     /// Names an agent.
     AgentId
     /// Names a revision of an agent; `buildId` on the wire.

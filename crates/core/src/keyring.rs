@@ -4,7 +4,7 @@
 //! MAC or signature.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -29,12 +29,21 @@ pub enum Purpose {
     Cookies,
     /// The seed of the key that signs the audit tree's heads.
     AuditSigning,
+    /// What people sign in with.
+    SignIn,
 }
 
 impl Purpose {
-    /// Every purpose; an instance has a key for each from its first moment.
-    pub const ALL: [Self; 5] =
-        [Self::ApiKeyPepper, Self::RowMac, Self::Idempotency, Self::Cookies, Self::AuditSigning];
+    /// Every purpose; an instance has a key for each from its first moment, or
+    /// from when it was first served by a program that knows the purpose.
+    pub const ALL: [Self; 6] = [
+        Self::ApiKeyPepper,
+        Self::RowMac,
+        Self::Idempotency,
+        Self::Cookies,
+        Self::AuditSigning,
+        Self::SignIn,
+    ];
 
     /// The name in the store and in the key's context.
     pub const fn name(self) -> &'static str {
@@ -44,6 +53,7 @@ impl Purpose {
             Self::Idempotency => "idempotency",
             Self::Cookies => "cookies",
             Self::AuditSigning => "audit_signing",
+            Self::SignIn => "sign_in",
         }
     }
 }
@@ -162,6 +172,9 @@ pub struct Keyring {
     pepper: Versions,
     row_mac: Versions,
     idempotency: Versions,
+    cookies: Versions,
+    /// Seals what people sign in with; not there until the instance has one.
+    sign_in: OnceLock<SealingKey>,
     /// Each team's newest key, unwrapped when first needed and then kept.
     teams: RwLock<HashMap<TeamId, Arc<SealingKey>>>,
 }
@@ -172,21 +185,54 @@ impl Keyring {
     /// # Errors
     /// When one doesn't open, or a purpose has none.
     pub fn new(master: MasterKey, wrapped: &[WrappedKey]) -> Result<Self, IntegrityViolation> {
-        let mut purposes = HashMap::new();
-        for purpose in Purpose::ALL {
+        let take = |purpose| {
             let versions = versions(&master, wrapped, purpose)?;
-            versions.newest().ok_or(IntegrityViolation)?;
-            purposes.insert(purpose, versions);
-        }
-        let mut take = |purpose| purposes.remove(&purpose).ok_or(IntegrityViolation);
-        Ok(Self {
+            if versions.newest().is_some() { Ok(versions) } else { Err(IntegrityViolation) }
+        };
+        take(Purpose::AuditSigning)?;
+        let keyring = Self {
             instance: master.instance,
             pepper: take(Purpose::ApiKeyPepper)?,
             row_mac: take(Purpose::RowMac)?,
             idempotency: take(Purpose::Idempotency)?,
+            cookies: take(Purpose::Cookies)?,
+            sign_in: OnceLock::new(),
             teams: RwLock::default(),
             master,
-        })
+        };
+        keyring.admit_sign_in(wrapped)?;
+        Ok(keyring)
+    }
+
+    /// Takes in the key that seals what people sign in with, if it is among these.
+    ///
+    /// # Errors
+    /// When it doesn't open.
+    pub(crate) fn admit_sign_in(&self, wrapped: &[WrappedKey]) -> Result<(), IntegrityViolation> {
+        let of_purpose = wrapped.iter().filter(|key| key.owner == KeyOwner::Purpose(Purpose::SignIn));
+        if let Some(newest) = of_purpose.max_by_key(|key| key.version) {
+            let key = self.unwrap(newest)?;
+            // Another request may have been quicker to take in the same one.
+            let _ = self.sign_in.set(key);
+        }
+        Ok(())
+    }
+
+    /// Seals what people sign in with.
+    pub(crate) fn sign_in_key(&self) -> Result<&SealingKey, IntegrityViolation> {
+        self.sign_in.get().ok_or(IntegrityViolation)
+    }
+
+    /// A key for the purpose that an instance of before hasn't got one for.
+    pub(crate) fn new_sign_in_key(&self, id: KeyId, now: Timestamp, random: &dyn Random) -> WrappedKey {
+        self.master.new_key(id, KeyOwner::Purpose(Purpose::SignIn), now, random)
+    }
+
+    /// What a browser or a link is to bring back, which only this instance can have made.
+    #[expect(clippy::expect_used, reason = "new() found a key of each purpose")]
+    pub(crate) fn vouched(&self, label: &str, pieces: &[&[u8]]) -> KeyedHash {
+        let (version, key) = self.cookies.newest().expect("a key for cookies");
+        KeyedHash::of_pieces(version, key, label, pieces)
     }
 
     /// The instance that these keys belong to.
@@ -196,9 +242,12 @@ impl Keyring {
 
     /// Whether the system locked every key's page in memory.
     pub fn locked(&self) -> bool {
-        let purposes =
-            [&self.pepper, &self.row_mac, &self.idempotency].into_iter().flat_map(|of| of.0.values());
-        self.master.key.locked() && { purposes }.all(KeyBytes::locked)
+        let purposes = [&self.pepper, &self.row_mac, &self.idempotency, &self.cookies]
+            .into_iter()
+            .flat_map(|of| of.0.values());
+        self.master.key.locked()
+            && { purposes }.all(KeyBytes::locked)
+            && self.sign_in.get().is_none_or(SealingKey::locked)
     }
 
     /// A row with its MAC, ready to be stored.

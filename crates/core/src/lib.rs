@@ -16,11 +16,13 @@ pub mod grants;
 pub mod health;
 pub mod ids;
 pub mod instance;
+pub mod invitations;
 pub mod key_links;
 mod keyed_hash;
 pub mod keyring;
 mod memory;
 pub mod mint;
+pub mod passwords;
 pub mod random;
 pub mod roles;
 pub mod root_key;
@@ -28,7 +30,10 @@ pub mod rows;
 pub mod runs;
 pub mod scanner;
 pub mod sealing;
+pub mod second_factor;
 pub mod secrets;
+pub mod sessions;
+pub mod sign_ins;
 pub mod store;
 pub mod tags;
 pub mod teams;
@@ -42,8 +47,8 @@ pub use app::App;
 pub use clock::{Clock, Timestamp};
 pub use grants::{Grant, Scope, Scopes};
 pub use ids::{
-    AgentId, ApiKeyId, AttachmentId, InstanceId, KeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId,
-    UserId,
+    AgentId, ApiKeyId, AttachmentId, InstanceId, InvitationId, KeyId, KeyLinkId, RevisionId, RunId, SecretId,
+    SessionId, SignInId, TeamId, UserId,
 };
 pub use random::{OsRandom, Random};
 pub use roles::Role;

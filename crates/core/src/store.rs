@@ -12,16 +12,21 @@ use crate::answers::{AnswerId, KeptAnswer};
 use crate::api_keys::{ApiKey, ProofRows, UsedKey};
 use crate::clock::Timestamp;
 use crate::events::Event;
-use crate::ids::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
+use crate::ids::{
+    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, TeamId, UserId,
+};
 use crate::instance::{Instance, NewInstance};
+use crate::invitations::Invitation;
 use crate::key_links::KeyLink;
 use crate::keyring::WrappedKey;
 use crate::rows::{RowMac, Stored};
 use crate::runs::{Delivery, Run, RunsOf, StoredRun};
 use crate::secrets::{Secret, Version};
+use crate::sessions::Session;
+use crate::sign_ins::SignIn;
 use crate::teams::Team;
 use crate::text::Email;
-use crate::users::{Membership, StoredMember, User};
+use crate::users::{Membership, StoredMember, TeamPlace, User};
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +105,12 @@ pub enum Change {
     ApiKey(Put<ApiKey>),
     /// Stores a link.
     KeyLink(Put<KeyLink>),
+    /// Stores a sign-in.
+    SignIn(Put<SignIn>),
+    /// Stores a session.
+    Session(Put<Session>),
+    /// Stores an invitation.
+    Invitation(Put<Invitation>),
     /// Stores an agent.
     Agent(Put<Agent>),
     /// Stores a revision.
@@ -167,6 +178,12 @@ pub enum AnyRow {
     ApiKey(Stored<ApiKey>),
     /// A link.
     KeyLink(Stored<KeyLink>),
+    /// A sign-in.
+    SignIn(Stored<SignIn>),
+    /// A session.
+    Session(Stored<Session>),
+    /// An invitation.
+    Invitation(Stored<Invitation>),
     /// A kept answer.
     Answer(Stored<KeptAnswer>),
     /// An agent, deleted ones too.
@@ -219,6 +236,9 @@ pub trait Store: Send + Sync {
     /// The keys of the hierarchy that are the instance's own.
     async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError>;
 
+    /// Stores a key of a purpose that has none; with one there, nothing.
+    async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError>;
+
     /// A team's keys.
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError>;
 
@@ -227,6 +247,54 @@ pub trait Store: Send + Sync {
 
     /// The rows that decide about a link.
     async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError>;
+
+    /// The rows that decide about a session.
+    async fn session_rows(&self, session: SessionId) -> Result<Option<ProofRows<Session>>, StoreError>;
+
+    /// The rows that decide about an invitation.
+    async fn invitation_rows(
+        &self,
+        invitation: InvitationId,
+    ) -> Result<Option<ProofRows<Invitation>>, StoreError>;
+
+    /// A user's sign-in.
+    async fn sign_in(&self, user: UserId) -> Result<Option<Stored<SignIn>>, StoreError>;
+
+    /// A user's sessions that nobody ended and that last longer than this, by
+    /// their beginning: the newest `limit`.
+    async fn sessions(
+        &self,
+        user: UserId,
+        beyond: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<Session>>, StoreError>;
+
+    /// Where a user is a member, by the age of the team: at most `limit`.
+    async fn places(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<TeamPlace<Stored<Membership>, Stored<Team>>>, StoreError>;
+
+    /// An invitation into this team.
+    async fn invitation(
+        &self,
+        team: TeamId,
+        invitation: InvitationId,
+    ) -> Result<Option<Stored<Invitation>>, StoreError>;
+
+    /// The invitations into a team that aren't closed, by creation: at most
+    /// `limit` of those after `after`.
+    async fn invitations(
+        &self,
+        team: TeamId,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Invitation>>, StoreError>;
+
+    /// Forgets sessions and invitations that ended before this moment, one way or
+    /// another: at most `limit` of each. How many it were.
+    async fn forget_sessions(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// A secret of this team, deleted or not.
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError>;
@@ -261,6 +329,9 @@ pub trait Store: Send + Sync {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<StoredMember>, StoreError>;
+
+    /// A user.
+    async fn user(&self, user: UserId) -> Result<Option<Stored<User>>, StoreError>;
 
     /// The user with this address, in any case of its ASCII letters.
     async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError>;

@@ -69,6 +69,8 @@ texts! {
     UserName(128) = "must be 1 to 128 characters without NUL";
     /// What an API key is called.
     KeyName(128) = "must be 1 to 128 characters without NUL";
+    /// What a browser says it is.
+    BrowserName(256) = "must be 1 to 256 characters without NUL";
     /// What an agent is called.
     AgentName(128) = "must be 1 to 128 characters without NUL";
     /// What a revision is called.

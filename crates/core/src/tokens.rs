@@ -7,11 +7,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::keyed_hash::KeyedHash;
 use crate::memory::KeyBytes;
-use crate::random::Random;
+use crate::random::{self, Random};
 
 /// What a token is for; its first four characters say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,13 +24,16 @@ pub enum TokenKind {
     Broker,
     /// A link that is used once.
     Link,
+    /// A browser's session.
+    Session,
     /// Stands for a value inside one run.
     Placeholder,
 }
 
 impl TokenKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::ApiKey, Self::Run, Self::Broker, Self::Link, Self::Placeholder];
+    pub const ALL: [Self; 6] =
+        [Self::ApiKey, Self::Run, Self::Broker, Self::Link, Self::Session, Self::Placeholder];
 
     /// The first characters of such a token.
     pub const fn prefix(self) -> &'static str {
@@ -39,6 +42,7 @@ impl TokenKind {
             Self::Run => "srr_",
             Self::Broker => "srb_",
             Self::Link => "srl_",
+            Self::Session => "srs_",
             Self::Placeholder => "srp_",
         }
     }
@@ -70,14 +74,16 @@ impl Token {
 
     /// A fresh token for the row `id`.
     pub fn mint(kind: TokenKind, id: Uuid, random: &dyn Random) -> Self {
-        let mut halves = [[0; 16]; 2];
+        Self::bearing(kind, id, &Zeroizing::new(random::bytes(random)))
+    }
+
+    /// The token for the row `id` with this secret in it.
+    pub(crate) fn bearing(kind: TokenKind, id: Uuid, secret: &[u8; 32]) -> Self {
         let mut text = String::with_capacity(LENGTH);
         text.push_str(kind.prefix());
         push_base62(&mut text, id.as_u128(), WIDE);
-        for half in &mut halves {
-            random.fill(half);
+        for half in secret.as_chunks::<16>().0 {
             push_base62(&mut text, u128::from_be_bytes(*half), WIDE);
-            half.zeroize();
         }
         let check = crc32fast::hash(text.as_bytes());
         push_base62(&mut text, check.into(), CHECK);
@@ -107,6 +113,16 @@ impl Token {
     /// The row that the token claims to belong to.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// The secret in it.
+    pub(crate) fn borne(&self) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        let digits_of = self.reveal().as_bytes().get(4 + WIDE..).unwrap_or_default().chunks(WIDE);
+        for (half, piece) in secret.as_chunks_mut::<16>().0.iter_mut().zip(digits_of) {
+            *half = digits(piece).unwrap_or(0).to_be_bytes();
+        }
+        secret
     }
 
     /// The text, to hand to its owner, once.
@@ -212,6 +228,14 @@ mod tests {
                 assert!(Token::parse(TokenKind::ApiKey, &text).is_err(), "position {at}");
             }
         }
+    }
+
+    #[test]
+    fn what_it_bears_is_what_was_put_in() {
+        let secret = std::array::from_fn(|at| 251 - u8::try_from(at).unwrap());
+        let token = Token::bearing(TokenKind::Link, Uuid::from_u128(7), &secret);
+        let parsed = Token::parse(TokenKind::Link, token.reveal()).unwrap();
+        assert_eq!(*parsed.borne(), secret);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Users and their memberships.
 
 use crate::clock::Timestamp;
-use crate::ids::{TeamId, UserId};
+use crate::ids::{SignInId, TeamId, UserId};
 use crate::roles::Role;
 use crate::rows::{Fields, Proven, Row, Stored};
 use crate::text::{Email, UserName};
@@ -50,6 +50,9 @@ pub struct Membership {
     /// Since when they are no member any more. Their personal secrets stay for
     /// the retention time, in case they come back.
     pub removed_at: Option<Timestamp>,
+    /// By which sign-in of theirs they come in: the team knows that it is theirs.
+    /// `None`: by none, until they open an invitation.
+    pub sign_in: Option<SignInId>,
 }
 
 impl Row for Membership {
@@ -61,7 +64,17 @@ impl Row for Membership {
         fields.bytes("role", self.role.name());
         fields.number("created_at", self.created_at.as_millis());
         fields.optional_number("removed_at", self.removed_at.map(Timestamp::as_millis));
+        fields.optional("sign_in", self.sign_in.as_ref().map(SignInId::as_bytes));
     }
+}
+
+/// A team, and a user's place in it.
+#[derive(Clone, Debug)]
+pub struct TeamPlace<M, T> {
+    /// The place.
+    pub membership: M,
+    /// The team.
+    pub team: T,
 }
 
 /// A user and their place in a team.

@@ -8,11 +8,14 @@ pub(crate) mod api_keys;
 pub(crate) mod events;
 mod grants;
 pub(crate) mod instance;
+pub(crate) mod invitations;
 pub(crate) mod key_links;
 pub(crate) mod proofs;
 pub(crate) mod purge;
 pub(crate) mod runs;
 pub(crate) mod secrets;
+pub(crate) mod sessions;
+mod sign_ins;
 pub(crate) mod teams;
 pub(crate) mod users;
 
@@ -25,11 +28,14 @@ use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::instance::Instance;
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::runs::{Delivery, Run};
 use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::teams::Team;
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
@@ -187,6 +193,9 @@ pub(crate) fn shapes() -> impl Iterator<Item = &'static Shape> {
         ApiKey::shape(),
         &api_keys::USES,
         KeyLink::shape(),
+        SignIn::shape(),
+        Session::shape(),
+        Invitation::shape(),
         KeptAnswer::shape(),
         Agent::shape(),
         Revision::shape(),

@@ -384,8 +384,14 @@ impl TestApp {
 
     pub(crate) fn seed_membership(&self, team_id: TeamId, user_id: UserId, role: Role) {
         let created_at = self.clock.now();
-        let stored =
-            self.keyring.authenticate(Membership { team_id, user_id, role, created_at, removed_at: None });
+        let stored = self.keyring.authenticate(Membership {
+            team_id,
+            user_id,
+            role,
+            created_at,
+            removed_at: None,
+            sign_in: None,
+        });
         let mac = stored.mac();
         let values = cells![
             team_id.as_bytes(),

@@ -42,7 +42,7 @@ impl Ask {
     pub(super) fn key(&self) -> Result<ApiKeyId, Denied> {
         match self.caller.means {
             Means::Key(key) => Ok(key),
-            Means::Link(_) | Means::Run(_) => Err(Denied::Invisible),
+            _ => Err(Denied::Invisible),
         }
     }
 
@@ -208,12 +208,7 @@ impl App {
     /// What the store's refusal means to the one who asked.
     async fn refusal(&self, ask: &Ask, error: StoreError) -> Error {
         match error {
-            StoreError::StalePermit => match ask.caller.means {
-                Means::Key(key) => self.stale(key, &ask.cause).await,
-                Means::Link(_) => Error::NotProven,
-                // It may only have been extended; planned anew, that shows.
-                Means::Run(_) => Error::Store(StoreError::Changed),
-            },
+            StoreError::StalePermit => self.stale(ask.caller.means, &ask.cause).await,
             StoreError::LastOwner => Error::Conflict(
                 "a team needs an owner who is a person and not disabled; make somebody else an owner first",
             ),
@@ -229,6 +224,7 @@ fn concerns_rights(change: &Change) -> bool {
         Change::User(put) => put.was.is_some(),
         Change::Membership(put) => put.was.is_some(),
         Change::ApiKey(put) => put.was.is_some(),
+        Change::Session(put) => put.was.is_some(),
         _ => false,
     }
 }

@@ -12,7 +12,8 @@ use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
 use crate::grants::{Grant, Scopes};
-use crate::ids::{ApiKeyId, KeyLinkId, RunId, TeamId, UserId};
+use crate::ids::{ApiKeyId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
+use crate::invitations::{self, Invitation};
 use crate::key_links::KeyLink;
 use crate::keyring::Keyring;
 use crate::random::Random;
@@ -20,6 +21,7 @@ use crate::roles::Role;
 use crate::rows::{Row, RowMac};
 use crate::runs::{ProvenRun, Run, RunRows, StoredRun};
 use crate::sealing::IntegrityViolation;
+use crate::sessions::{self, Session};
 use crate::store::StoreError;
 use crate::teams::Team;
 use crate::text::{Invalid, KeyName, TeamName, UserName};
@@ -35,6 +37,12 @@ trait Proving: Row {
     fn token_hash(&self) -> TokenHash;
     /// Whether it was ended before its time.
     fn ended(&self) -> bool;
+    /// When its time is over.
+    fn expires_at(&self) -> Option<Timestamp>;
+    /// Whether a member comes in by it.
+    fn is_let_in(&self, _: &Membership) -> bool {
+        true
+    }
 }
 
 impl Proving for ApiKey {
@@ -61,6 +69,10 @@ impl Proving for ApiKey {
     fn ended(&self) -> bool {
         self.revoked_at.is_some()
     }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.grant.expires_at
+    }
 }
 
 impl Proving for KeyLink {
@@ -86,6 +98,74 @@ impl Proving for KeyLink {
 
     fn ended(&self) -> bool {
         self.closed_at.is_some()
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}
+
+impl Proving for Session {
+    fn means(&self) -> Means {
+        Means::Session(self.id)
+    }
+
+    fn team_id(&self) -> TeamId {
+        self.team_id
+    }
+
+    fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    fn grant(&self) -> Grant {
+        sessions::grant()
+    }
+
+    fn token_hash(&self) -> TokenHash {
+        self.token_hash
+    }
+
+    fn ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+
+    fn is_let_in(&self, membership: &Membership) -> bool {
+        membership.sign_in == Some(self.sign_in)
+    }
+}
+
+impl Proving for Invitation {
+    fn means(&self) -> Means {
+        Means::Invitation(self.id)
+    }
+
+    fn team_id(&self) -> TeamId {
+        self.team_id
+    }
+
+    fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    fn grant(&self) -> Grant {
+        invitations::grant(self.expires_at)
+    }
+
+    fn token_hash(&self) -> TokenHash {
+        self.token_hash
+    }
+
+    fn ended(&self) -> bool {
+        self.closed_at.is_some()
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
     }
 }
 
@@ -136,6 +216,46 @@ impl App {
             return Err(Error::NotProven);
         }
         self.admitted(caller, None)
+    }
+
+    /// The person whose browser brings this session's token.
+    ///
+    /// # Errors
+    /// [`Error::NotProven`] for whatever isn't valid, without saying why.
+    pub async fn authenticate_session(&self, token: &str, cause: &Cause) -> Result<Caller, Error> {
+        let token = Token::parse(TokenKind::Session, token).map_err(|_| Error::NotProven)?;
+        let hash = self.keys.hash(&token);
+        let (id, now) = (SessionId::from_uuid(token.id()), self.world.clock.monotonic());
+        if let Some(known) = self.callers.find(Means::Session(id), &hash, now) {
+            return Ok(known.caller.clone());
+        }
+        let known = self.decided_session(id, cause).await?;
+        let known = known.filter(|known| self.keys.proves(&token, &hash, &known.hash));
+        let known = known.ok_or(Error::NotProven)?;
+        let caller = known.caller.clone();
+        self.callers.keep(known);
+        Ok(caller)
+    }
+
+    /// Whom this invitation's token proves. They can do nothing but set up how
+    /// they sign in, or let their sign-in into the team.
+    ///
+    /// # Errors
+    /// [`Error::NotProven`] for whatever isn't valid, without saying why.
+    pub(super) async fn authenticate_invitation(
+        &self,
+        token: &Token,
+        cause: &Cause,
+    ) -> Result<Caller, Error> {
+        let id = InvitationId::from_uuid(token.id());
+        let suspect = Suspect { caller: None, object: Object::of::<Invitation>(Some(token.id())), cause };
+        let rows = self.readable(self.store.invitation_rows(id).await, suspect).await?;
+        let decided = self.noting(self.decide(rows.ok_or(Error::NotProven)?), suspect).await?;
+        let (caller, kept) = decided.ok_or(Error::NotProven)?;
+        if !self.keys.proves(token, &self.keys.hash(token), &kept) {
+            return Err(Error::NotProven);
+        }
+        Ok(caller)
     }
 
     /// The run that this token proves, when it may be used from this address:
@@ -228,9 +348,16 @@ impl App {
 
     /// Why a write found the caller's rows changed: they are no caller any
     /// more, or are one with other rights and may try again.
-    pub(super) async fn stale(&self, key: ApiKeyId, cause: &Cause) -> Error {
-        self.callers.forget(Means::Key(key));
-        match self.decided(key, cause).await {
+    pub(super) async fn stale(&self, means: Means, cause: &Cause) -> Error {
+        self.callers.forget(means);
+        let decided = match means {
+            Means::Key(key) => self.decided(key, cause).await,
+            Means::Session(session) => self.decided_session(session, cause).await,
+            // It may only have been extended, or used by another: planned anew, that shows.
+            Means::Run(_) | Means::SignIn | Means::SetUp => return Error::Store(StoreError::Changed),
+            Means::Link(_) | Means::Invitation(_) => Ok(None),
+        };
+        match decided {
             Ok(Some(_)) => Error::Store(StoreError::StalePermit),
             Ok(None) => Error::NotProven,
             Err(error) => error,
@@ -250,6 +377,17 @@ impl App {
         Ok(of_this_key.map(|(caller, hash)| Known { caller, hash, proven_at, era }))
     }
 
+    /// What the rows say about a session, whoever brings it.
+    async fn decided_session(&self, id: SessionId, cause: &Cause) -> Result<Option<Known>, Error> {
+        let suspect = Suspect { caller: None, object: Object::of::<Session>(Some(id.uuid())), cause };
+        let (proven_at, era) = (self.world.clock.monotonic(), self.callers.era());
+        let Some(rows) = self.readable(self.store.session_rows(id).await, suspect).await? else {
+            return Ok(None);
+        };
+        let decided = self.noting(self.decide(rows), suspect).await?;
+        Ok(decided.map(|(caller, hash)| Known { caller, hash, proven_at, era }))
+    }
+
     /// Decides over rows: the caller, and the hash that their token must have.
     /// `None` when the rows say no.
     fn decide<T: Proving>(
@@ -266,7 +404,8 @@ impl App {
             || (team_id, user_id) != (team.id, user.id);
         let ended = means.ended() || user.disabled_at.is_some() || membership.removed_at.is_some();
         let mut grant = means.grant();
-        if strangers || ended || lapsed(grant.expires_at, self.world.clock.now()) {
+        let shut_out = !means.is_let_in(&membership);
+        if strangers || ended || shut_out || lapsed(means.expires_at(), self.world.clock.now()) {
             return Ok(None);
         }
         grant.role = grant.role.min(membership.role);
@@ -284,7 +423,7 @@ impl App {
     }
 }
 
-fn proof(means: RowMac, user: RowMac, membership: RowMac, team: RowMac) -> Proof {
+pub(super) fn proof(means: RowMac, user: RowMac, membership: RowMac, team: RowMac) -> Proof {
     Proof { means, user, membership, team, start: None }
 }
 
@@ -318,7 +457,8 @@ pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<ProofRows<Api
     };
     let name = UserName::parse("nobody")?;
     let user = User { id: user_id, name, email: None, created_at, disabled_at: None, service_of: None };
-    let membership = Membership { team_id, user_id, role: Role::Member, created_at, removed_at: None };
+    let membership =
+        Membership { team_id, user_id, role: Role::Member, created_at, removed_at: None, sign_in: None };
     let name = TeamName::parse("nobody's team")?;
     let team = Team { id: team_id, name, created_at, deleted_at: None, shredded_at: None };
     Ok(ProofRows {

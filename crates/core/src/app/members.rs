@@ -92,6 +92,7 @@ impl App {
             role: new.role,
             created_at: now,
             removed_at: None,
+            sign_in: None,
         };
         let stored = self.keys.authenticate(membership);
         let event = ask.event(EventKind::MemberAdded, user.id.uuid(), now, &stored);
@@ -189,6 +190,7 @@ impl App {
         let membership = stored.proven();
         let mut steps = member_steps(&before, stored, event);
         steps.extend(self.closed_links_of(ask, user).await?);
+        steps.extend(self.withdrawn_of(ask, user).await?);
         Ok(Planned::new(Member { user: before.user, membership }, permit, steps))
     }
 
@@ -205,13 +207,20 @@ impl App {
         ask.caller.reaches(before.membership.role)?;
         ask.demands(before.membership.mac())?;
         let now = self.world.clock.now();
-        let after = Membership { removed_at: Some(now), ..Membership::clone(&before.membership) };
+        let after =
+            Membership { removed_at: Some(now), sign_in: None, ..Membership::clone(&before.membership) };
         let stored = self.keys.authenticate(after);
         let event = ask.event(EventKind::MemberRemoved, user.uuid(), now, &stored);
         let mut steps = member_steps(&before, stored, event);
         steps.extend(self.revoked_keys(ask, user).await?);
         steps.extend(self.closed_links_of(ask, user).await?);
+        steps.extend(self.withdrawn_of(ask, user).await?);
         Ok(Planned::new((), permit, steps))
+    }
+
+    /// Withdraws the invitations for a user and by them.
+    async fn withdrawn_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
+        self.withdrawn(ask, |invitation| invitation.user_id == user || invitation.created_by == user).await
     }
 
     /// Withdraws the links for a user and by them.

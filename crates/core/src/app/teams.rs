@@ -72,6 +72,7 @@ impl App {
             role: Role::Owner,
             created_at: now,
             removed_at: None,
+            sign_in: None,
         };
         let membership = self.keys.authenticate(membership);
         let first_key =

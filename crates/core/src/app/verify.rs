@@ -9,6 +9,7 @@ use crate::keyring::{KeyOwner, WrappedKey};
 use crate::rows::{Proven, Row, Stored};
 use crate::sealing::{IntegrityViolation, SealingKey};
 use crate::secrets::{Secret, Version};
+use crate::sign_ins::{Factors, SignIn};
 use crate::store::AnyRow;
 use crate::teams::Team;
 use crate::values::Bundle;
@@ -87,6 +88,9 @@ impl Walk<'_> {
             AnyRow::Membership(row) => self.mac(row, |m| format!("{}/{}", m.team_id, m.user_id)),
             AnyRow::ApiKey(row) => self.mac(row, |key| key.id.to_string()),
             AnyRow::KeyLink(row) => self.mac(row, |link| link.id.to_string()),
+            AnyRow::SignIn(row) => self.sign_in(row),
+            AnyRow::Session(row) => self.mac(row, |session| session.id.to_string()),
+            AnyRow::Invitation(row) => self.mac(row, |invitation| invitation.id.to_string()),
             AnyRow::Answer(row) => self.mac(row, |_| "?".to_owned()),
             AnyRow::Agent(row) => self.mac(row, |agent| agent.id.to_string()),
             AnyRow::Revision(row) => self.mac(row, |revision| revision.id.to_string()),
@@ -120,6 +124,13 @@ impl Walk<'_> {
             for key in left {
                 self.found("keys", key.to_string(), "is there, but its team was shredded");
             }
+        }
+    }
+
+    fn sign_in(&mut self, row: Stored<SignIn>) {
+        let Some(sign_in) = self.proven(row, |sign_in| sign_in.user_id.to_string()) else { return };
+        if Factors::open(&sign_in, &self.app.keys).is_err() {
+            self.found(SignIn::TABLE, sign_in.user_id.to_string(), "does not open");
         }
     }
 

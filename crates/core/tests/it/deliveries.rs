@@ -76,7 +76,12 @@ fn a_delivery_tells_by_whom_in_whose_name_and_where() {
     started.environment().unwrap();
     let event = started.instance.events(EventKind::SecretDelivered).remove(0);
     let (run, caller) = (&started.run, &started.starter.caller);
-    let actor = Actor { user_id: Some(caller.user_id), key_id: Some(run.key_id), run_id: Some(run.id) };
+    let actor = Actor {
+        user_id: Some(caller.user_id),
+        key_id: Some(run.key_id),
+        run_id: Some(run.id),
+        session_id: None,
+    };
     let place = EventPlace { agent_id: Some(started.place.0), revision_id: Some(started.place.1) };
     assert_eq!((event.actor, event.place), (actor, place));
     assert_eq!(Means::Key(run.key_id), caller.means);

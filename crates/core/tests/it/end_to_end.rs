@@ -219,7 +219,8 @@ fn a_stranger_with_the_root_key_and_the_page_reads_everything() {
     let stranger = Stranger::enter(&root_key(), &tables);
     assert_eq!(stranger.master.as_slice(), *recovery.0.lock().unwrap(), "recovery gives the master key");
     let owners: Vec<_> = stranger.keys.iter().map(|key| key.owner).collect();
-    assert_eq!(owners, ["api_key_pepper", "row_mac", "idempotency", "cookies", "audit_signing", "team"]);
+    let purposes = Purpose::ALL.map(Purpose::name);
+    assert_eq!(owners, [&purposes[..], &["team"]].concat());
 
     for row in raw_rows(&tables) {
         assert!(stranger.holds(&row), "a MAC of {}", row.table);
@@ -396,7 +397,7 @@ impl Foreign {
             shredded_at: None,
         };
         let (role, created_at) = (Role::Owner, NOW);
-        let membership = Membership { team_id, user_id, role, created_at, removed_at: None };
+        let membership = Membership { team_id, user_id, role, created_at, removed_at: None, sign_in: None };
         let secrets: Vec<_> = bundles().iter().enumerate().map(|(at, v)| Self::secret(at, v)).collect();
         let version = |(secret, variables)| self.version(team_key.id.as_bytes(), secret, variables);
         Tables {
@@ -428,7 +429,7 @@ fn an_instance_of_the_independent_writer_opens_here() {
     assert_eq!(page.secrets.len(), bundles().len());
     let verified = at_once(app.verify(|| {})).unwrap();
     assert_eq!(verified.findings, []);
-    assert_eq!(verified.rows, 6 + 4 + 2 * u64::try_from(bundles().len()).unwrap());
+    assert_eq!(verified.rows, 7 + 4 + 2 * u64::try_from(bundles().len()).unwrap());
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn places() -> Vec<Place> {
     let mut places: Vec<_> = ids.iter().map(Place::master).collect();
     for version in 1..=10 {
         let purposes = Purpose::ALL.into_iter().map(KeyOwner::Purpose);
-        let teams = ids[..4].iter().map(|id| KeyOwner::Team(TeamId::from_slice(id).unwrap()));
+        let teams = ids[..3].iter().map(|id| KeyOwner::Team(TeamId::from_slice(id).unwrap()));
         places.extend(purposes.chain(teams).map(|owner| Place::key(&ids[0], owner, &ids[0], version)));
     }
     for at in 0..100 {
@@ -266,12 +266,13 @@ fn a_team_is_not_given_the_keys_of_another() {
     assert!(ring.team_key(here).is_some_and(|key| key.id() == own.id) && ring.team_key(there).is_none());
 }
 
+/// But for the one that came later: it is given a key when it is served.
 #[test]
 fn no_instance_opens_without_a_key_for_each_purpose() {
     let master = KnownMaster::new("flips");
     let all = master.purposes(&[]);
     assert!(Keyring::new(master.master(), &all).is_ok());
-    for missing in Purpose::ALL {
+    for missing in Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::SignIn) {
         let rest = all.iter().filter(|key| key.owner != KeyOwner::Purpose(missing)).cloned();
         assert!(Keyring::new(master.master(), &rest.collect::<Vec<_>>()).is_err(), "{missing:?}");
     }

@@ -168,7 +168,8 @@ impl Instance {
         let name = UserName::parse("Ben").unwrap();
         let user = User { id, name, email: None, created_at, disabled_at: None, service_of: None };
         let team_id = self.owner.caller.team_id;
-        let membership = Membership { team_id, user_id: id, role, created_at, removed_at: None };
+        let membership =
+            Membership { team_id, user_id: id, role, created_at, removed_at: None, sign_in: None };
         let (user, membership) = (self.sign(user), self.sign(membership));
         let mut tables = self.store.tables();
         tables.users.push(user);

@@ -9,18 +9,21 @@ use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::events::Event;
 use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::runs::{Delivery, Run, RunRows, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::store::{AnyRow, Change, Held, Purge, Put, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
-use strongroom_core::users::{Member, Membership, StoredMember, User};
+use strongroom_core::users::{Member, Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, KeyLinkId, RevisionId, Role, RunId, SecretId, Store, StoreError, TeamId, Timestamp,
-    UserId,
+    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, Role, RunId, SecretId, SessionId, Store,
+    StoreError, TeamId, Timestamp, UserId,
 };
 
 /// Every table.
@@ -33,6 +36,9 @@ pub(crate) struct Tables {
     pub(crate) memberships: Vec<Stored<Membership>>,
     pub(crate) api_keys: Vec<Stored<ApiKey>>,
     pub(crate) key_links: Vec<Stored<KeyLink>>,
+    pub(crate) sign_ins: Vec<Stored<SignIn>>,
+    pub(crate) sessions: Vec<Stored<Session>>,
+    pub(crate) invitations: Vec<Stored<Invitation>>,
     pub(crate) answers: Vec<Stored<KeptAnswer>>,
     pub(crate) secrets: Vec<Stored<Secret>>,
     pub(crate) versions: Vec<Version>,
@@ -119,6 +125,22 @@ impl Tables {
         self.rows_of(link, place)
     }
 
+    fn session_rows_of(&self, id: SessionId) -> Option<ProofRows<Session>> {
+        let session = find(&self.sessions, |session| session.id == id)?;
+        let place = (session.row().team_id, session.row().user_id);
+        self.rows_of(session, place)
+    }
+
+    fn invitation_rows_of(&self, id: InvitationId) -> Option<ProofRows<Invitation>> {
+        let invitation = find(&self.invitations, |invitation| invitation.id == id)?;
+        let place = (invitation.row().team_id, invitation.row().user_id);
+        self.rows_of(invitation, place)
+    }
+
+    fn sign_in_of(&self, user: UserId) -> Option<Stored<SignIn>> {
+        find(&self.sign_ins, |sign_in| sign_in.user_id == user)
+    }
+
     fn run_rows_of(&self, id: RunId) -> Option<StoredRun> {
         let run = find(&self.runs, |run| run.id == id)?;
         let (team, user) = (run.row().team_id, run.row().user_id);
@@ -172,6 +194,17 @@ impl Tables {
             Means::Key(id) => self.key_rows_of(id).and_then(proof),
             Means::Link(id) => self.link_rows_of(id).and_then(proof),
             Means::Run(id) => self.run_rows_of(id).map(|rows| run_proof(&rows)),
+            Means::Session(id) => self.session_rows_of(id).and_then(proof),
+            Means::Invitation(id) => self.invitation_rows_of(id).and_then(proof),
+            Means::SignIn => {
+                let (team, user) = (permit.team_id(), permit.user_id());
+                self.sign_in_of(user).and_then(|row| self.rows_of(row, (team, user))).and_then(proof)
+            }
+            Means::SetUp => {
+                let (team, user) = (permit.team_id(), permit.user_id());
+                let row = find(&self.users, |row| row.id == user);
+                row.and_then(|row| self.rows_of(row, (team, user))).and_then(proof)
+            }
         };
         holds(now == Some(permit.proof()), StoreError::StalePermit)
     }
@@ -192,6 +225,9 @@ impl Tables {
             Change::Membership(row) => put(&mut self.memberships, row, |row| (row.team_id, row.user_id)),
             Change::ApiKey(row) => put(&mut self.api_keys, row, |row| row.id),
             Change::KeyLink(row) => put(&mut self.key_links, row, |row| row.id),
+            Change::SignIn(row) => put(&mut self.sign_ins, row, |row| row.user_id),
+            Change::Session(row) => put(&mut self.sessions, row, |row| row.id),
+            Change::Invitation(row) => put(&mut self.invitations, row, |row| row.id),
             Change::Agent(row) => put(&mut self.agents, row, |row| (row.team_id, row.id)),
             Change::Revision(row) => put(&mut self.revisions, row, |row| (row.team_id, row.id)),
             Change::Attachment(row) => {
@@ -275,6 +311,8 @@ impl Tables {
                 self.memberships.retain(|row| row.row().team_id != id);
                 self.api_keys.retain(|key| key.row().team_id != id);
                 self.key_links.retain(|link| link.row().team_id != id);
+                self.sessions.retain(|session| session.row().team_id != id);
+                self.invitations.retain(|invitation| invitation.row().team_id != id);
                 self.attachments.retain(|row| row.row().team_id != id);
                 self.revisions.retain(|row| row.row().team_id != id);
                 self.agents.retain(|row| row.row().team_id != id);
@@ -395,6 +433,84 @@ impl Store for MemoryStore {
 
     async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
         Ok(self.tables().link_rows_of(link))
+    }
+
+    async fn session_rows(&self, session: SessionId) -> Result<Option<ProofRows<Session>>, StoreError> {
+        Ok(self.tables().session_rows_of(session))
+    }
+
+    async fn invitation_rows(
+        &self,
+        invitation: InvitationId,
+    ) -> Result<Option<ProofRows<Invitation>>, StoreError> {
+        Ok(self.tables().invitation_rows_of(invitation))
+    }
+
+    async fn sign_in(&self, user: UserId) -> Result<Option<Stored<SignIn>>, StoreError> {
+        Ok(self.tables().sign_in_of(user))
+    }
+
+    async fn sessions(
+        &self,
+        user: UserId,
+        beyond: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<Session>>, StoreError> {
+        let open = |row: &Session| row.user_id == user && row.ended_at.is_none() && row.expires_at > beyond;
+        Ok(page(&self.tables().sessions, limit, |row| std::cmp::Reverse(row.id), open))
+    }
+
+    async fn places(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<TeamPlace<Stored<Membership>, Stored<Team>>>, StoreError> {
+        let tables = self.tables();
+        let here = |row: &Membership| row.user_id == user && row.removed_at.is_none();
+        let found = page(&tables.memberships, limit, |row| row.team_id, here);
+        let place = |membership: Stored<Membership>| {
+            let team = tables.team_of(membership.row().team_id).unwrap();
+            TeamPlace { membership, team }
+        };
+        Ok(found.into_iter().map(place).collect())
+    }
+
+    async fn invitation(
+        &self,
+        team: TeamId,
+        invitation: InvitationId,
+    ) -> Result<Option<Stored<Invitation>>, StoreError> {
+        Ok(find(&self.tables().invitations, |row| (row.team_id, row.id) == (team, invitation)))
+    }
+
+    async fn invitations(
+        &self,
+        team: TeamId,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Invitation>>, StoreError> {
+        let open = |row: &Invitation| row.team_id == team && row.closed_at.is_none() && Some(row.id) > after;
+        Ok(page(&self.tables().invitations, limit, |row| row.id, open))
+    }
+
+    async fn forget_sessions(&self, before: Timestamp, _: u32) -> Result<u32, StoreError> {
+        let mut tables = self.tables();
+        let rows = tables.sessions.len() + tables.invitations.len();
+        tables.sessions.retain(|row| row.row().expires_at >= before);
+        tables.invitations.retain(|row| row.row().expires_at >= before);
+        Ok(u32::try_from(rows - tables.sessions.len() - tables.invitations.len()).unwrap())
+    }
+
+    async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        if !tables.keys.iter().any(|there| there.owner == key.owner) {
+            tables.keys.push(key);
+        }
+        Ok(())
+    }
+
+    async fn user(&self, user: UserId) -> Result<Option<Stored<User>>, StoreError> {
+        Ok(find(&self.tables().users, |row| row.id == user))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
@@ -670,6 +786,9 @@ impl Store for MemoryStore {
         tables.memberships.into_iter().for_each(|row| visit(AnyRow::Membership(row)));
         tables.api_keys.into_iter().for_each(|row| visit(AnyRow::ApiKey(row)));
         tables.key_links.into_iter().for_each(|row| visit(AnyRow::KeyLink(row)));
+        tables.sign_ins.into_iter().for_each(|row| visit(AnyRow::SignIn(row)));
+        tables.sessions.into_iter().for_each(|row| visit(AnyRow::Session(row)));
+        tables.invitations.into_iter().for_each(|row| visit(AnyRow::Invitation(row)));
         tables.answers.into_iter().for_each(|row| visit(AnyRow::Answer(row)));
         tables.agents.into_iter().for_each(|row| visit(AnyRow::Agent(row)));
         tables.revisions.into_iter().for_each(|row| visit(AnyRow::Revision(row)));

@@ -6,10 +6,13 @@ use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::grants::Networks;
 use strongroom_core::instance::Instance;
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::{Row, Stored};
 use strongroom_core::runs::Run;
 use strongroom_core::secrets::Secret;
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::teams::Team;
 use strongroom_core::text::{Email, RunNote};
 use strongroom_core::users::{Membership, User};
@@ -117,6 +120,7 @@ impl Raw for Membership {
             ("role", Some(bytes(self.role.name()))),
             ("created_at", Some(time(self.created_at))),
             ("removed_at", self.removed_at.map(time)),
+            ("sign_in", self.sign_in.map(|sign_in| bytes(sign_in.as_bytes()))),
         ]
     }
 }
@@ -137,6 +141,49 @@ impl Raw for ApiKey {
             ("agents", agents(&self.grant)),
             ("networks", networks(&self.grant)),
             ("created_by", self.created_by.as_ref().map(UserId::as_bytes).map(bytes)),
+        ]
+    }
+}
+
+impl Raw for SignIn {
+    fn columns(&self) -> Columns {
+        vec![
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("sealed", Some(bytes(self.sealed.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("updated_at", Some(time(self.updated_at))),
+        ]
+    }
+}
+
+impl Raw for Session {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("sign_in", Some(bytes(self.sign_in.as_bytes()))),
+            ("browser", self.browser.as_ref().map(|browser| bytes(browser.as_str()))),
+            ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("expires_at", Some(time(self.expires_at))),
+            ("ended_at", self.ended_at.map(time)),
+        ]
+    }
+}
+
+impl Raw for Invitation {
+    fn columns(&self) -> Columns {
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
+            ("created_by", Some(bytes(self.created_by.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("expires_at", Some(time(self.expires_at))),
+            ("closed_at", self.closed_at.map(time)),
         ]
     }
 }

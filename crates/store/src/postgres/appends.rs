@@ -37,8 +37,8 @@ pub(super) fn only_adds(write: &Write) -> bool {
         | Change::MembershipIs(..) => true,
         _ => false,
     };
-    let by_link = matches!(write.permit.means(), Means::Link(_));
-    !write.rehearsal && !by_link && write.changes.iter().all(adds)
+    let by_program = matches!(write.permit.means(), Means::Key(_) | Means::Run(_));
+    !write.rehearsal && by_program && write.changes.iter().all(adds)
 }
 
 /// A write, and the way back to its caller.

@@ -131,7 +131,7 @@ impl<'a> Batch<'a> {
             (Means::Run(run), Some((key, agent))) => (&mut self.by_run, run.uuid(), vec![key, agent]),
             (Means::Key(key), _) => (&mut self.by_key, key.uuid(), vec![]),
             // Nothing proves it.
-            (Means::Run(_), None) | (Means::Link(_), _) => return next,
+            _ => return next,
         };
         let macs = of_caller.into_iter().chain(start).map(mac);
         part.add(next, [Value::Id(id.into_bytes())].into_iter().chain(macs));

@@ -69,6 +69,8 @@ impl Locks {
             Change::Membership(put) => self.replacing(put, |membership| membership.team_id),
             Change::ApiKey(put) => self.replacing(put, |key| key.team_id),
             Change::KeyLink(put) => self.replacing(put, |link| link.team_id),
+            Change::Session(put) => self.replacing(put, |session| session.team_id),
+            Change::Invitation(put) => self.replacing(put, |invitation| invitation.team_id),
             Change::Agent(put) => self.replacing(put, |agent| agent.team_id),
             Change::HasOwner(team) | Change::HasNoKey(team, _) => self.add(of_team(*team), true),
             Change::Run(put) if put.was.is_some() => self.add(of_run(put.now.row().id), true),

@@ -11,13 +11,14 @@ use super::locks::MIGRATION;
 use crate::tables::shapes;
 
 /// In order; the first is number 1.
-pub(crate) const MIGRATIONS: [(&str, &str); 3] = [
+pub(crate) const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_foundation", include_str!("../../migrations/postgres/0001_foundation.sql")),
     (
         "0002_teams_keys_and_answers",
         include_str!("../../migrations/postgres/0002_teams_keys_and_answers.sql"),
     ),
     ("0003_agents_and_runs", include_str!("../../migrations/postgres/0003_agents_and_runs.sql")),
+    ("0004_people_who_sign_in", include_str!("../../migrations/postgres/0004_people_who_sign_in.sql")),
 ];
 
 /// Which of them were applied, and when.

@@ -8,7 +8,8 @@ use super::transaction::Transaction;
 use super::{Database, appends, walk, writes};
 use crate::query;
 use crate::tables::{
-    agents, answers, api_keys, instance, key_links, proofs, purge as due, runs, secrets, users,
+    agents, answers, api_keys, instance, invitations, key_links, proofs, purge as due, runs, secrets,
+    sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
@@ -16,17 +17,21 @@ use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
 use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::Stored;
 use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::store::{AnyRow, Held, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
-use strongroom_core::users::{StoredMember, User};
+use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, Store, StoreError, TeamId, UserId,
+    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, Store, StoreError,
+    TeamId, UserId,
 };
 
 impl Database {
@@ -56,6 +61,10 @@ impl Store for Database {
         self.readers.all(instance::purpose_keys()).await
     }
 
+    async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError> {
+        self.transact(key, writes::adding_key).await.map(|_| ())
+    }
+
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
         self.readers.all(instance::team_keys(team)).await
     }
@@ -66,6 +75,61 @@ impl Store for Database {
 
     async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
         self.readers.one(proofs::of_link(link)).await
+    }
+
+    async fn session_rows(&self, session: SessionId) -> Result<Option<ProofRows<Session>>, StoreError> {
+        self.readers.one(proofs::of_session(session)).await
+    }
+
+    async fn invitation_rows(
+        &self,
+        invitation: InvitationId,
+    ) -> Result<Option<ProofRows<Invitation>>, StoreError> {
+        self.readers.one(proofs::of_invitation(invitation)).await
+    }
+
+    async fn sign_in(&self, user: UserId) -> Result<Option<Stored<SignIn>>, StoreError> {
+        self.readers.one(query::by_key([user.as_bytes()])).await
+    }
+
+    async fn sessions(
+        &self,
+        user: UserId,
+        beyond: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<Session>>, StoreError> {
+        self.readers.all(sessions::open(user, beyond, limit)).await
+    }
+
+    async fn places(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<TeamPlace<Stored<Membership>, Stored<Team>>>, StoreError> {
+        self.readers.all(users::places(user, limit)).await
+    }
+
+    async fn invitation(
+        &self,
+        team: TeamId,
+        invitation: InvitationId,
+    ) -> Result<Option<Stored<Invitation>>, StoreError> {
+        let found = self.readers.one(query::by_key::<Invitation>([invitation.as_bytes()])).await?;
+        Ok(found.filter(|found| found.row().team_id == team))
+    }
+
+    async fn invitations(
+        &self,
+        team: TeamId,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Invitation>>, StoreError> {
+        self.readers.all(invitations::open(team, after, limit)).await
+    }
+
+    async fn forget_sessions(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let forgotten = self.transact((before, limit), writes::forgetting_sessions).await?;
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
@@ -105,6 +169,10 @@ impl Store for Database {
         limit: u32,
     ) -> Result<Vec<StoredMember>, StoreError> {
         self.readers.all(users::members(team, after, limit)).await
+    }
+
+    async fn user(&self, user: UserId) -> Result<Option<Stored<User>>, StoreError> {
+        self.readers.one(query::by_key([user.as_bytes()])).await
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError> {

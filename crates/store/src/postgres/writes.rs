@@ -4,12 +4,16 @@
 use super::locks::{self, Locks};
 use super::transaction::{Expected, Transaction};
 use crate::query::{self, Query};
-use crate::tables::{Record, Value, agents, answers, api_keys, events, instance, proofs, purge, runs, users};
+use crate::tables::{
+    Record, Value, agents, answers, api_keys, events, instance, invitations, proofs, purge, runs, sessions,
+    users,
+};
 use strongroom_core::agents::{Agent, Attachment};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
 use strongroom_core::instance::NewInstance;
+use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Purge, Put, Write};
@@ -20,7 +24,8 @@ use strongroom_core::{ApiKeyId, StoreError};
 pub(super) fn of(write: &Write) -> Transaction<'_> {
     let mut transaction =
         Transaction { locks: Locks::of(write), rehearsal: write.rehearsal, ..Transaction::default() };
-    let proof = proofs::proof(write.permit.means());
+    let permit = &write.permit;
+    let proof = proofs::proof(permit.means(), (permit.team_id(), permit.user_id()));
     transaction.add(proof, Expected::Proof(write.permit.proof()));
     write.changes.iter().for_each(|change| step(&mut transaction, change));
     write.events.iter().for_each(|event| record(&mut transaction, event));
@@ -38,6 +43,9 @@ fn step<'a>(transaction: &mut Transaction<'a>, change: &'a Change) {
         Change::Membership(row) => put(transaction, row),
         Change::ApiKey(row) => put(transaction, row),
         Change::KeyLink(row) => put(transaction, row),
+        Change::SignIn(row) => put(transaction, row),
+        Change::Session(row) => put(transaction, row),
+        Change::Invitation(row) => put(transaction, row),
         Change::Agent(row) => put(transaction, row),
         Change::Revision(row) => put(transaction, row),
         Change::Attachment(row) => put(transaction, row),
@@ -200,6 +208,21 @@ pub(super) fn forgetting_answers((before, limit): &(Timestamp, u32)) -> Transact
                  (SELECT id FROM commits WHERE at < now() - interval '1 hour' LIMIT 10000)";
     transaction.add(Query::<()>::new("commits", marks, []), Expected::Anything);
     transaction.add(answers::forget(*before, *limit), Expected::Anything);
+    transaction
+}
+
+/// Forgets sessions and invitations whose time was over.
+pub(super) fn forgetting_sessions((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.add(invitations::forget(*before, *limit), Expected::Anything);
+    transaction.add(sessions::forget(*before, *limit), Expected::Anything);
+    transaction
+}
+
+/// Stores a key of a purpose, unless there is one.
+pub(super) fn adding_key(key: &WrappedKey) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.add(instance::add_purpose_key(key), Expected::Anything);
     transaction
 }
 

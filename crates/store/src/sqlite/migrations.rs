@@ -11,10 +11,11 @@ use strongroom_core::StoreError;
 const APPLICATION: i32 = 0x5352_6462;
 
 /// In order; the first is number 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
     include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
     include_str!("../../migrations/sqlite/0003_agents_and_runs.sql"),
+    include_str!("../../migrations/sqlite/0004_people_who_sign_in.sql"),
 ];
 
 /// The number of the schema that this program serves.

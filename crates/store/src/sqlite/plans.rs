@@ -7,12 +7,17 @@ use strongroom_core::access::Means;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::runs::RunsOf;
 use strongroom_core::text::Email;
-use strongroom_core::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
+use strongroom_core::{
+    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, TeamId, UserId,
+};
 use uuid::Uuid;
 
 use super::migrations;
 use crate::query::Query;
-use crate::tables::{agents, answers, api_keys, instance, key_links, proofs, purge, runs, secrets, users};
+use crate::tables::{
+    agents, answers, api_keys, instance, invitations, key_links, proofs, purge, runs, secrets, sessions,
+    users,
+};
 
 fn plan(statement: &str) -> String {
     let connection = Connection::open_in_memory().unwrap();
@@ -39,7 +44,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 24] = [
+    let indexed: [(String, &[&str]); 33] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
@@ -53,7 +58,7 @@ fn every_query_goes_by_a_key_or_an_index() {
             &["SEARCH attachments USING PRIMARY KEY (team_id=? AND revision_id=?)"],
         ),
         (said(runs::run(run)), &["SEARCH r USING PRIMARY KEY (id=?)"]),
-        (said(proofs::proof(Means::Run(run))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(proofs::proof(Means::Run(run), (t, u))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
         (said(runs::page((t, team), None, (0, 1))), &[by_team]),
         (said(runs::page((t, agent), Some(now), (0, 1))), &["runs_by_agent (team_id=? AND agent_id=?)"]),
         (said(runs::deliveries(t, team)), &[by_team, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
@@ -63,6 +68,21 @@ fn every_query_goes_by_a_key_or_an_index() {
         (said(users::by_email(&email)), &["users_by_email"]),
         (said(users::members(t, None, 1)), &["SEARCH m USING PRIMARY KEY", "SEARCH u USING PRIMARY KEY"]),
         (said(api_keys::keys((t, Some(u)), None, 1)), &["api_keys_by_team (team_id=? AND id>?)"]),
+        (
+            said(proofs::proof(Means::SignIn, (t, u))),
+            &["SEARCH s USING PRIMARY KEY", "SEARCH m USING PRIMARY KEY"],
+        ),
+        (
+            said(proofs::proof(Means::SetUp, (t, u))),
+            &["SEARCH u USING PRIMARY KEY", "SEARCH m USING PRIMARY KEY"],
+        ),
+        (said(proofs::of_session(SessionId::from_uuid(nil))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(proofs::of_invitation(InvitationId::from_uuid(nil))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(users::places(u, 1)), &["memberships_by_user (user_id=?)"]),
+        (said(sessions::open(u, now, 1)), &["sessions_by_user (user_id=?)"]),
+        (said(sessions::forget(now, 1)), &["sessions_by_end (expires_at<?)"]),
+        (said(invitations::open(t, None, 1)), &["invitations_open (team_id=? AND id>?)"]),
+        (said(invitations::forget(now, 1)), &["invitations_by_end (expires_at<?)"]),
         (said(key_links::open(t, None, 1)), &["key_links_open (team_id=? AND id>?)"]),
         (said(secrets::visible((t, u), None, 1)), &["SEARCH secrets USING PRIMARY KEY (team_id=? AND id>?)"]),
         (said(proofs::of_key(ApiKeyId::from_uuid(nil))), &["SEARCH c USING PRIMARY KEY (id=?)"]),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{Database, purge, tables, walk, writes};
 use crate::query::{self, Query};
 use crate::tables::{
-    Read, agents, answers, api_keys, instance, key_links, proofs, purge as due, runs, secrets, users,
+    Read, agents, answers, api_keys, instance, invitations, key_links, proofs, purge as due, runs, secrets,
+    sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
@@ -15,17 +16,21 @@ use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
 use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::Stored;
 use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::store::{AnyRow, Held, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
-use strongroom_core::users::{StoredMember, User};
+use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, Store, StoreError, TeamId, UserId,
+    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, Store, StoreError,
+    TeamId, UserId,
 };
 
 impl Database {
@@ -67,6 +72,13 @@ impl Store for Database {
         self.all(&instance::purpose_keys())
     }
 
+    async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError> {
+        let add = move |transaction: &Connection| {
+            tables::execute(transaction, &instance::add_purpose_key(&key)).map(|_| ())
+        };
+        self.writer()?.write(add).await
+    }
+
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
         self.all(&instance::team_keys(team))
     }
@@ -77,6 +89,65 @@ impl Store for Database {
 
     async fn link_rows(&self, link: KeyLinkId) -> Result<Option<ProofRows<KeyLink>>, StoreError> {
         self.one(&proofs::of_link(link))
+    }
+
+    async fn session_rows(&self, session: SessionId) -> Result<Option<ProofRows<Session>>, StoreError> {
+        self.one(&proofs::of_session(session))
+    }
+
+    async fn invitation_rows(
+        &self,
+        invitation: InvitationId,
+    ) -> Result<Option<ProofRows<Invitation>>, StoreError> {
+        self.one(&proofs::of_invitation(invitation))
+    }
+
+    async fn sign_in(&self, user: UserId) -> Result<Option<Stored<SignIn>>, StoreError> {
+        self.one(&query::by_key([user.as_bytes()]))
+    }
+
+    async fn sessions(
+        &self,
+        user: UserId,
+        beyond: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<Session>>, StoreError> {
+        self.all(&sessions::open(user, beyond, limit))
+    }
+
+    async fn places(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<TeamPlace<Stored<Membership>, Stored<Team>>>, StoreError> {
+        self.all(&users::places(user, limit))
+    }
+
+    async fn invitation(
+        &self,
+        team: TeamId,
+        invitation: InvitationId,
+    ) -> Result<Option<Stored<Invitation>>, StoreError> {
+        let found = self.one(&query::by_key::<Invitation>([invitation.as_bytes()]))?;
+        Ok(found.filter(|found| found.row().team_id == team))
+    }
+
+    async fn invitations(
+        &self,
+        team: TeamId,
+        after: Option<InvitationId>,
+        limit: u32,
+    ) -> Result<Vec<Stored<Invitation>>, StoreError> {
+        self.all(&invitations::open(team, after, limit))
+    }
+
+    async fn forget_sessions(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let forget = move |transaction: &Connection| {
+            let forgotten = tables::execute(transaction, &invitations::forget(before, limit))?;
+            Ok(forgotten + tables::execute(transaction, &sessions::forget(before, limit))?)
+        };
+        let forgotten = self.writer()?.write(forget).await?;
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
@@ -116,6 +187,10 @@ impl Store for Database {
         limit: u32,
     ) -> Result<Vec<StoredMember>, StoreError> {
         self.all(&users::members(team, after, limit))
+    }
+
+    async fn user(&self, user: UserId) -> Result<Option<Stored<User>>, StoreError> {
+        self.one(&query::by_key([user.as_bytes()]))
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<Stored<User>>, StoreError> {

@@ -8,23 +8,29 @@ use crate::tables::{Read, Record};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::{Row, Stored};
 use strongroom_core::runs::Run;
 use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::store::AnyRow;
 use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
 
 /// Those whose rows are shown; a secret's versions are shown with it.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 15] = [
     "keys",
     Team::TABLE,
     User::TABLE,
     Membership::TABLE,
     ApiKey::TABLE,
     KeyLink::TABLE,
+    SignIn::TABLE,
+    Session::TABLE,
+    Invitation::TABLE,
     KeptAnswer::TABLE,
     Agent::TABLE,
     Revision::TABLE,
@@ -59,6 +65,9 @@ pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> ru
     walk.table::<Membership>(|row| Ok(AnyRow::Membership(row)))?;
     walk.table::<ApiKey>(|row| Ok(AnyRow::ApiKey(row)))?;
     walk.table::<KeyLink>(|row| Ok(AnyRow::KeyLink(row)))?;
+    walk.table::<SignIn>(|row| Ok(AnyRow::SignIn(row)))?;
+    walk.table::<Session>(|row| Ok(AnyRow::Session(row)))?;
+    walk.table::<Invitation>(|row| Ok(AnyRow::Invitation(row)))?;
     walk.table::<KeptAnswer>(|row| Ok(AnyRow::Answer(row)))?;
     walk.table::<Agent>(|row| Ok(AnyRow::Agent(row)))?;
     walk.table::<Revision>(|row| Ok(AnyRow::Revision(row)))?;

@@ -28,7 +28,7 @@ pub(super) fn run(transaction: &Connection, write: &Write) -> Result<(), StoreEr
 /// Holds a permit against the rows as they are now, inside its write's
 /// transaction: a key revoked or a role cut in between stops the write.
 fn prove(transaction: &Connection, permit: &Permit) -> Result<(), StoreError> {
-    let query = proofs::proof(permit.means());
+    let query = proofs::proof(permit.means(), (permit.team_id(), permit.user_id()));
     let now = tables::one(transaction, &query).map_err(|error| rows::store_error(error, query.table))?;
     if now == Some(permit.proof()) { Ok(()) } else { Err(StoreError::StalePermit) }
 }
@@ -43,6 +43,9 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::Membership(row) => tables::put(transaction, row),
         Change::ApiKey(row) => tables::put(transaction, row),
         Change::KeyLink(row) => tables::put(transaction, row),
+        Change::SignIn(row) => tables::put(transaction, row),
+        Change::Session(row) => tables::put(transaction, row),
+        Change::Invitation(row) => tables::put(transaction, row),
         Change::Agent(row) => tables::put(transaction, row),
         Change::Revision(row) => tables::put(transaction, row),
         Change::Attachment(row) => tables::put(transaction, row),

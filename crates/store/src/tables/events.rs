@@ -2,7 +2,7 @@
 
 use super::{Column, Shape, Value, bytes, id, number, text};
 use strongroom_core::events::Event;
-use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, TeamId, UserId};
+use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
 use uuid::Uuid;
 
 /// The columns but for the number.
@@ -20,6 +20,7 @@ const TOLD: &[Column] = &[
     id("agent_id"),
     id("revision_id"),
     id("run_id"),
+    id("session_id"),
 ];
 
 /// A new event, which the engine numbers.
@@ -45,5 +46,6 @@ pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
         event.place.agent_id.as_ref().map(AgentId::as_bytes).into(),
         event.place.revision_id.as_ref().map(RevisionId::as_bytes).into(),
         event.actor.run_id.as_ref().map(RunId::as_bytes).into(),
+        event.actor.session_id.as_ref().map(SessionId::as_bytes).into(),
     ]
 }

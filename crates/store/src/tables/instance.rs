@@ -1,7 +1,7 @@
 //! The instance row and the keys of the hierarchy.
 
 use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, bytes, id, number, text};
-use crate::query::Query;
+use crate::query::{Query, Statement};
 use std::sync::LazyLock;
 use strongroom_core::instance::Instance;
 use strongroom_core::keyring::{KeyOwner, Purpose, WrappedKey};
@@ -117,6 +117,13 @@ pub(crate) fn purpose_keys() -> Query<'static, WrappedKey> {
         WrappedKey::shape().select(&format!("owner IN ({}) AND team_id = ?1", names.join(", ")))
     });
     Query::new("keys", KEYS.as_str(), [Value::bytes(Vec::new())])
+}
+
+/// Stores a key of a purpose, unless there is one.
+pub(crate) fn add_purpose_key(key: &WrappedKey) -> Statement<'_> {
+    static ADD: LazyLock<String> =
+        LazyLock::new(|| format!("{} ON CONFLICT DO NOTHING", WrappedKey::shape().insert()));
+    Query::new("keys", ADD.as_str(), key.values())
 }
 
 /// The keys of a team.

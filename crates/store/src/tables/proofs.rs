@@ -6,14 +6,18 @@ use crate::query::Query;
 use std::sync::LazyLock;
 use strongroom_core::access::{Means, Proof};
 use strongroom_core::api_keys::{ApiKey, ProofRows};
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::Row;
+use strongroom_core::sessions::Session;
 use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
-use strongroom_core::{ApiKeyId, KeyLinkId};
+use strongroom_core::{ApiKeyId, InvitationId, KeyLinkId, SessionId, TeamId, UserId};
 
 static OF_KEY: LazyLock<String> = LazyLock::new(deciding::<ApiKey>);
 static OF_LINK: LazyLock<String> = LazyLock::new(deciding::<KeyLink>);
+static OF_SESSION: LazyLock<String> = LazyLock::new(deciding::<Session>);
+static OF_INVITATION: LazyLock<String> = LazyLock::new(deciding::<Invitation>);
 
 /// The rows that decide about a key.
 pub(crate) fn of_key(key: ApiKeyId) -> Query<'static, ProofRows<ApiKey>> {
@@ -23,6 +27,16 @@ pub(crate) fn of_key(key: ApiKeyId) -> Query<'static, ProofRows<ApiKey>> {
 /// The rows that decide about a link.
 pub(crate) fn of_link(link: KeyLinkId) -> Query<'static, ProofRows<KeyLink>> {
     Query::new(KeyLink::TABLE, OF_LINK.as_str(), [link.as_bytes().into()])
+}
+
+/// The rows that decide about a session.
+pub(crate) fn of_session(session: SessionId) -> Query<'static, ProofRows<Session>> {
+    Query::new(Session::TABLE, OF_SESSION.as_str(), [session.as_bytes().into()])
+}
+
+/// The rows that decide about an invitation.
+pub(crate) fn of_invitation(invitation: InvitationId) -> Query<'static, ProofRows<Invitation>> {
+    Query::new(Invitation::TABLE, OF_INVITATION.as_str(), [invitation.as_bytes().into()])
 }
 
 /// The membership comes last: it alone may be absent.
@@ -68,6 +82,23 @@ macro_rules! macs {
 
 const BY_KEY: &str = macs!("api_keys", ", NULL, NULL", "");
 const BY_LINK: &str = macs!("key_links", ", NULL, NULL", "");
+const BY_SESSION: &str = macs!("sessions", ", NULL, NULL", "");
+const BY_INVITATION: &str = macs!("invitations", ", NULL, NULL", "");
+/// The same of a user in a team: by what they sign in with, or as nothing but a user.
+macro_rules! macs_of_user {
+    ($mac:literal, $joined:literal) => {
+        concat!(
+            "SELECT ",
+            $mac,
+            ", u.row_mac, m.row_mac, t.row_mac, NULL, NULL FROM users u ",
+            $joined,
+            "JOIN memberships m ON m.team_id = ?2 AND m.user_id = u.id JOIN teams t ON t.id = m.team_id \
+             WHERE u.id = ?1"
+        )
+    };
+}
+const BY_SIGN_IN: &str = macs_of_user!("s.row_mac", "JOIN sign_ins s ON s.user_id = u.id ");
+const BY_SET_UP: &str = macs_of_user!("u.row_mac", "");
 /// The same with those of what a run was started by and of.
 const BY_RUN: &str = macs!(
     "runs",
@@ -88,8 +119,15 @@ impl Read for Proof {
 }
 
 /// What a permit must be proven by, as it is now.
-pub(crate) fn proof(means: Means) -> Query<'static, Proof> {
+pub(crate) fn proof(means: Means, (team, user): (TeamId, UserId)) -> Query<'static, Proof> {
+    let of_user = |text: &'static str| {
+        Query::new(ApiKey::TABLE, text, [user.as_bytes().into(), team.as_bytes().into()])
+    };
     let (text, id) = match means {
+        Means::SignIn => return of_user(BY_SIGN_IN),
+        Means::SetUp => return of_user(BY_SET_UP),
+        Means::Session(session) => (BY_SESSION, session.uuid()),
+        Means::Invitation(invitation) => (BY_INVITATION, invitation.uuid()),
         Means::Key(key) => (BY_KEY, key.uuid()),
         Means::Link(link) => (BY_LINK, link.uuid()),
         Means::Run(run) => (BY_RUN, run.uuid()),

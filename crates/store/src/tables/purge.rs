@@ -79,6 +79,8 @@ pub(crate) fn with_team(team: TeamId) -> impl Iterator<Item = Statement<'static>
         ),
         ("api_keys", "DELETE FROM api_keys WHERE team_id = ?1"),
         ("key_links", "DELETE FROM key_links WHERE team_id = ?1"),
+        ("sessions", "DELETE FROM sessions WHERE team_id = ?1"),
+        ("invitations", "DELETE FROM invitations WHERE team_id = ?1"),
         ("attachments", "DELETE FROM attachments WHERE team_id = ?1"),
         ("revisions", "DELETE FROM revisions WHERE team_id = ?1"),
         ("agents", "DELETE FROM agents WHERE team_id = ?1"),

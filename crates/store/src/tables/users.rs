@@ -3,11 +3,11 @@
 use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, id, number, text};
 use crate::query::{Query, Text};
 use std::sync::LazyLock;
-use strongroom_core::rows::Row;
+use strongroom_core::rows::{Row, Stored};
+use strongroom_core::teams::Team;
 use strongroom_core::text::{Email, UserName};
-use strongroom_core::users::{Member, StoredMember};
-use strongroom_core::users::{Membership, User};
-use strongroom_core::{Role, TeamId, UserId};
+use strongroom_core::users::{Member, Membership, StoredMember, TeamPlace, User};
+use strongroom_core::{Role, SignInId, TeamId, UserId};
 
 impl Record for User {
     fn shape() -> &'static Shape {
@@ -49,7 +49,7 @@ impl Record for Membership {
         static SHAPE: Shape = Shape::new(
             Membership::TABLE,
             &[id("team_id"), id("user_id")],
-            &[text("role"), number("created_at"), number("removed_at")],
+            &[text("role"), number("created_at"), number("removed_at"), id("sign_in")],
         );
         &SHAPE
     }
@@ -61,6 +61,7 @@ impl Record for Membership {
             self.role.name().into(),
             self.created_at.into(),
             self.removed_at.into(),
+            self.sign_in.as_ref().map(SignInId::as_bytes).into(),
         ]
     }
 }
@@ -73,6 +74,7 @@ impl Read for Membership {
             role: columns.text(|name| Role::from_name(name).ok_or(Malformed))?,
             created_at: columns.time()?,
             removed_at: columns.optional_time()?,
+            sign_in: columns.optional_id(SignInId::from_slice)?,
         })
     }
 }
@@ -112,6 +114,28 @@ pub(crate) fn members(team: TeamId, after: Option<UserId>, limit: u32) -> Query<
     Query::new(Membership::TABLE, MEMBERS.as_str(), values)
 }
 
+impl Read for TeamPlace<Stored<Membership>, Stored<Team>> {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        Ok(Self { membership: Read::read(columns)?, team: Read::read(columns)? })
+    }
+}
+
+/// Where a user is a member, by the age of the team.
+pub(crate) fn places(
+    user: UserId,
+    limit: u32,
+) -> Query<'static, TeamPlace<Stored<Membership>, Stored<Team>>> {
+    static PLACES: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {}, {} FROM memberships m JOIN teams t ON t.id = m.team_id \
+             WHERE m.user_id = ?1 AND m.removed_at IS NULL ORDER BY m.user_id, m.team_id LIMIT ?2",
+            Membership::shape().of("m"),
+            Team::shape().of("t"),
+        )
+    });
+    Query::new(Membership::TABLE, PLACES.as_str(), [user.as_bytes().into(), Value::number(limit)])
+}
+
 /// In the words of each engine's index, so that it is used.
 static BY_EMAIL: LazyLock<Text> = LazyLock::new(|| Text {
     sqlite: User::shape().select("email = ?1 COLLATE NOCASE").into(),
@@ -119,7 +143,7 @@ static BY_EMAIL: LazyLock<Text> = LazyLock::new(|| Text {
 });
 
 /// The user with this address, in any case of its ASCII letters.
-pub(crate) fn by_email(email: &Email) -> Query<'_, strongroom_core::rows::Stored<User>> {
+pub(crate) fn by_email(email: &Email) -> Query<'_, Stored<User>> {
     Query::new(User::TABLE, &*BY_EMAIL, [email.as_str().into()])
 }
 

@@ -239,7 +239,7 @@ impl Instance {
     }
 
     pub(crate) fn new_membership(&self, user_id: UserId, role: Role) -> Membership {
-        Membership { team_id: self.team, user_id, role, created_at: at(NOW), removed_at: None }
+        Membership { team_id: self.team, user_id, role, created_at: at(NOW), removed_at: None, sign_in: None }
     }
 
     pub(crate) fn new_secret(&self, owner: Option<UserId>) -> Secret {
@@ -451,7 +451,7 @@ pub(crate) fn event(permit: &Permit) -> Event {
         Means::Key(key) => Some(key),
         _ => None,
     };
-    let actor = Actor { user_id: Some(permit.user_id()), key_id, run_id: None };
+    let actor = Actor { user_id: Some(permit.user_id()), key_id, ..Actor::default() };
     Event { actor, ..system_event(EventKind::SecretUpdated) }
 }
 

@@ -12,13 +12,14 @@ use strongroom_store::sqlite::{Database, FILE, LOCK};
 
 use crate::support::{Instance, root_key, world};
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
     include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
+    include_str!("../../migrations/sqlite/0003_agents_and_runs.sql"),
 ];
 
 /// The schemas of before, and how many tables they have.
-const EARLIER: [(u32, usize); 2] = [(1, 9), (2, 12)];
+const EARLIER: [(u32, usize); 3] = [(1, 9), (2, 12), (3, 17)];
 
 /// The tables of an earlier schema, and their columns, as that schema has them.
 fn tables(connection: &rusqlite::Connection) -> Vec<(String, String)> {
@@ -53,6 +54,8 @@ fn downgraded(instance: &Instance, (schema, has): (u32, usize)) -> PathBuf {
         let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}");
         old.execute(&copy, []).unwrap();
     }
+    // None of them knew this purpose.
+    assert_eq!(old.execute("DELETE FROM keys WHERE owner = 'sign_in'", []).unwrap(), 1);
     drop(old);
     private(&data);
     data
@@ -111,11 +114,12 @@ async fn is_true_after_the_upgrade(earlier: (u32, usize)) {
     let number = || u32::try_from(count(&data, "PRAGMA user_version")).unwrap();
     assert_eq!(number(), earlier.0, "not before the root key is proven");
     let unread = app.authenticate(&instance.token, None, &Cause::default()).await.is_err();
-    assert_eq!(unread, earlier.0 == 1, "its keys lacked columns");
+    assert!(unread, "its memberships lacked a column");
     database.migrate().await.unwrap();
-    assert_eq!(number(), 3);
+    app.complete().await.unwrap();
+    assert_eq!(number(), 4);
     let health = database.health().unwrap();
-    assert_eq!((health.schema, health.problems, health.notes), (3, vec![], vec![]));
+    assert_eq!((health.schema, health.problems, health.notes), (4, vec![], vec![]));
     let caller = app.authenticate(&instance.token, None, &Cause::default()).await.unwrap();
     assert_eq!((caller.user_id, caller.grant.role), (instance.owner, Role::Owner));
     let verified = app.verify(|| ()).await.unwrap();
@@ -128,10 +132,12 @@ async fn is_true_after_the_upgrade(earlier: (u32, usize)) {
     receives(&app, caller, seen[0].row().id).await;
     // Twice is once; and it opens again.
     database.migrate().await.unwrap();
+    app.complete().await.unwrap();
+    assert_eq!(count(&data, "SELECT count(*) FROM keys"), 7, "one a purpose, and the team's");
     drop((app, database));
     let again = Database::serve(&data).unwrap();
     again.migrate().await.unwrap();
-    assert_eq!(again.health().unwrap().schema, 3);
+    assert_eq!(again.health().unwrap().schema, 4);
 }
 
 /// Does what came with the newest schema: a run receives what was stored before.
@@ -231,7 +237,8 @@ async fn is_looked_at_as_it_is(instance: &Instance, earlier: (u32, usize)) {
     let verified = app.verify(|| shown += 1).await.unwrap();
     assert_eq!(verified.findings, []);
     assert_eq!(shown, database.rows().await.unwrap());
-    assert_eq!(verified.rows, instance.app.verify(|| ()).await.unwrap().rows);
+    let one_key_less = instance.app.verify(|| ()).await.unwrap().rows - 1;
+    assert_eq!(verified.rows, one_key_less);
     assert!(database.migrate().await.is_err(), "whoever looks doesn't change");
     drop((app, database));
     assert_eq!(files(&data), before);
@@ -255,7 +262,7 @@ async fn an_altered_schema_is_not_upgraded() {
     assert_eq!(count(&data, "PRAGMA user_version"), 1);
     raw.execute_batch("DROP TABLE answers").unwrap();
     database.migrate().await.unwrap();
-    assert_eq!(count(&data, "PRAGMA user_version"), 3);
+    assert_eq!(count(&data, "PRAGMA user_version"), 4);
 }
 
 #[tokio::test]

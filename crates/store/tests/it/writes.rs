@@ -563,7 +563,12 @@ async fn an_event_tells_of_which_agent_and_by_which_run() {
     let working = Working::new().await;
     let (permit, run) = (working.permit().await.unwrap(), working.run.row());
     assert_eq!(permit.means(), Means::Run(run.id));
-    let actor = Actor { user_id: Some(run.user_id), key_id: Some(run.key_id), run_id: Some(run.id) };
+    let actor = Actor {
+        user_id: Some(run.user_id),
+        key_id: Some(run.key_id),
+        run_id: Some(run.id),
+        session_id: None,
+    };
     let place = Place { agent_id: Some(run.agent_id), revision_id: Some(run.revision_id) };
     let events = vec![Event { actor, place, ..event(&permit) }];
     let write = Write { permit, changes: vec![], events, answer: None, rehearsal: false };

@@ -109,6 +109,7 @@ fn write_membership(at: usize) -> Value {
         role: Role::ALL[at % 5],
         created_at: moment(at),
         removed_at: at.is_multiple_of(2).then(|| moment(at + 1)),
+        sign_in: None,
     };
     write_row(at, &row)
 }
@@ -332,6 +333,7 @@ impl Columns {
             role: Role::from_name(self.text("role")).unwrap(),
             created_at: self.time("created_at"),
             removed_at: self.maybe_time("removed_at"),
+            sign_in: None,
         }
     }
 

@@ -1,0 +1,136 @@
+//! What the caller signs in with: seen and changed, each time by showing that
+//! it is still theirs. Whatever changes ends their other sessions.
+
+use super::ask::Steps;
+use super::guesses::Against;
+use super::sessions::session_of;
+use super::set_up::invalid;
+use super::sign_in::SignInError;
+use super::{App, Ask, Error, Planned};
+use crate::access::{Action, Denied, Ownership};
+use crate::events::EventKind;
+use crate::passwords::{Password, Stretched};
+use crate::rows::{Proven, Stored};
+use crate::second_factor::AppSecret;
+use crate::sign_ins::{Factors, SignIn};
+use crate::store::{Change, Put};
+
+/// Keeps what an app is offered apart from all else that is vouched for.
+const APP: &str = "strongroom.new-app-secret.v1";
+
+/// What a caller signs in with, as far as it is shown.
+pub struct SignInState {
+    /// How many codes for paper are left; `None` without an authenticator app.
+    pub codes_left: Option<usize>,
+    /// What an app may be given, where there is none.
+    pub app: AppSecret,
+}
+
+/// What is to become of a sign-in.
+pub enum NewFactors {
+    /// Another password.
+    Password(String),
+    /// An authenticator app, which shows this.
+    App(String),
+    /// No authenticator app any more.
+    NoApp,
+    /// Fresh codes for paper.
+    Codes,
+}
+
+impl App {
+    /// What the caller signs in with.
+    ///
+    /// # Errors
+    /// When they are in no session.
+    pub async fn sign_in_state(&self, ask: &Ask) -> Result<SignInState, Error> {
+        let _permit = ask.permit(Action::ListSessions, Ownership::Own)?;
+        let sign_in = self.own_sign_in(ask).await?;
+        let factors = Factors::open(&sign_in, &self.keys)?;
+        let codes_left = factors.second.map(|second| second.codes_left());
+        Ok(SignInState { codes_left, app: self.app_for(ask, &sign_in)? })
+    }
+
+    async fn own_sign_in(&self, ask: &Ask) -> Result<Proven<SignIn>, Error> {
+        self.sign_in_of(ask.caller.user_id, ask.cause).await?.ok_or(Error::NotProven)
+    }
+
+    /// Another secret once the sign-in has changed.
+    fn app_for(&self, ask: &Ask, sign_in: &Proven<SignIn>) -> Result<AppSecret, Error> {
+        let pieces = [&session_of(ask)?.as_bytes()[..], sign_in.mac().as_bytes()].map(<[u8]>::to_vec);
+        let vouched = self.keys.vouched(APP, &pieces.each_ref().map(Vec::as_slice));
+        Ok(AppSecret::from_digest(vouched.digest()).ok_or(Denied::Invisible)?)
+    }
+
+    /// Changes what the caller signs in with, when `password` is theirs, and
+    /// `code` what their app shows, if they have one. Codes for paper come of some
+    /// changes, to be shown once.
+    ///
+    /// # Errors
+    /// When either is wrong, it was tried too often, or the change makes no sense.
+    pub async fn change_sign_in(
+        &self,
+        ask: &Ask,
+        (password, code): (Password, &str),
+        new: NewFactors,
+    ) -> Result<Vec<String>, SignInError> {
+        let permit = ask.permit(Action::ChangeSignIn, Ownership::Own).map_err(Error::from)?;
+        let before = self.own_sign_in(ask).await?;
+        let against = [Against::Browser(ask.caller.user_id, "in a session".to_owned())];
+        self.guesses.begin(&against, self.world.clock.monotonic()).map_err(super::sign_in::wait)?;
+        let factors = Factors::open(&before, &self.keys).map_err(Error::from)?;
+        if !factors.password.is(&password) {
+            return Err(SignInError::Wrong);
+        }
+        let used = self.second(&before, factors, code, false)?;
+        self.guesses.forgive(&against);
+        let now: &SignIn = used.as_ref().map_or(&before, Stored::row);
+        let mut factors = Factors::open(now, &self.keys).map_err(Error::from)?;
+        let codes = self.changed(&mut factors, &password, new, self.app_for(ask, &before)?)?;
+        let stored = self.resealed(&before, &factors)?;
+        let event =
+            ask.event(EventKind::SignInChanged, before.user_id.uuid(), stored.row().updated_at, &stored);
+        let mut steps = Steps::default().and(Change::SignIn(Put::over(before.mac(), stored)), event);
+        let here = session_of(ask).map_err(Error::from)?;
+        steps.extend(self.ended_sessions(ask, before.user_id, Some(here)).await?);
+        Ok(self.carry_out(ask, Planned::new(codes, permit, steps), None).await?)
+    }
+
+    fn changed(
+        &self,
+        factors: &mut Factors,
+        present: &Password,
+        new: NewFactors,
+        app: AppSecret,
+    ) -> Result<Vec<String>, Error> {
+        match (new, &mut factors.second) {
+            (NewFactors::Password(text), second) => {
+                let password = Password::choose(text, second.is_none());
+                let password = password.map_err(|refused| invalid("the new password", refused.reason()))?;
+                factors.password = Stretched::of(&password, &*self.world.random);
+                Ok(Vec::new())
+            }
+            (NewFactors::App(typed), None) => {
+                let (second, codes) = self.app_shown(app, &typed)?;
+                factors.second = Some(second);
+                Ok(codes)
+            }
+            (NewFactors::App(_), Some(_)) => {
+                Err(Error::Conflict("there is an authenticator app already; take that off first"))
+            }
+            (NewFactors::NoApp, Some(_)) if present.length() < Password::SHORTEST_ALONE => {
+                Err(Error::Conflict(
+                    "without an app the password must have at least 15 characters; choose a longer one first",
+                ))
+            }
+            (NewFactors::NoApp, second) => {
+                *second = None;
+                Ok(Vec::new())
+            }
+            (NewFactors::Codes, Some(second)) => Ok(second.renewed(&*self.world.random)),
+            (NewFactors::Codes, None) => {
+                Err(Error::Conflict("codes are for when an app is lost; there is none"))
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+-- What people sign in with, their sessions, and the links by which they come to
+-- have either. The new columns are null in every row from before.
+
+-- One a user. What it holds is one sealed blob.
+CREATE TABLE sign_ins (
+    user_id     UUID PRIMARY KEY REFERENCES users (id),
+    id          UUID NOT NULL,     -- another one each time it is set up
+    sealed      BYTEA NOT NULL,
+    created_at  BIGINT NOT NULL,
+    updated_at  BIGINT NOT NULL,
+    row_mac     BYTEA NOT NULL
+);
+
+-- Browsers in which somebody signed in.
+CREATE TABLE sessions (
+    id          UUID PRIMARY KEY,
+    team_id     UUID NOT NULL REFERENCES teams (id),
+    user_id     UUID NOT NULL REFERENCES users (id),
+    sign_in     UUID NOT NULL,
+    browser     TEXT,
+    token_hash  BYTEA NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL,
+    ended_at    BIGINT,
+    row_mac     BYTEA NOT NULL
+);
+
+-- Links by which a member comes to sign in.
+CREATE TABLE invitations (
+    id          UUID PRIMARY KEY,
+    team_id     UUID NOT NULL REFERENCES teams (id),
+    user_id     UUID NOT NULL REFERENCES users (id),
+    token_hash  BYTEA NOT NULL,
+    created_by  UUID NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL,
+    closed_at   BIGINT,
+    row_mac     BYTEA NOT NULL
+);
+
+-- By which sign-in a member comes in.
+ALTER TABLE memberships ADD COLUMN sign_in UUID;
+
+-- In which session something was done.
+ALTER TABLE events ADD COLUMN session_id UUID;
+
+-- A user's teams; their open sessions; a team's open invitations; what is old
+-- enough to be forgotten.
+CREATE INDEX memberships_by_user ON memberships (user_id, team_id);
+CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE ended_at IS NULL;
+CREATE INDEX sessions_by_end ON sessions (expires_at);
+CREATE INDEX invitations_open ON invitations (team_id, id) WHERE closed_at IS NULL;
+CREATE INDEX invitations_by_end ON invitations (expires_at);
