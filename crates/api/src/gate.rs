@@ -127,6 +127,8 @@ impl Gate {
             By::Key => self.app.authenticate(token, from, &cause).await?,
             By::Link => self.app.authenticate_link(token, &cause).await?,
             By::Run => self.app.authenticate_run(token, from, &cause).await?,
+            // What people do on pages is no operation of the API.
+            By::Session | By::SignIn | By::SetUp => return Err(error::ungated()),
         };
         Ok(Ask { caller, cause, condition: None })
     }
@@ -203,7 +205,7 @@ fn counted(means: Means) -> Option<Uuid> {
     match means {
         Means::Key(key) => Some(key.uuid()),
         Means::Run(run) => Some(run.uuid()),
-        Means::Link(_) => None,
+        _ => None,
     }
 }
 

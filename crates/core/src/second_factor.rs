@@ -71,6 +71,9 @@ pub(crate) struct SecondFactor {
 }
 
 impl SecondFactor {
+    /// Bytes in which it is written, however many codes are left.
+    pub(crate) const WRITTEN: usize = SECRET + size_of::<u64>() + 1 + 32 * CODES;
+
     /// One of an app that shows the right password now, with fresh codes for
     /// paper; `None` when it doesn't.
     pub(crate) fn new(
@@ -111,14 +114,19 @@ impl SecondFactor {
     pub(crate) fn write(&self, plain: &mut Vec<u8>) {
         plain.extend(self.secret.0);
         plain.extend(self.used.to_be_bytes());
-        self.codes.iter().for_each(|code| plain.extend(code));
+        plain.extend(u8::try_from(self.codes.len()));
+        let none = [0; 32];
+        self.codes.iter().chain(std::iter::repeat(&none)).take(CODES).for_each(|code| plain.extend(code));
     }
 
     pub(crate) fn read(plain: &[u8]) -> Option<Self> {
         let (secret, rest) = plain.split_first_chunk()?;
         let (used, rest) = rest.split_first_chunk()?;
+        let (&[left], rest) = rest.split_first_chunk()?;
         let (codes, rest) = rest.as_chunks::<32>();
-        let whole = rest.is_empty() && codes.len() <= CODES;
+        let (codes, none) = codes.split_at_checked(left.into())?;
+        let whole =
+            rest.is_empty() && codes.len() + none.len() == CODES && none.iter().all(|code| *code == [0; 32]);
         let used = u64::from_be_bytes(*used);
         whole.then(|| Self { secret: AppSecret(*secret), used, codes: codes.to_vec() })
     }
@@ -219,12 +227,23 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let (factor, codes) = SecondFactor::new(app(), &shown(3_000), at(3_000), &OsRandom).unwrap();
+        let (mut factor, codes) = SecondFactor::new(app(), &shown(3_000), at(3_000), &OsRandom).unwrap();
+        for used in 0..CODES {
+            let mut plain = Vec::new();
+            factor.write(&mut plain);
+            assert_eq!(plain.len(), SecondFactor::WRITTEN, "its length tells nothing");
+            let mut read = SecondFactor::read(&plain).unwrap();
+            assert_eq!(read.codes_left(), CODES - used);
+            assert!(!read.accepts(&shown(3_000), at(3_000)) && read.accepts(&codes[9], at(3_000)));
+            assert!(SecondFactor::read(&plain[1..]).is_none());
+            assert!(SecondFactor::read(&[&plain[..], &[0; 32]].concat()).is_none());
+            plain[SECRET + 8] ^= 1;
+            assert!(SecondFactor::read(&plain).is_none_or(|read| read.codes_left() != CODES - used));
+            assert!(factor.accepts(&codes[used], at(3_000)));
+        }
         let mut plain = Vec::new();
         factor.write(&mut plain);
-        let mut read = SecondFactor::read(&plain).unwrap();
-        assert!(!read.accepts(&shown(3_000), at(3_000)) && read.accepts(&codes[9], at(3_000)));
-        assert!(SecondFactor::read(&plain[1..]).is_none());
+        assert!(!SecondFactor::read(&plain).unwrap().accepts("", at(3_000)), "where no code is");
     }
 
     #[test]

@@ -110,28 +110,32 @@ pub struct Filter {
     pub search: Option<String>,
     /// Exactly this service.
     pub service_slug: Option<ServiceSlug>,
+    /// The team's, or the caller's own.
+    pub shared: Option<bool>,
 }
 
 impl Filter {
     /// For these; `search` in any case.
     pub fn new(search: Option<&str>, service_slug: Option<ServiceSlug>) -> Self {
-        Self { search: search.map(str::to_lowercase), service_slug }
+        Self { search: search.map(str::to_lowercase), service_slug, shared: None }
     }
 
     /// Whether every secret is among them.
     pub fn is_empty(&self) -> bool {
-        self.search.is_none() && self.service_slug.is_none()
+        self.search.is_none() && self.service_slug.is_none() && self.shared.is_none()
     }
 
     /// Whether a secret is among them.
     pub fn matches(&self, secret: &Secret) -> bool {
         let slug = self.service_slug.is_none() || self.service_slug == secret.service_slug;
-        slug && self.search.as_deref().is_none_or(|search| {
-            let service = secret.service_slug.as_ref().map(ServiceSlug::as_str);
-            let keys = secret.env_keys.iter().map(EnvKey::as_str);
-            let mut texts = [secret.name.as_str()].into_iter().chain(service).chain(keys);
-            texts.any(|text| text.to_lowercase().contains(search))
-        })
+        let whose = self.shared.is_none_or(|shared| shared == secret.owner.is_none());
+        slug && whose
+            && self.search.as_deref().is_none_or(|search| {
+                let service = secret.service_slug.as_ref().map(ServiceSlug::as_str);
+                let keys = secret.env_keys.iter().map(EnvKey::as_str);
+                let mut texts = [secret.name.as_str()].into_iter().chain(service).chain(keys);
+                texts.any(|text| text.to_lowercase().contains(search))
+            })
     }
 }
 

@@ -19,7 +19,8 @@ use crate::second_factor::SecondFactor;
 pub struct SignIn {
     /// Whose.
     pub user_id: UserId,
-    /// Another one each time it is set up anew: teams let in the one that they know.
+    /// Another one each time it is set up anew, or what is signed in with changes: teams
+    /// let in the one that they know.
     pub id: SignInId,
     /// The [`Factors`], sealed.
     pub sealed: Sealed,
@@ -58,20 +59,29 @@ impl Factors {
             .field(id.as_bytes())
     }
 
-    /// Format, password, second factor: nothing else, so that each has one form.
+    /// Format, password, whether there is a second factor, that or as many zeros:
+    /// nothing else, so that each has one form, and all are equally long.
     fn plaintext(&self) -> Zeroizing<Vec<u8>> {
-        let mut plain = Zeroizing::new(vec![FORMAT]);
+        let mut plain = Zeroizing::new(Vec::with_capacity(512));
+        plain.push(FORMAT);
         self.password.write(&mut plain);
+        plain.push(self.second.is_some().into());
+        let length = plain.len() + SecondFactor::WRITTEN;
         if let Some(second) = &self.second {
             second.write(&mut plain);
         }
+        plain.resize(length, 0);
         plain
     }
 
     fn from_plaintext(plain: &[u8]) -> Option<Self> {
         let (&[FORMAT], rest) = plain.split_first_chunk::<1>()? else { return None };
         let (password, rest) = Stretched::read(rest)?;
-        let second = if rest.is_empty() { None } else { Some(SecondFactor::read(rest)?) };
+        let second = match rest.split_first()? {
+            (1, second) => Some(SecondFactor::read(second)?),
+            (0, none) if none.len() == SecondFactor::WRITTEN && none.iter().all(|byte| *byte == 0) => None,
+            _ => return None,
+        };
         Some(Self { password, second })
     }
 

@@ -396,6 +396,14 @@ pub trait Store: Send + Sync {
         revision: RevisionId,
     ) -> Result<Vec<Stored<Attachment>>, StoreError>;
 
+    /// Where a secret is attached, in no order: at most `limit`.
+    async fn attachments_of(
+        &self,
+        team: TeamId,
+        secret: SecretId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError>;
+
     /// The rows that decide about a run.
     async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError>;
 

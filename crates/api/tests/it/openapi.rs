@@ -2,6 +2,7 @@
 //! the access table doesn't know.
 
 use strongroom_core::Action;
+use strongroom_core::access::By;
 
 use crate::support::TestApp;
 
@@ -27,6 +28,11 @@ const OPEN: [&str; 2] = ["health", "readiness"];
 
 #[test]
 fn every_operation_has_a_row_in_the_access_table_and_every_row_an_operation() {
+    let of_pages = |action: Action| {
+        let about_invitations =
+            [Action::ListInvitations, Action::CreateInvitation, Action::CancelInvitation].contains(&action);
+        about_invitations || matches!(action.by(), By::Session | By::SignIn | By::SetUp)
+    };
     let description: serde_json::Value = serde_json::from_str(strongroom_api::document()).unwrap();
     let methods = description["paths"]
         .as_object()
@@ -39,7 +45,7 @@ fn every_operation_has_a_row_in_the_access_table_and_every_row_an_operation() {
         let action = Action::of_operation(name.trim_end_matches("V1"));
         assert!(action.is_some(), "{name} has no row in the access table (core/access.rs)");
     }
-    for action in Action::ALL {
+    for action in Action::ALL.into_iter().filter(|action| !of_pages(*action)) {
         assert!(named.contains(&action.rule().operation), "no operation does {action:?}");
     }
 }

@@ -273,7 +273,11 @@ impl App {
         if revision.agent_id == agent.id { Ok((revision, agent)) } else { Err(Denied::Invisible.into()) }
     }
 
-    async fn any_revision(&self, ask: &Ask, id: RevisionId) -> Result<Option<Proven<Revision>>, Error> {
+    pub(super) async fn any_revision(
+        &self,
+        ask: &Ask,
+        id: RevisionId,
+    ) -> Result<Option<Proven<Revision>>, Error> {
         let suspect = ask.suspect(Object::of::<Revision>(Some(id.uuid())));
         match self.readable(self.store.revision(ask.caller.team_id, id).await, suspect).await? {
             Some(stored) => self.noting(self.keys.verify(stored), suspect).await.map(Some),

@@ -4,7 +4,7 @@ use super::agents::place;
 use super::ask::Steps;
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership};
-use crate::agents::Attachment;
+use crate::agents::{Agent, Attachment, Revision};
 use crate::clock::Timestamp;
 use crate::environment::strength;
 use crate::events::{Event, EventKind, Object};
@@ -12,6 +12,9 @@ use crate::ids::{AgentId, AttachmentId, RevisionId, SecretId};
 use crate::rows::{Proven, RowMac};
 use crate::secrets::Secret;
 use crate::store::{Change, Put};
+
+/// In how many revisions a secret is looked for.
+const PLACES: u32 = 1_000;
 
 /// A secret that is attached, and how.
 pub(super) struct Attached {
@@ -99,6 +102,37 @@ impl App {
         let mut attached = self.attached(ask, revision).await?;
         attached.sort_by_key(|attached| attached.attachment.id);
         Ok(attached.into_iter().map(|attached| attached.secret).collect())
+    }
+
+    /// Where a secret of the caller's is attached, by the age of the attachment: at
+    /// most so many of the revisions that are there, each with its agent.
+    ///
+    /// # Errors
+    /// When the caller doesn't see the secret.
+    pub async fn attached_to(
+        &self,
+        ask: &Ask,
+        id: SecretId,
+    ) -> Result<Vec<(Proven<Revision>, Proven<Agent>)>, Error> {
+        let _permit = ask.permit(Action::ListAttachments, Ownership::Shared)?;
+        self.present(ask, Action::ListAttachments, id).await?;
+        let suspect = ask.suspect(Object::of::<Attachment>(Some(id.uuid())));
+        let stored = self.store.attachments_of(ask.caller.team_id, id, PLACES).await;
+        let mut attachments = Vec::new();
+        for stored in self.readable(stored, suspect).await? {
+            attachments.push(self.noting(self.keys.verify(stored), suspect).await?);
+        }
+        attachments.sort_by_key(|attachment| attachment.id);
+        let mut places = Vec::new();
+        for attachment in &attachments {
+            let Some(revision) = self.any_revision(ask, attachment.revision_id).await? else { continue };
+            match self.present_agent(ask, revision.agent_id).await {
+                Ok(agent) => places.push((revision, agent)),
+                Err(Error::Denied(Denied::Invisible)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(places)
     }
 
     async fn attachments_of(

@@ -5,10 +5,11 @@ use super::ask::Steps;
 use super::guesses::Against;
 use super::sessions::session_of;
 use super::set_up::invalid;
-use super::sign_in::SignInError;
+use super::sign_in::{SignInError, lets_in};
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership};
 use crate::events::EventKind;
+use crate::ids::SignInId;
 use crate::passwords::{Password, Stretched};
 use crate::rows::{Proven, Stored};
 use crate::second_factor::AppSecret;
@@ -76,24 +77,43 @@ impl App {
     ) -> Result<Vec<String>, SignInError> {
         let permit = ask.permit(Action::ChangeSignIn, Ownership::Own).map_err(Error::from)?;
         let before = self.own_sign_in(ask).await?;
-        let against = [Against::Browser(ask.caller.user_id, "in a session".to_owned())];
+        // Against this session alone: neither who sits at another, nor who guesses at the
+        // app from elsewhere, keeps anybody from changing what they know.
+        let here = session_of(ask).map_err(Error::from)?;
+        let against = [Against::Browser(ask.caller.user_id, here.to_string())];
         self.guesses.begin(&against, self.world.clock.monotonic()).map_err(super::sign_in::wait)?;
         let factors = Factors::open(&before, &self.keys).map_err(Error::from)?;
         if !factors.password.is(&password) {
             return Err(SignInError::Wrong);
         }
-        let used = self.second(&before, factors, code, false)?;
+        let used = self.second(&before, factors, code, true)?;
         self.guesses.forgive(&against);
         let now: &SignIn = used.as_ref().map_or(&before, Stored::row);
         let mut factors = Factors::open(now, &self.keys).map_err(Error::from)?;
         let codes = self.changed(&mut factors, &password, new, self.app_for(ask, &before)?)?;
-        let stored = self.resealed(&before, &factors)?;
-        let event =
-            ask.event(EventKind::SignInChanged, before.user_id.uuid(), stored.row().updated_at, &stored);
-        let mut steps = Steps::default().and(Change::SignIn(Put::over(before.mac(), stored)), event);
-        let here = session_of(ask).map_err(Error::from)?;
-        steps.extend(self.ended_sessions(ask, before.user_id, Some(here)).await?);
+        let steps = self.replacing_sign_in(ask, &before, &factors).await?;
         Ok(self.carry_out(ask, Planned::new(codes, permit, steps), None).await?)
+    }
+
+    /// The steps by which other factors take the place of these, under another id:
+    /// so neither a session counts that began by these meanwhile, nor what they left
+    /// in browsers.
+    async fn replacing_sign_in(
+        &self,
+        ask: &Ask,
+        before: &Proven<SignIn>,
+        now: &Factors,
+    ) -> Result<Steps, Error> {
+        let (user, id, at) = (before.user_id, SignInId::from_uuid(self.uuid()), self.world.clock.now());
+        let stored = now.seal((user, id), (before.created_at, at), &self.keys, &*self.world.random)?;
+        let event = ask.event(EventKind::SignInChanged, user.uuid(), at, &stored);
+        let mut steps = Steps::default().and(Change::SignIn(Put::over(before.mac(), stored)), event);
+        let mut places = self.all_places(user, ask.cause).await?;
+        places.retain(|place| lets_in(place, before.id));
+        steps.extend(self.let_in(ask, &places, id));
+        steps.extend(self.ended_sessions(ask, user, Some(session_of(ask)?)).await?);
+        steps.extend(self.resumed(ask, id).await?);
+        Ok(steps)
     }
 
     fn changed(

@@ -104,6 +104,7 @@ impl App {
                 // A key that was being made while they were removed would live again.
                 steps.extend(self.revoked_keys(ask, user.id).await?);
                 steps.extend(self.closed_links_of(ask, user.id).await?);
+                steps.extend(self.withdrawn_of(ask, user.id).await?);
                 Put::over(former.mac(), stored)
             }
             None => Put::new(stored),
@@ -219,7 +220,7 @@ impl App {
     }
 
     /// Withdraws the invitations for a user and by them.
-    async fn withdrawn_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
+    pub(super) async fn withdrawn_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
         self.withdrawn(ask, |invitation| invitation.user_id == user || invitation.created_by == user).await
     }
 

@@ -9,9 +9,11 @@ use crate::access::{Action, Denied, Ownership, Permit};
 use crate::agents::Agent;
 use crate::events::{EventKind, Object};
 use crate::ids::{AgentId, ApiKeyId, KeyLinkId, RunId, SecretId, UserId};
+use crate::rows::Proven;
 use crate::runs::{Ended, Run, RunsOf};
 use crate::secrets::Secret;
-use crate::store::Change;
+use crate::store::{Change, Put};
+use crate::users::Membership;
 use crate::values::EnvKey;
 
 /// Runs read at a time.
@@ -26,7 +28,8 @@ pub enum Suspected {
     Agent(AgentId),
     /// An API key, and all runs that were started with it.
     Key(ApiKeyId),
-    /// A user: their keys in this team, links, and all runs that they started.
+    /// A user: their keys in this team, links, their sessions in it, and all runs that
+    /// they started.
     User(UserId),
 }
 
@@ -120,8 +123,21 @@ impl App {
         ask.caller.reaches(member.membership.role)?;
         let mut steps = self.revoked_keys(ask, id).await?;
         steps.extend(self.closed_links_of(ask, id).await?);
+        steps.extend(self.withdrawn_of(ask, id).await?);
+        steps.extend(self.shut_out(ask, &member.membership));
         // One that is being made just now is found by the next plan.
         Ok(planned(permit, steps.with(Change::HasNoKey(ask.caller.team_id, id))))
+    }
+
+    /// Lets no sign-in of a member in any more, until they open an invitation.
+    fn shut_out(&self, ask: &Ask, before: &Proven<Membership>) -> Steps {
+        if before.sign_in.is_none() {
+            return Steps::default();
+        }
+        let stored = self.keys.authenticate(Membership { sign_in: None, ..Membership::clone(before) });
+        let now = self.world.clock.now();
+        let event = ask.event(EventKind::MemberUpdated, before.user_id.uuid(), now, &stored);
+        Steps::default().and(Change::Membership(Put::over(before.mac(), stored)), event)
     }
 
     /// Which runs of the suspected are revoked by now, of those that nobody

@@ -44,13 +44,20 @@ impl App {
         let secrets = self.purge_secrets(before).await;
         let answers = self.forget_answers().await;
         let runs = self.forget_runs().await;
+        let sessions = self.forget_sessions().await;
         let purged = Purged { teams: teams?, secrets: secrets? };
-        answers.and(runs).map(|()| purged)
+        answers.and(runs).and(sessions).map(|()| purged)
     }
 
     /// Those of shredded teams; nobody is left who could ask for them.
     async fn forget_runs(&self) -> Result<(), Error> {
         while self.store.forget_runs(BATCH).await? == BATCH {}
+        Ok(())
+    }
+
+    /// And invitations: those whose time is over.
+    async fn forget_sessions(&self) -> Result<(), Error> {
+        while self.store.forget_sessions(self.world.clock.now(), BATCH).await? > 0 {}
         Ok(())
     }
 

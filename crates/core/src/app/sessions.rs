@@ -4,17 +4,18 @@ use super::ask::Steps;
 use super::sign_in::lets_in;
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Means, Ownership};
-use crate::events::{EventKind, Object};
-use crate::ids::{SessionId, TeamId, UserId};
+use crate::events::{Event, EventKind, Object};
+use crate::ids::{SessionId, SignInId, TeamId, UserId};
 use crate::rows::Proven;
 use crate::sessions::Session;
 use crate::store::{Change, Put};
 use crate::teams::Team;
 
-/// The most sessions of a user that are seen; older ones are ended with them.
-const MOST: u32 = 256;
+/// The most sessions of a user that are listed, the newest. All are ended.
+const LISTED: u32 = 256;
 /// What a form carries that only this session's pages have.
 const FORM: &str = "strongroom.form.v1";
+const STRANGERS_FORM: &str = "strongroom.strangers-form.v1";
 
 impl App {
     /// What a form of this session's pages carries, so that no other site's
@@ -26,18 +27,29 @@ impl App {
         Ok(super::sign_in::hex(self.keys.vouched(FORM, &[session_of(ask)?.as_bytes()]).digest()))
     }
 
+    /// The same where nobody is signed in: what a form carries that is bound to
+    /// this, which lies in the browser.
+    pub fn stranger_form_token(&self, bound_to: &str) -> String {
+        super::sign_in::hex(self.keys.vouched(STRANGERS_FORM, &[bound_to.as_bytes()]).digest())
+    }
+
+    /// Something fresh for a form to be bound to.
+    pub fn stranger_form(&self) -> String {
+        super::sign_in::hex(&crate::random::bytes::<16>(&*self.world.random))
+    }
+
     /// The caller's sessions, by their beginning.
     ///
     /// # Errors
     /// When the caller is in none.
     pub async fn sessions(&self, ask: &Ask) -> Result<Vec<Proven<Session>>, Error> {
         let _permit = ask.permit(Action::ListSessions, Ownership::Own)?;
-        self.sessions_of(ask, ask.caller.user_id).await
+        self.sessions_of(ask, ask.caller.user_id, LISTED).await
     }
 
-    async fn sessions_of(&self, ask: &Ask, user: UserId) -> Result<Vec<Proven<Session>>, Error> {
+    async fn sessions_of(&self, ask: &Ask, user: UserId, most: u32) -> Result<Vec<Proven<Session>>, Error> {
         let suspect = ask.suspect(Object::of::<Session>(None));
-        let stored = self.store.sessions(user, self.world.clock.now(), MOST).await;
+        let stored = self.store.sessions(user, self.world.clock.now(), most).await;
         let mut sessions = Vec::new();
         for stored in self.readable(stored, suspect).await? {
             sessions.push(self.noting(self.keys.verify(stored), suspect).await?);
@@ -51,9 +63,8 @@ impl App {
     /// When it isn't theirs.
     pub async fn end_session(&self, ask: &Ask, id: SessionId) -> Result<Planned<()>, Error> {
         let permit = ask.permit(Action::EndSession, Ownership::Own)?;
-        let sessions = self.sessions(ask).await?;
-        let session = sessions.iter().find(|session| session.id == id).ok_or(Denied::Invisible)?;
-        Ok(Planned::new((), permit, self.ended(ask, session)))
+        let session = self.open_session(ask, id).await?.ok_or(Denied::Invisible)?;
+        Ok(Planned::new((), permit, self.ended(ask, &session)))
     }
 
     /// Ends all of the caller's sessions but this one.
@@ -74,7 +85,8 @@ impl App {
         but: Option<SessionId>,
     ) -> Result<Steps, Error> {
         let mut steps = Steps::default();
-        for session in self.sessions_of(ask, user).await?.iter().filter(|session| Some(session.id) != but) {
+        let sessions = self.sessions_of(ask, user, u32::MAX).await?;
+        for session in sessions.iter().filter(|session| Some(session.id) != but) {
             steps.extend(self.ended(ask, session));
         }
         Ok(steps)
@@ -84,6 +96,7 @@ impl App {
         let now = self.world.clock.now();
         let stored = self.keys.authenticate(Session { ended_at: Some(now), ..Session::clone(before) });
         let event = ask.event(EventKind::SessionEnded, before.id.uuid(), now, &stored);
+        let event = Event { team_id: Some(before.team_id), ..event };
         Steps::default().and(Change::Session(Put::over(before.mac(), stored)), event)
     }
 
@@ -121,10 +134,26 @@ impl App {
 
     /// The caller's session itself.
     pub(super) async fn this_session(&self, ask: &Ask) -> Result<Proven<Session>, Error> {
-        let here = session_of(ask)?;
-        let mut sessions = self.sessions_of(ask, ask.caller.user_id).await?;
-        let place = sessions.iter().position(|session| session.id == here);
-        place.map(|place| sessions.swap_remove(place)).ok_or(Error::NotProven)
+        self.open_session(ask, session_of(ask)?).await?.ok_or(Error::NotProven)
+    }
+
+    /// One of the caller's sessions, unless it is over.
+    async fn open_session(&self, ask: &Ask, id: SessionId) -> Result<Option<Proven<Session>>, Error> {
+        let suspect = ask.suspect(Object::of::<Session>(Some(id.uuid())));
+        let Some(rows) = self.readable(self.store.session_rows(id).await, suspect).await? else {
+            return Ok(None);
+        };
+        let session = self.noting(self.keys.verify(rows.means), suspect).await?;
+        let is_open = session.ended_at.is_none() && session.expires_at > self.world.clock.now();
+        Ok(Some(session).filter(|session| is_open && session.user_id == ask.caller.user_id))
+    }
+
+    /// The step by which this session goes on under another sign-in.
+    pub(super) async fn resumed(&self, ask: &Ask, sign_in: SignInId) -> Result<Steps, Error> {
+        let (before, now) = (self.this_session(ask).await?, self.world.clock.now());
+        let stored = self.keys.authenticate(Session { sign_in, ..Session::clone(&before) });
+        let event = ask.event(EventKind::SignInChanged, before.id.uuid(), now, &stored);
+        Ok(Steps::default().and(Change::Session(Put::over(before.mac(), stored)), event))
     }
 }
 

@@ -189,7 +189,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the password is too easy or the app shows something
-    /// else; [`Error::NotProven`] when the link was used meanwhile.
+    /// else; [`Error::NotProven`] or [`StoreError::Changed`](crate::StoreError::Changed) when the link was used
+    /// meanwhile.
     pub async fn set_up(&self, link: OpenLink, chosen: Chosen, at: &Whereabouts) -> Result<SetUp, Error> {
         let OpenLink { user, app, ask, places, before, invitation, signs_in_already, .. } = link;
         if signs_in_already {
@@ -220,14 +221,22 @@ impl App {
     /// When what they typed is wrong, or it was tried too often.
     pub async fn join(&self, link: OpenLink, attempt: Attempt) -> Result<SignedIn, SignInError> {
         let OpenLink { user, ask, places, invitation, .. } = link;
-        let person: Person = self.prove_person(&attempt, ask.cause).await?;
+        // A link of the server's administrator sets up anew, and is used up by that.
+        let invitation = invitation.ok_or(Error::NotProven)?;
+        let mut person: Person = self.prove_person(&attempt, ask.cause).await?;
         if person.user.id != user.id {
             return Err(SignInError::Wrong);
         }
         let permit = ask.permit(Action::SetUp, Ownership::Own).map_err(Error::from)?;
+        if person.spent.is_none() {
+            // Sealed anew, so that of this and a change to what proved them, which would
+            // leave out this team, only one is done.
+            let factors = Factors::open(&person.sign_in, &self.keys).map_err(Error::from)?;
+            person.spent = Some(self.resealed(&person.sign_in, &factors)?);
+        }
         let mut steps = used_up(&ask, &person);
         steps.extend(self.let_in(&ask, &places, person.sign_in.id));
-        steps.extend(self.accepted(&ask, invitation.as_ref()));
+        steps.extend(self.accepted(&ask, Some(&invitation)));
         let signed_in = self.begin_session(&ask, person.sign_in.id, &attempt.at, &mut steps);
         Ok(self.carry_out(&ask, Planned::new(signed_in, permit, steps), None).await?)
     }
@@ -262,7 +271,7 @@ impl App {
     }
 
     /// Has these teams let a sign-in in.
-    fn let_in(
+    pub(super) fn let_in(
         &self,
         ask: &Ask,
         places: &[TeamPlace<Proven<Membership>, Proven<Team>>],

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 use super::ask::Steps;
 use super::auth::proof;
@@ -25,8 +26,9 @@ use crate::text::{BrowserName, Email};
 use crate::tokens::{Token, TokenKind};
 use crate::users::{Membership, TeamPlace, User};
 
-/// In how many teams of theirs a person is looked for.
-const PLACES: u32 = 256;
+/// In how many teams of theirs a person is looked for: in all, for others can make
+/// them a member of as many as they like.
+const PLACES: u32 = u32::MAX;
 /// Keeps a browser's mark apart from all else that is vouched for.
 const MARK: &str = "strongroom.browser.v1";
 
@@ -87,7 +89,7 @@ pub(super) struct Person {
 }
 
 /// A person's team, and their place in it.
-type ProvenPlace = TeamPlace<Proven<Membership>, Proven<Team>>;
+pub(super) type ProvenPlace = TeamPlace<Proven<Membership>, Proven<Team>>;
 
 impl App {
     /// Signs somebody in, into the oldest of their teams that knows their sign-in.
@@ -165,13 +167,14 @@ impl App {
         let Ok(email) = Email::parse(email) else { return Ok(None) };
         let suspect = Suspect { caller: None, object: Object::of::<User>(None), cause: &cause };
         let Some(user) = self.readable(self.store.user_by_email(&email).await, suspect).await? else {
+            // As many looks at the database as for a known one.
+            self.sign_in_of(UserId::from_uuid(Uuid::nil()), cause).await?;
             return Ok(None);
         };
         let user = self.noting(self.keys.verify(user), suspect).await?;
-        if user.disabled_at.is_some() || user.service_of.is_some() {
-            return Ok(None);
-        }
-        Ok(self.sign_in_of(user.id, cause).await?.map(|sign_in| (user, sign_in)))
+        let sign_in = self.sign_in_of(user.id, cause).await?;
+        let is_shut_out = user.disabled_at.is_some() || user.service_of.is_some();
+        Ok(sign_in.filter(|_| !is_shut_out).map(|sign_in| (user, sign_in)))
     }
 
     /// A user's sign-in.
@@ -190,13 +193,20 @@ impl App {
 
     /// Where a user is a member, in teams that weren't deleted.
     pub(super) async fn places(&self, user: &User, cause: Cause) -> Result<Vec<ProvenPlace>, Error> {
-        let object = Object::of::<Membership>(Some(user.id.uuid()));
+        let mut places = self.all_places(user.id, cause).await?;
+        places.retain(|place| place.team.deleted_at.is_none());
+        Ok(places)
+    }
+
+    /// Where a user is a member.
+    pub(super) async fn all_places(&self, user: UserId, cause: Cause) -> Result<Vec<ProvenPlace>, Error> {
+        let object = Object::of::<Membership>(Some(user.uuid()));
         let suspect = Suspect { caller: None, object, cause: &cause };
         let mut places = Vec::new();
-        for place in self.readable(self.store.places(user.id, PLACES).await, suspect).await? {
+        for place in self.readable(self.store.places(user, PLACES).await, suspect).await? {
             let membership = self.noting(self.keys.verify(place.membership), suspect).await?;
             let team = self.noting(self.keys.verify(place.team), suspect).await?;
-            if membership.removed_at.is_none() && team.deleted_at.is_none() {
+            if membership.removed_at.is_none() {
                 places.push(TeamPlace { membership, team });
             }
         }

@@ -15,12 +15,13 @@ use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::rows::{Proven, Row, Stored};
 use strongroom_core::runs::Run;
 use strongroom_core::secrets::{Edit, NewSecret, Patch};
+use strongroom_core::teams::Team;
 use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, TeamName, UserName};
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
     AgentId, ApiKeyId, App, Bundle, Clock, EnvKey, Grant, OsRandom, RevisionId, Role, RootKey as _, Scopes,
-    SecretId, SecretName, SecretValue, Store as _, Timestamp, UserId,
+    SecretId, SecretName, SecretValue, Store as _, TeamId, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -34,11 +35,18 @@ pub(crate) type Place = (AgentId, RevisionId);
 pub(crate) struct Hands {
     millis: AtomicI64,
     looks: AtomicU64,
+    /// Seconds that go by at each look.
+    pace: AtomicU64,
 }
 
 impl Hands {
     pub(crate) fn pass(&self, millis: i64) {
         self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// From now on what is kept for a moment is there at each look.
+    pub(crate) fn hold(&self) {
+        self.pace.store(0, Ordering::SeqCst);
     }
 }
 
@@ -48,7 +56,8 @@ impl Clock for Hands {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_secs(self.looks.fetch_add(10, Ordering::SeqCst))
+        let pace = self.pace.load(Ordering::SeqCst);
+        Duration::from_secs(self.looks.fetch_add(pace, Ordering::SeqCst))
     }
 }
 
@@ -70,6 +79,7 @@ pub(crate) struct Instance {
     pub(crate) clock: Arc<Hands>,
     pub(crate) keyring: Keyring,
     pub(crate) owner: Ask,
+    owner_key: Token,
 }
 
 /// What a key of a test may do that isn't told otherwise.
@@ -114,7 +124,8 @@ impl Instance {
 
     /// One whose app is made somehow else.
     pub(crate) fn with(made: impl FnOnce(App) -> App) -> Self {
-        let clock = Arc::new(Hands { millis: AtomicI64::new(NOW.as_millis()), looks: AtomicU64::default() });
+        let millis = AtomicI64::new(NOW.as_millis());
+        let clock = Arc::new(Hands { millis, looks: AtomicU64::default(), pace: AtomicU64::new(10) });
         let world = World { clock: Arc::clone(&clock) as _, random: Arc::new(OsRandom) };
         let (store, root) = (Arc::new(MemoryStore::default()), LocalRootKey::take("file", &mut [7; 32]));
         let founding = Founding {
@@ -128,11 +139,16 @@ impl Instance {
         let app = Arc::new(made(at_once(App::open(store.clone(), &root, world)).unwrap()));
         let keyring = keyring(&store, &root);
         let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
-        Self { store, app, clock, keyring, owner: ask(caller) }
+        Self { store, app, clock, keyring, owner: ask(caller), owner_key: created.api_key }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The owner as they are by now.
+    pub(crate) fn owner_now(&self) -> Ask {
+        self.by_key(&self.owner_key).unwrap()
     }
 
     /// Carries out what was planned.
@@ -152,6 +168,16 @@ impl Instance {
 
     pub(crate) fn by_run_from(&self, token: &Token, from: Option<IpAddr>) -> Result<Ask, Error> {
         at_once(self.app.authenticate_run(token.reveal(), from, &Cause::default())).map(ask)
+    }
+
+    /// Whoever brings this session's token now.
+    pub(crate) fn by_session(&self, token: &Token) -> Result<Ask, Error> {
+        at_once(self.app.authenticate_session(token.reveal(), &Cause::default())).map(ask)
+    }
+
+    /// Whoever brings this key link's token now.
+    pub(crate) fn by_link(&self, token: &Token) -> Result<Ask, Error> {
+        at_once(self.app.authenticate_link(token.reveal(), &Cause::default())).map(ask)
     }
 
     pub(crate) fn sign<T: Row>(&self, row: T) -> Stored<T> {
@@ -272,6 +298,15 @@ impl Instance {
     pub(crate) fn alter_user(&self, id: UserId, alter: impl FnOnce(&mut User)) {
         let mut tables = self.store.tables();
         let row = tables.users.iter_mut().find(|row| row.row().id == id).unwrap();
+        let mut changed = row.row().clone();
+        alter(&mut changed);
+        *row = self.sign(changed);
+    }
+
+    /// Changes a team's row, whoever knows of it.
+    pub(crate) fn alter_team(&self, id: TeamId, alter: impl FnOnce(&mut Team)) {
+        let mut tables = self.store.tables();
+        let row = tables.teams.iter_mut().find(|row| row.row().id == id).unwrap();
         let mut changed = row.row().clone();
         alter(&mut changed);
         *row = self.sign(changed);

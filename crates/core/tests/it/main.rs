@@ -34,6 +34,8 @@ mod runs;
 #[cfg(test)]
 mod scanner;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod unprintable;

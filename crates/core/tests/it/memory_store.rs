@@ -656,6 +656,16 @@ impl Store for MemoryStore {
         Ok(page(&self.tables().attachments, u32::MAX, |row| row.secret_id, wanted))
     }
 
+    async fn attachments_of(
+        &self,
+        team: TeamId,
+        secret: SecretId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError> {
+        let of = |row: &Attachment| (row.team_id, row.secret_id) == (team, secret);
+        Ok(page(&self.tables().attachments, limit, |row| row.id, of))
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
         Ok(self.tables().run_rows_of(run))
     }

@@ -5,10 +5,16 @@
 use std::fmt::{Debug, Display, LowerHex, Pointer};
 use std::hash::Hash;
 use std::ops::Deref;
+use strongroom_core::app::{
+    Attempt, Chosen, NewFactors, OpenLink, SetUp, SignInState, SignedIn, Whereabouts,
+};
 use strongroom_core::keyring::{Keyring, MasterKey};
+use strongroom_core::passwords::Password;
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::sealing::SealingKey;
+use strongroom_core::second_factor::AppSecret;
 use strongroom_core::secrets::NewSecret;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::tokens::Token;
 use strongroom_core::{App, Bundle, SecretValue};
 
@@ -56,7 +62,15 @@ macro_rules! has_none_of_them {
     )+};
 }
 
-has_none_of_them!(SecretValue, Bundle, NewSecret, SealingKey, Token, MasterKey, LocalRootKey, Keyring, App,);
+has_none_of_them!(SecretValue, Bundle, NewSecret, SealingKey, Token, MasterKey, LocalRootKey, Keyring, App);
+has_none_of_them!(Password, Chosen, Attempt, OpenLink, SetUp, SignedIn, SignInState, NewFactors);
+
+// These are copied, and no more.
+const _: () = {
+    assert!(!has!(AppSecret: Debug) && !has!(AppSecret: Display) && !has!(AppSecret: PartialEq));
+    assert!(!has!(Whereabouts: Debug), "a browser's mark is in it");
+    assert!(!has!(SignIn: Debug));
+};
 
 // The probe sees what is there.
 const _: () = {

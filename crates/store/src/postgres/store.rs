@@ -128,8 +128,9 @@ impl Store for Database {
     }
 
     async fn forget_sessions(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        let forgotten = self.transact((before, limit), writes::forgetting_sessions).await?;
-        Ok(u32::try_from(forgotten).unwrap_or(limit))
+        let invitations = self.transact((before, limit), writes::forgetting_invitations).await?;
+        let sessions = self.transact((before, limit), writes::forgetting_sessions).await?;
+        Ok(u32::try_from(invitations + sessions).unwrap_or(limit))
     }
 
     async fn secret(&self, team: TeamId, id: SecretId) -> Result<Option<Stored<Secret>>, StoreError> {
@@ -245,6 +246,15 @@ impl Store for Database {
         revision: RevisionId,
     ) -> Result<Vec<Stored<Attachment>>, StoreError> {
         self.readers.all(agents::attachments(team, revision)).await
+    }
+
+    async fn attachments_of(
+        &self,
+        team: TeamId,
+        secret: SecretId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError> {
+        self.readers.all(agents::attachments_of(team, secret, limit)).await
     }
 
     async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {

@@ -211,10 +211,16 @@ pub(super) fn forgetting_answers((before, limit): &(Timestamp, u32)) -> Transact
     transaction
 }
 
-/// Forgets sessions and invitations whose time was over.
-pub(super) fn forgetting_sessions((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
+/// Forgets invitations whose time was over.
+pub(super) fn forgetting_invitations((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
     let mut transaction = Transaction::default();
     transaction.add(invitations::forget(*before, *limit), Expected::Anything);
+    transaction
+}
+
+/// Forgets sessions whose time was over.
+pub(super) fn forgetting_sessions((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
     transaction.add(sessions::forget(*before, *limit), Expected::Anything);
     transaction
 }

@@ -44,7 +44,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 33] = [
+    let indexed: [(String, &[&str]); 34] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
@@ -57,6 +57,7 @@ fn every_query_goes_by_a_key_or_an_index() {
             said(agents::attachments(t, RevisionId::from_uuid(nil))),
             &["SEARCH attachments USING PRIMARY KEY (team_id=? AND revision_id=?)"],
         ),
+        (said(agents::attachments_of(t, s, 1)), &["attachments_by_secret (team_id=? AND secret_id=?)"]),
         (said(runs::run(run)), &["SEARCH r USING PRIMARY KEY (id=?)"]),
         (said(proofs::proof(Means::Run(run), (t, u))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
         (said(runs::page((t, team), None, (0, 1))), &[by_team]),

@@ -265,6 +265,15 @@ impl Store for Database {
         self.all(&agents::attachments(team, revision))
     }
 
+    async fn attachments_of(
+        &self,
+        team: TeamId,
+        secret: SecretId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Attachment>>, StoreError> {
+        self.all(&agents::attachments_of(team, secret, limit))
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
         self.one(&runs::run(run))
     }

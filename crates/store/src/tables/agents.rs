@@ -1,7 +1,7 @@
 //! Agents, their revisions, and what is attached to them.
 
 use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, id, number, text};
-use crate::query::{Query, Statement};
+use crate::query::{Query, Statement, Text};
 use std::sync::LazyLock;
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::rows::Row;
@@ -171,6 +171,22 @@ static ATTACHED: LazyLock<String> =
 /// What is attached to a revision.
 pub(crate) fn attachments(team: TeamId, revision: RevisionId) -> Query<'static, Stored<Attachment>> {
     Query::new(Attachment::TABLE, ATTACHED.as_str(), [team.as_bytes().into(), revision.as_bytes().into()])
+}
+
+/// Where a secret is attached.
+pub(crate) fn attachments_of(
+    team: TeamId,
+    secret: SecretId,
+    limit: u32,
+) -> Query<'static, Stored<Attachment>> {
+    static OF_SECRET: LazyLock<Text> = LazyLock::new(|| {
+        let select = Attachment::shape().select("team_id = ?1 AND secret_id = ?2 LIMIT ?3");
+        // By its key it would read all that is attached in the team.
+        let by_secret = "FROM attachments INDEXED BY attachments_by_secret";
+        Text::hinted(select.replace("FROM attachments", by_secret), "")
+    });
+    let values = [team.as_bytes().into(), secret.as_bytes().into(), Value::number(limit)];
+    Query::new(Attachment::TABLE, &*OF_SECRET, values)
 }
 
 /// Takes away an attachment, while it is as it was seen.

@@ -5,6 +5,8 @@ mod opening;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod purge;

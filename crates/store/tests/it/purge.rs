@@ -32,7 +32,7 @@ impl Instance {
     }
 
     /// Marks the founder's team.
-    async fn mark_team(&self, deleted: Option<Timestamp>) -> Stored<Team> {
+    pub(crate) async fn mark_team(&self, deleted: Option<Timestamp>) -> Stored<Team> {
         let team = self.database.team(self.team).await.unwrap().unwrap();
         let put = self.altered(&team, |team| team.deleted_at = deleted);
         let marked = put.now.clone();
@@ -40,7 +40,7 @@ impl Instance {
         marked
     }
 
-    async fn shred(&self, team: &Stored<Team>) -> Result<(), StoreError> {
+    pub(crate) async fn shred(&self, team: &Stored<Team>) -> Result<(), StoreError> {
         let put = self.altered(team, |team| team.shredded_at = Some(at(NOW)));
         self.database.purge(vec![(Purge::Team(put), system_event(EventKind::TeamShredded))]).await
     }

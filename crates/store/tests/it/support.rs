@@ -12,6 +12,7 @@ use strongroom_core::api_keys::ApiKey;
 use strongroom_core::app::{Cause, Error, Founding, Recovery, RecoveryError, World, create_instance};
 use strongroom_core::environment::Composition;
 use strongroom_core::events::{Actor, Event, EventKind, Object, Place};
+use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, MasterKey};
 use strongroom_core::root_key::LocalRootKey;
@@ -19,15 +20,17 @@ use strongroom_core::rows::{Row, Stored};
 use strongroom_core::runs::{Delivery, Run};
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::sessions::Session;
+use strongroom_core::sign_ins::SignIn;
 use strongroom_core::store::{Change, Put, Write};
 use strongroom_core::teams::Team;
-use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, TeamName, UserName};
+use strongroom_core::text::{AgentName, BrowserName, Email, KeyName, RevisionName, TeamName, UserName};
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, App, AttachmentId, Caller, Clock, EnvKey, Grant, KeyLinkId, OsRandom, Permit,
-    RevisionId, Role, RootKey, RunId, Scopes, SecretId, SecretName, ServiceSlug, Store, StoreError, TeamId,
-    Timestamp, UserId,
+    AgentId, ApiKeyId, App, AttachmentId, Caller, Clock, EnvKey, Grant, InvitationId, KeyLinkId, OsRandom,
+    Permit, RevisionId, Role, RootKey, RunId, Scopes, SecretId, SecretName, ServiceSlug, SessionId, SignInId,
+    Store, StoreError, TeamId, Timestamp, UserId,
 };
 use strongroom_store::postgres;
 use strongroom_store::sqlite::{Database, FILE};
@@ -297,6 +300,47 @@ impl Instance {
             closed_at: None,
         };
         (link, token)
+    }
+
+    pub(crate) fn new_sign_in(&self, user_id: UserId) -> SignIn {
+        SignIn {
+            user_id,
+            id: SignInId::from_uuid(self.id()),
+            sealed: Sealed::from_bytes(b"sealed by nobody".to_vec()),
+            created_at: at(NOW),
+            updated_at: at(NOW),
+        }
+    }
+
+    pub(crate) fn new_session(&self, user_id: UserId, sign_in: SignInId) -> (Session, Token) {
+        let id = SessionId::from_uuid(self.id());
+        let token = Token::mint(TokenKind::Session, id.uuid(), &OsRandom);
+        let session = Session {
+            id,
+            team_id: self.team,
+            user_id,
+            sign_in,
+            browser: Some(BrowserName::parse("Firefox").unwrap()),
+            token_hash: self.keyring.hash(&token),
+            created_at: at(NOW),
+            expires_at: at(NOW + 1),
+            ended_at: None,
+        };
+        (session, token)
+    }
+
+    pub(crate) fn new_invitation(&self, user_id: UserId) -> Invitation {
+        let id = InvitationId::from_uuid(self.id());
+        Invitation {
+            id,
+            team_id: self.team,
+            user_id,
+            token_hash: self.keyring.hash(&Token::mint(TokenKind::Link, id.uuid(), &OsRandom)),
+            created_by: self.owner,
+            created_at: at(NOW),
+            expires_at: at(NOW + 1),
+            closed_at: None,
+        }
     }
 
     pub(crate) fn new_agent(&self) -> Agent {
