@@ -9,7 +9,6 @@ mod commands;
 mod config;
 mod data_dir;
 mod database;
-mod env_file;
 mod environment;
 mod failure;
 mod harden;

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
-use strongroom_core::{EnvKey, SecretValue};
+use strongroom_core::{EnvKey, SecretValue, env_file};
 
 use crate::failure::Failure;
-use crate::{env_file, output};
+use crate::output;
 
 /// The most bytes that are read from one place: a value has at most 65,536
 /// characters of at most 4 bytes, a file of values at most 1 MiB, perhaps escaped.
@@ -127,12 +127,16 @@ fn ask(key: &EnvKey) -> Result<String, Failure> {
 }
 
 fn read_env_file(path: &Path) -> Result<Vec<(EnvKey, SecretString)>, Failure> {
-    if path == Path::new("-") {
+    let (name, text) = if path == Path::new("-") {
         let name = "standard input";
-        return env_file::parse(name, &piped(name)?);
-    }
-    let name = path.display().to_string();
-    env_file::parse(&name, &read_file(&name, path)?)
+        (name.to_owned(), piped(name)?)
+    } else {
+        let name = path.display().to_string();
+        let text = read_file(&name, path)?;
+        (name, text)
+    };
+    env_file::parse(&text)
+        .map_err(|mistake| Failure::new(format!("{name}, {mistake}")).hint(env_file::GRAMMAR))
 }
 
 fn read_file(name: &str, path: &Path) -> Result<String, Failure> {

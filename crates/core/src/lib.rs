@@ -10,6 +10,7 @@ pub mod answers;
 pub mod api_keys;
 pub mod app;
 pub mod clock;
+pub mod env_file;
 pub mod environment;
 pub mod events;
 pub mod grants;

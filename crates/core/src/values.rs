@@ -166,7 +166,7 @@ impl Bundle {
     }
 
     /// Its entries themselves.
-    pub(crate) fn into_entries(self) -> Vec<(EnvKey, SecretValue)> {
+    pub fn into_entries(self) -> Vec<(EnvKey, SecretValue)> {
         self.entries
     }
 

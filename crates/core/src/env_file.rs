@@ -4,36 +4,33 @@
 //! Nothing is expanded: a `$` is a dollar sign.
 
 use secrecy::SecretString;
-use strongroom_core::EnvKey;
 
-use crate::failure::Failure;
+use crate::values::EnvKey;
 
-/// Why a file can't be taken, and where. Lines count from 1.
-#[derive(Debug, PartialEq, Eq)]
-struct Mistake {
+/// Why a file can't be taken, and where; never a piece of it. Lines count from 1.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct Mistake {
     line: usize,
     reason: String,
 }
 
-/// The entries of a file in their order. `name` is what messages call it.
+/// The entries of a file in their order.
 ///
 /// # Errors
 /// When a line can be read in more than one way, or in none.
-pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<(EnvKey, SecretString)>, Failure> {
+pub fn parse(text: &str) -> Result<Vec<(EnvKey, SecretString)>, Mistake> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { rest: text, line: 1 };
     let mut entries = Vec::new();
     while !reader.rest.is_empty() {
-        let entry = reader.entry();
-        let entry = entry.map_err(|Mistake { line, reason }| {
-            Failure::new(format!("{name}, line {line}: {reason}")).hint(GRAMMAR)
-        })?;
-        entries.extend(entry);
+        entries.extend(reader.entry()?);
     }
     Ok(entries)
 }
 
-const GRAMMAR: &str = "write NAME=value, NAME='taken as it is', or NAME=\"with \\n, \\r, \\t, \\\", \\\\ or \\$\"; quoted values may have several lines; # begins a comment";
+/// How to write such a file.
+pub const GRAMMAR: &str = "write NAME=value, NAME='taken as it is', or NAME=\"with \\n, \\r, \\t, \\\", \\\\ or \\$\"; quoted values may have several lines; # begins a comment";
 
 struct Reader<'a> {
     rest: &'a str,
@@ -172,7 +169,7 @@ mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "the test compares what was read")]
     fn read(text: &str) -> Vec<(String, String)> {
-        let entries = parse("f", text).unwrap_or_else(|failure| panic!("{text:?}: {failure:?}"));
+        let entries = parse(text).unwrap_or_else(|mistake| panic!("{text:?}: {mistake:?}"));
         entries.iter().map(|(key, value)| (key.to_string(), value.expose_secret().to_owned())).collect()
     }
 
@@ -183,7 +180,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        parse("f", text).err().unwrap_or_else(|| panic!("taken: {text:?}")).message().to_owned()
+        parse(text).err().unwrap_or_else(|| panic!("taken: {text:?}")).to_string()
     }
 
     #[test]
@@ -229,20 +226,20 @@ mod tests {
     #[test]
     fn what_can_be_read_in_two_ways_is_refused_by_its_line() {
         for (text, reason) in [
-            ("A=1\nB=", "f, line 2: B is empty"),
-            ("A=''", "f, line 1: A is empty"),
-            ("A= # nothing", "f, line 1: it begins with `#`"),
-            ("A=#b", "f, line 1: it begins with `#`"),
-            ("A=`b`", "f, line 1: it begins with a backtick"),
-            ("\n\nA='b", "f, line 3: the quote that begins here has no end"),
-            ("A=\"b\\\"", "f, line 1: the quote that begins here has no end"),
-            ("A='b'c", "f, line 1: something follows"),
-            ("A='b'#c", "f, line 1: something follows"),
-            ("A=\"x\n\\q\"", "f, line 2: a backslash"),
-            ("A=b\nhunter2", "f, line 2: there is no `=`"),
-            ("hunter2=b", "f, line 1: the name before `=` must match"),
-            ("=b", "f, line 1: the name before `=` must match"),
-            ("exportA=b", "f, line 1: the name before `=` must match"),
+            ("A=1\nB=", "line 2: B is empty"),
+            ("A=''", "line 1: A is empty"),
+            ("A= # nothing", "line 1: it begins with `#`"),
+            ("A=#b", "line 1: it begins with `#`"),
+            ("A=`b`", "line 1: it begins with a backtick"),
+            ("\n\nA='b", "line 3: the quote that begins here has no end"),
+            ("A=\"b\\\"", "line 1: the quote that begins here has no end"),
+            ("A='b'c", "line 1: something follows"),
+            ("A='b'#c", "line 1: something follows"),
+            ("A=\"x\n\\q\"", "line 2: a backslash"),
+            ("A=b\nhunter2", "line 2: there is no `=`"),
+            ("hunter2=b", "line 1: the name before `=` must match"),
+            ("=b", "line 1: the name before `=` must match"),
+            ("exportA=b", "line 1: the name before `=` must match"),
         ] {
             let message = refused(text);
             assert!(message.starts_with(reason), "{text:?}: {message}");
@@ -269,7 +266,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,80}|[A=#'\"\\\\\n\r ]{0,30}") {
-            let _ = parse("f", &text);
+            let _ = parse(&text);
         }
     }
 }
