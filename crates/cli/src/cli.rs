@@ -12,7 +12,8 @@ pub(crate) mod secrets;
 mod server;
 
 pub(crate) use server::{
-    Copy, Dev, Doctor, Founding, Init, Keeper, Listening, Place, RootKeyKind, Rules, Serve,
+    Address, Copy, Dev, Doctor, Founding, Init, Keeper, Listening, Place, RootKeyKind, Rules, Serve,
+    SetUpLink,
 };
 
 use clap::{Parser, Subcommand};
@@ -88,6 +89,17 @@ Examples:
 
 Changes nothing, and works beside a running server. Exits with 1 when a check fails.")]
     Doctor(Doctor),
+    /// Make a link by which somebody sets up how they sign in to the dashboard.
+    #[command(after_help = "\
+Examples:
+  strongroom setup-link --data-dir /var/lib/strongroom
+  strongroom setup-link --data-dir /var/lib/strongroom --email ada@example.com
+
+For the owner of a new instance, and for whoever lost their password or their app.
+Changes nothing, and works beside a running server. The link works once, within a day.
+Send it to nobody else: whoever opens it is taken for them, in all of their teams.")]
+    #[command(name = "setup-link")]
+    SetUpLink(SetUpLink),
     /// Copy an instance to another database, to PostgreSQL or back, as it is.
     #[command(after_help = "\
 Examples:

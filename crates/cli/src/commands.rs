@@ -21,6 +21,7 @@ mod run;
 mod runs;
 mod secrets;
 mod serve;
+mod setup_link;
 mod teams;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command, inherited: Inherited) -> ExitCode {
             Ok(healthy) => return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE },
             Err(failure) => Err(failure),
         },
+        Command::SetUpLink(args) => setup_link::run(&args),
         Command::Copy(args) => copy::run(&args),
         Command::Run(args) => return ended(run::run(&args, inherited)),
         Command::RunSession(command) => return ended(run::lead_session(&command.words, inherited)),

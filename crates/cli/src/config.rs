@@ -397,12 +397,12 @@ mod tests {
         let file = "listen = \"127.0.0.1:1\"\ninsecure_http = true\nworkers = 3\nteam = \"Not for serve\"\n";
         std::fs::write(place.path().join(FILE_NAME), file).unwrap();
         let read = serve(&["--data-dir", directory]);
-        assert_eq!(read.listening.listen.port(), 1);
+        assert_eq!(read.listening.address.listen.port(), 1);
         assert!(read.listening.insecure_http);
         assert_eq!(read.listening.workers, Some(3));
         assert_eq!(read.logging.log, "info");
         let read = serve(&["--data-dir", directory, "--listen", "127.0.0.1:2", "--insecure-http=false"]);
-        assert_eq!(read.listening.listen.port(), 2);
+        assert_eq!(read.listening.address.listen.port(), 2);
         assert!(!read.listening.insecure_http);
     }
 

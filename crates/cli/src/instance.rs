@@ -133,7 +133,7 @@ impl<'a> Blueprint<'a> {
         }
         let founding = CoreFounding {
             team: self.founding.team.clone(),
-            email: self.founding.email.clone(),
+            email: self.founding.owner.email.clone(),
             root: &root,
             root_parameters,
             recovery: identity.recipient(),

@@ -26,7 +26,7 @@ impl Files {
             Err(Failure::new(format!("{given} is given and {missing} is not"))
                 .hint("TLS needs both: the certificate and the key that belongs to it"))
         };
-        match (&listening.tls_cert, &listening.tls_key) {
+        match (&listening.address.tls_cert, &listening.tls_key) {
             (None, None) => Ok(None),
             (Some(_), None) => alone("--tls-cert", "--tls-key"),
             (None, Some(_)) => alone("--tls-key", "--tls-cert"),

@@ -4,9 +4,10 @@ use axum::http::HeaderName;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::Response;
 
-/// Styles and pictures of our own; no script, frame, form or other origin.
-const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; \
-                      img-src 'self'; style-src 'self'";
+/// Styles, pictures and one script of our own, and forms to ourselves; nothing
+/// in the text of a page, no frame, no other origin.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; \
+                      img-src 'self'; script-src 'self'; style-src 'self'";
 
 /// Adds them to an answer.
 pub(crate) async fn add(mut response: Response) -> Response {

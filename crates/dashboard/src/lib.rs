@@ -1,157 +1,80 @@
-//! The pages for people, rendered here and whole without a script. So far they
-//! are the documentation: every guide, and each operation of the API as its own
-//! description tells it.
+//! The pages for people: what they do with an instance in a browser, and the
+//! documentation. Written on the server, and whole without a script; what a
+//! script adds is convenience. Rules are the core's: a page asks for nothing
+//! that a caller may not have, and shows no value.
 
-mod guides;
+mod account;
+mod agents;
+mod api_keys;
+mod assets;
+mod browser;
+mod catalog;
+mod desk;
+mod docs;
+mod forms;
 mod headers;
-mod index;
+mod invitation;
 mod layout;
-mod markdown;
-mod reference;
-mod schema;
+mod members;
+mod parts;
+mod refusal;
+mod runs;
+mod secret;
+mod secrets;
+mod set_up;
+mod sign_in;
+mod visit;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
-use std::collections::HashMap;
-use std::iter;
+use axum::middleware::{from_fn_with_state, map_response};
 use std::sync::Arc;
-use tokio::sync::OnceCell;
+use strongroom_core::App;
 
-use crate::guides::GUIDES;
-use crate::layout::Frame;
-use crate::reference::Reference;
+use crate::desk::Desk;
+use crate::docs::Docs;
 
-const HTML: &str = "text/html; charset=utf-8";
-const MARKDOWN: &str = "text/markdown; charset=utf-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
+/// Where clients find the server, as far as pages must know.
+#[derive(Clone, Default)]
+pub struct Front {
+    /// The URL that its operator named.
+    pub public_url: Option<String>,
+    /// Whether browsers reach it by TLS, so that its cookies go no other way.
+    pub is_secure: bool,
+}
 
-/// The pages.
-pub struct Pages {
-    /// The API's description, as JSON (OpenAPI 3.1).
+/// The documentation of the API that this describes (OpenAPI 3.1, as JSON): under
+/// `/docs`, at `/llms.txt`, and what all pages need under `/assets`.
+pub fn documentation<S: Clone + Send + Sync + 'static>(
     description: fn() -> &'static str,
-    /// Where clients find the server, if that is known.
-    public_url: String,
-    /// Made when the first is asked for: most servers are never asked.
-    made: OnceCell<Made>,
+    front: &Front,
+) -> Router<S> {
+    Docs::new(description, front.public_url.clone())
+        .routes()
+        .merge(assets::routes())
+        .layer(map_response(headers::add))
 }
 
-/// All pages.
-struct Made {
-    by_path: HashMap<String, Page>,
-    /// The one for what isn't there.
-    missing: Page,
+/// The pages of an instance.
+pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, front: &Front) -> Router<S> {
+    let desk = Arc::new(Desk::new(app, front));
+    Router::new()
+        .merge(sign_in::routes())
+        .merge(set_up::routes())
+        .merge(invitation::routes())
+        .merge(account::routes())
+        .merge(secrets::routes())
+        .merge(secret::routes())
+        .merge(agents::routes())
+        .merge(runs::routes())
+        .merge(api_keys::routes())
+        .merge(members::routes())
+        .layer(from_fn_with_state(Arc::clone(&desk), refusal::shown))
+        .layer(map_response(headers::add))
+        .with_state(desk)
 }
 
-/// What is sent for one path.
-#[derive(Clone)]
-struct Page {
-    kind: &'static str,
-    content: Bytes,
-}
-
-impl Page {
-    fn new(kind: &'static str, content: impl Into<Bytes>) -> Self {
-        Self { kind, content: content.into() }
-    }
-}
-
-impl IntoResponse for Page {
-    fn into_response(self) -> Response {
-        ([(CONTENT_TYPE, self.kind)], self.content).into_response()
-    }
-}
-
-impl Pages {
-    /// Those of the API that this describes, at this URL.
-    pub fn new(description: fn() -> &'static str, public_url: Option<String>) -> Self {
-        Self { description, public_url: public_url.unwrap_or_default(), made: OnceCell::new() }
-    }
-
-    /// What serves them: under `/docs`, to which `/` leads, under `/assets`, and at
-    /// `/llms.txt`.
-    pub fn routes<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        Router::new()
-            .route("/", get(to_docs))
-            .route("/docs", get(index))
-            .route("/docs/", get(to_docs))
-            .route("/docs/{*page}", get(page))
-            .route("/llms.txt", get(llms))
-            .route("/assets/style.css", get(style))
-            .route("/assets/mark.svg", get(mark))
-            .layer(axum::middleware::map_response(headers::add))
-            .with_state(Arc::new(self))
-    }
-
-    /// What stands before each path: clients may find the server under one.
-    fn base(&self) -> &str {
-        let behind_host =
-            self.public_url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
-        behind_host.unwrap_or_default().trim_end_matches('/')
-    }
-
-    /// Makes all of them, which takes a while.
-    fn make(&self) -> Made {
-        let reference = Reference::read((self.description)());
-        let groups = reference.groups().iter().map(|group| (group.path(), group.name.clone()));
-        let guides = GUIDES.iter().map(|guide| (guide.path(), guide.title().to_owned()));
-        let frame = Frame::new(self.base(), vec![("Guides", guides.collect()), ("API", groups.collect())]);
-        let guides = GUIDES.iter().map(|guide| {
-            (guide.path(), frame.page(&guide.path(), guide.title(), &frame.rendered(guide.text)))
-        });
-        let html = iter::once(index::page(&frame, &reference))
-            .chain(guides)
-            .chain(reference.pages(&frame))
-            .map(|(path, html)| (path, Page::new(HTML, html.into_string())));
-        let markdown = guides::pages(self.base()).map(|(path, text)| (path, Page::new(MARKDOWN, text)));
-        let llms = Page::new(PLAIN, index::llms(self.public_url.trim_end_matches('/'), &reference));
-        let by_path = html.chain(markdown).chain([("/llms.txt".to_owned(), llms)]).collect();
-        Made { by_path, missing: Page::new(HTML, index::missing(&frame).into_string()) }
-    }
-
-    /// The page at this path, or the one for what isn't there.
-    async fn at(self: Arc<Self>, path: &str) -> Response {
-        let begin = || {
-            let pages = Arc::clone(&self);
-            tokio::task::spawn_blocking(move || pages.make())
-        };
-        match self.made.get_or_try_init(begin).await {
-            Ok(made) => match made.by_path.get(path) {
-                Some(page) => page.clone().into_response(),
-                None => (StatusCode::NOT_FOUND, made.missing.clone()).into_response(),
-            },
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
-    }
-}
-
-async fn to_docs(State(pages): State<Arc<Pages>>) -> Redirect {
-    Redirect::to(&format!("{}/docs", pages.base()))
-}
-
-async fn index(State(pages): State<Arc<Pages>>) -> Response {
-    pages.at("/docs").await
-}
-
-async fn page(State(pages): State<Arc<Pages>>, path: Result<Path<String>, PathRejection>) -> Response {
-    // What isn't text names no page.
-    let page = path.map(|Path(page)| page).unwrap_or_default();
-    pages.at(&format!("/docs/{page}")).await
-}
-
-async fn llms(State(pages): State<Arc<Pages>>) -> Response {
-    pages.at("/llms.txt").await
-}
-
-async fn style() -> Page {
-    Page::new("text/css; charset=utf-8", &include_bytes!("../assets/style.css")[..])
-}
-
-async fn mark() -> Page {
-    Page::new("image/svg+xml", &include_bytes!("../assets/mark.svg")[..])
+/// What stands before each path at this URL: clients may find the server under one.
+fn base(public_url: &str) -> String {
+    let behind_host = public_url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    behind_host.unwrap_or_default().trim_end_matches('/').to_owned()
 }

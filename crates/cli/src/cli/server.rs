@@ -72,6 +72,22 @@ pub(crate) struct Doctor {
     pub(crate) keeper: Keeper,
 }
 
+/// `strongroom setup-link`.
+#[derive(Debug, Args)]
+pub(crate) struct SetUpLink {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) owner: Owner,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) keeper: Keeper,
+    #[command(flatten)]
+    pub(crate) address: Address,
+}
+
 /// `strongroom copy`.
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
@@ -123,6 +139,21 @@ pub(crate) struct Place {
     pub(crate) database_password_file: Option<PathBuf>,
 }
 
+/// Whom it is about.
+#[derive(Debug, Args)]
+pub(crate) struct Owner {
+    /// The email address of the owner of the first team.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "STRONGROOM_EMAIL",
+        hide_env_values = true,
+        default_value = "owner@localhost",
+        value_parser = |text: &str| Email::parse(text)
+    )]
+    pub(crate) email: Email,
+}
+
 /// What a new instance starts with.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "A new instance")]
@@ -137,16 +168,8 @@ pub(crate) struct Founding {
         value_parser = |text: &str| TeamName::parse(text)
     )]
     pub(crate) team: TeamName,
-    /// The email address of the team's owner.
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "STRONGROOM_EMAIL",
-        hide_env_values = true,
-        default_value = "owner@localhost",
-        value_parser = |text: &str| Email::parse(text)
-    )]
-    pub(crate) email: Email,
+    #[command(flatten)]
+    pub(crate) owner: Owner,
     /// Where the root key comes from.
     #[arg(
         long,
@@ -184,10 +207,10 @@ pub(crate) struct Keeper {
     pub(crate) passphrase_file: Option<PathBuf>,
 }
 
-/// How connections are taken.
+/// Where the server is found.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Listening")]
-pub(crate) struct Listening {
+pub(crate) struct Address {
     /// Where to listen; port 0 takes a free one.
     #[arg(
         long,
@@ -202,6 +225,24 @@ pub(crate) struct Listening {
     /// it and the authority's [default: no TLS]
     #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_CERT", hide_env_values = true)]
     pub(crate) tls_cert: Option<PathBuf>,
+    /// Where clients find the server, if that isn't where it listens: behind a reverse proxy, or by
+    /// the name in its certificate [default: where it listens]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STRONGROOM_PUBLIC_URL",
+        hide_env_values = true,
+        value_parser = PublicUrl::parse
+    )]
+    pub(crate) public_url: Option<PublicUrl>,
+}
+
+/// How connections are taken.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct Listening {
+    #[command(flatten)]
+    pub(crate) address: Address,
     /// The key for that certificate: PEM, of mode 0600. SIGHUP has both files read again
     /// [default: no TLS]
     #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", hide_env_values = true)]
@@ -221,16 +262,6 @@ pub(crate) struct Listening {
         hide_possible_values = true
     )]
     pub(crate) insecure_http: bool,
-    /// Where clients find the server, if that isn't where it listens: behind a reverse proxy, or by
-    /// the name in its certificate [default: where it listens]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "STRONGROOM_PUBLIC_URL",
-        hide_env_values = true,
-        value_parser = PublicUrl::parse
-    )]
-    pub(crate) public_url: Option<PublicUrl>,
     /// Networks of your reverse proxies, with commas between them. Only from there are
     /// X-Forwarded-For and Forwarded believed: the last address in them that isn't a proxy's is the
     /// caller's [default: nobody is believed]

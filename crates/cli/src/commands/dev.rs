@@ -1,6 +1,6 @@
 //! `strongroom dev`: from nothing to a server that answers, in one command.
 
-use super::serve;
+use super::{serve, setup_link};
 use crate::cli::Dev;
 use crate::data_dir::DataDir;
 use crate::database::Site;
@@ -33,7 +33,10 @@ async fn first(args: &Dev, site: &Site) -> Result<(), Failure> {
     let blueprint = Blueprint::draw(&args.founding, &args.keeper, site, keepsake).await?;
     let open = serve::Open::bind(&args.listening).await?;
     let fresh = blueprint.build().await?;
-    let words = welcome(&open, data_dir, &fresh, &recovery);
+    let link = fresh.app.set_up_link(&args.founding.owner.email).await;
+    let link = link.map_err(|error| Failure::new(error.to_string()))?;
+    let link = setup_link::url(&open.url_for_clients(), &link);
+    let words = welcome(&open, data_dir, (&fresh, &link), &recovery);
     open.serve(fresh.show(&words)?, args.listening.limits(), args.rules).await
 }
 
@@ -62,7 +65,12 @@ impl Recovery {
     }
 }
 
-fn welcome(open: &serve::Open, data_dir: &DataDir, fresh: &Fresh, recovery: &Recovery) -> String {
+fn welcome(
+    open: &serve::Open,
+    data_dir: &DataDir,
+    (fresh, link): (&Fresh, &str),
+    recovery: &Recovery,
+) -> String {
     let key = fresh.created.api_key.reveal();
     format!(
         "\
@@ -71,6 +79,10 @@ Strongroom is listening on {url}
   Data      {directory}
   Docs      {clients}/docs
   Stop      Ctrl-C
+
+Open this to set up how you sign in to the dashboard (it works once, within a day):
+
+  {link}
 
 API key, shown only now:
 
@@ -106,8 +118,11 @@ fn welcome_back(open: &serve::Open, data_dir: &DataDir) -> String {
 Strongroom is listening on {url}
 
   Data      {directory}
+  Dashboard {clients}/
   Docs      {clients}/docs
   Stop      Ctrl-C
+
+For a link to sign in by, should you need one: strongroom setup-link --data-dir {directory}
 
 The API key was shown at the first start. To start over with a new instance and lose
 what is in this one, stop the server and run:

@@ -62,7 +62,7 @@ Serve it:
         directory = site.data_dir.absolute().display(),
         team = args.founding.team,
         team_id = fresh.created.team_id,
-        email = args.founding.email.as_str(),
+        email = args.founding.owner.email.as_str(),
         user_id = fresh.created.user_id,
         key = fresh.created.api_key.reveal(),
         options = site.options(),

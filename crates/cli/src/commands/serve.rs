@@ -7,13 +7,13 @@ use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
-use strongroom_dashboard::Pages;
+use strongroom_dashboard::Front as PageFront;
 use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::cli::{Keeper, Listening, Rules, Serve};
+use crate::cli::{Address, Keeper, Listening, Rules, Serve};
 use crate::clock::SystemClock;
 use crate::database::Site;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
 /// When the address isn't this machine's own and nobody insisted.
 pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
     // Metrics hold no value, but never have TLS either.
-    let plain = Some(listening.listen).filter(|_| listening.tls_cert.is_none());
+    let plain = Some(listening.address.listen).filter(|_| listening.address.tls_cert.is_none());
     let mut addresses = listening.metrics_listen.into_iter().chain(plain);
     let open = addresses.find(|address| !address.ip().is_loopback());
     let Some(open) = open.filter(|_| !listening.insecure_http) else { return Ok(()) };
@@ -63,6 +63,7 @@ pub(super) async fn ready(
     let app = instance::open(database.store(), keeper, site).await?;
     // Only now is it certain that this is the right root key for it.
     database.migrate().await?;
+    app.complete().await?;
     Ok((app, Open::bind(listening).await?))
 }
 
@@ -98,7 +99,7 @@ impl Open {
     /// When the certificate can't be used, or the system refuses.
     pub(super) async fn bind(listening: &Listening) -> Result<Self, Failure> {
         let tls = Renewed::start(listening)?;
-        let listener = bind(listening.listen, "--listen").await?;
+        let listener = bind(listening.address.listen, "--listen").await?;
         let metrics = match listening.metrics_listen {
             Some(address) => Some(bind(address, "--metrics-listen").await?),
             None => None,
@@ -113,7 +114,7 @@ impl Open {
             signals: Signals::install()?,
             tls,
             proxies: listening.trusted_proxies.clone().unwrap_or_default(),
-            public_url: listening.public_url.clone(),
+            public_url: listening.address.public_url.clone(),
             address,
         })
     }
@@ -130,8 +131,7 @@ impl Open {
     }
 
     fn url_at(&self, address: SocketAddr) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{address}")
+        url_at(self.tls.is_some(), address)
     }
 
     fn front(&self, limits: &Limits) -> Front {
@@ -163,7 +163,9 @@ impl Open {
             signals.second().await;
         };
         let public_url = self.public_url.map(|url| url.to_string());
-        let pages = Pages::new(strongroom_api::document, public_url.clone()).routes();
+        let page_front = PageFront { public_url: public_url.clone(), is_secure: self.tls.is_some() };
+        let pages = strongroom_dashboard::documentation(strongroom_api::document, &page_front)
+            .merge(strongroom_dashboard::desk(Arc::clone(&app), &page_front));
         let api = Api::new(Arc::clone(&app), rules.rate_limit, public_url, pages);
         let (stop, stopped) = watch::channel(());
         let watched = serve_metrics(self.metrics, api.metrics, limits, stopped);
@@ -194,6 +196,17 @@ async fn renew(tls: Option<&mut Renewed>) {
         tls.keep().await;
     }
     std::future::pending::<()>().await;
+}
+
+/// Where clients find a server that is told to listen there.
+pub(super) fn url_for_clients(address: &Address) -> String {
+    let public = address.public_url.as_ref().map(ToString::to_string);
+    public.unwrap_or_else(|| url_at(address.tls_cert.is_some(), reachable(address.listen)))
+}
+
+fn url_at(tls: bool, address: SocketAddr) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// How this machine reaches the address: nobody can connect to "any".

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use strongroom_testbed::{Cluster, Database};
 
 use crate::harness::{BINARY, Client, Ended, Place, chmod, clean, eventually, run, wait};
+use crate::pages::{Visitor, link};
 
 /// An instance with something in every table, and a run's token.
 struct Instance {
@@ -39,6 +40,7 @@ impl Instance {
         let (place, key) = Place::with_instance();
         let server = place.serve();
         let (run, secret) = filled(&mut server.client(&key));
+        people(&mut Visitor::new(&place, &server), &link(&place, &server));
         server.stop();
         Self { place, key, run, secret }
     }
@@ -112,6 +114,17 @@ fn filled(client: &mut Client) -> (String, String) {
     let mut as_run = Client::new(client.address, &run);
     assert_eq!(as_run.get("/v2/run/environment").status, 200);
     (run, secret)
+}
+
+/// Somebody signs in, and invites somebody.
+fn people(owner: &mut Visitor, link: &str) {
+    owner.set_up(link);
+    assert_eq!(owner.open("/members"), 200);
+    let added = [("name", "Ben"), ("email", "ben@example.com"), ("role", "member")];
+    assert_eq!(owner.send("/members", &added), 303, "{}", owner.page);
+    assert_eq!(owner.open("/members"), 200);
+    let ben = owner.found("name=\"user\" value=\"", "\"").unwrap();
+    assert_eq!(owner.send("/members/invite", &[("user", &ben)]), 200, "{}", owner.page);
 }
 
 /// Each row of each table of an embedded instance.

@@ -49,6 +49,8 @@ mod nginx;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod proxies;
 #[cfg(test)]
 mod repeats;

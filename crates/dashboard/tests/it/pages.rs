@@ -4,12 +4,16 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::sync::LazyLock;
-use strongroom_dashboard::Pages;
+use strongroom_dashboard::{Front, documentation};
 use tower::ServiceExt as _;
 
 /// The API's description, as it is served.
 fn description() -> &'static str {
     include_str!("../../../../docs/reference/openapi.json")
+}
+
+fn at(url: &str) -> Front {
+    Front { public_url: Some(url.to_owned()), is_secure: false }
 }
 
 struct Answer {
@@ -22,7 +26,7 @@ struct Answer {
 async fn get(path: &str) -> Answer {
     // Made once for all tests, as for all requests.
     static PAGES: LazyLock<Router> =
-        LazyLock::new(|| Pages::new(description, Some("https://secrets.example.com".into())).routes());
+        LazyLock::new(|| documentation(description, &at("https://secrets.example.com")));
     get_from(&PAGES, path).await
 }
 
@@ -52,7 +56,7 @@ async fn a_browser_may_do_nothing_but_show_them() {
     let page = get("/docs").await;
     assert_eq!(page.status, StatusCode::OK);
     insta::assert_snapshot!(page.headers, @r"
-    content-security-policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; img-src 'self'; style-src 'self'
+    content-security-policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; img-src 'self'; script-src 'self'; style-src 'self'
     content-type: text/html; charset=utf-8
     cross-origin-opener-policy: same-origin
     cross-origin-resource-policy: same-origin
@@ -113,12 +117,10 @@ async fn what_is_not_there_is_a_page_too() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_nothing_is_led_there() {
-    for path in ["/", "/docs/"] {
-        let led = get(path).await;
-        assert_eq!(led.status, StatusCode::SEE_OTHER);
-        assert!(led.headers.contains("location: /docs\n"), "{}", led.headers);
-    }
+async fn a_slash_too_many_leads_there() {
+    let led = get("/docs/").await;
+    assert_eq!(led.status, StatusCode::SEE_OTHER);
+    assert!(led.headers.contains("location: /docs\n"), "{}", led.headers);
 }
 
 #[tokio::test]
@@ -227,7 +229,7 @@ fn properties(described: &Value, schema: &Value, depth: usize, names: &mut Vec<S
 
 #[tokio::test]
 async fn under_a_path_every_link_begins_with_it() {
-    let pages: Router = Pages::new(description, Some("https://example.com/sub".into())).routes();
+    let pages: Router = documentation(description, &at("https://example.com/sub"));
     for path in ["/docs", "/docs/command-line", "/docs/api/secrets", "/docs/none"] {
         let page = get_from(&pages, path).await;
         for link in links("/sub", &page.body) {
@@ -235,7 +237,7 @@ async fn under_a_path_every_link_begins_with_it() {
         }
         assert!(page.body.contains("src=\"/sub/assets/mark.svg\""), "{path}");
     }
-    let led = get_from(&pages, "/").await;
+    let led = get_from(&pages, "/docs/").await;
     assert!(led.headers.contains("location: /sub/docs\n"), "{}", led.headers);
     assert!(get_from(&pages, "/docs/command-line.md").await.body.contains("](/sub/docs/cli.md)"));
     assert!(

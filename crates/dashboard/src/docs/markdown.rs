@@ -4,7 +4,7 @@
 use maud::{Markup, PreEscaped};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-use crate::guides::led;
+use super::guides::led;
 
 /// A text as HTML; `base` stands before the paths of links.
 pub(crate) fn rendered(markdown: &str, base: &str) -> Markup {

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use std::fmt::Write as _;
 
-use crate::guides::GUIDES;
+use super::guides::GUIDES;
+use super::reference::Reference;
 use crate::layout::Frame;
-use crate::reference::Reference;
 
 /// What Strongroom is.
 const WHAT: &str =

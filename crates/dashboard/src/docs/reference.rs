@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::markdown::slug;
+use super::schema::{Field, Schemas};
 use crate::layout::Frame;
-use crate::markdown::slug;
-use crate::schema::{Field, Schemas};
 
 /// The methods, in the order in which they are shown.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];

@@ -13,7 +13,7 @@ pub(crate) struct Guide {
 
 macro_rules! guide {
     ($folder:literal, $name:literal) => {
-        Guide { name: $name, text: include_str!(concat!("../../../docs/", $folder, "/", $name, ".md")) }
+        Guide { name: $name, text: include_str!(concat!("../../../../docs/", $folder, "/", $name, ".md")) }
     };
 }
 

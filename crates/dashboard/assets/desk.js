@@ -1,0 +1,42 @@
+// Convenience only: every page does its work without this.
+"use strict";
+
+// Copy what is shown once.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+        const shown = document.getElementById(button.dataset.copy);
+        try {
+            await navigator.clipboard.writeText(shown.textContent);
+            button.textContent = "Copied";
+        } catch {
+            // Without the browser's leave: select it, so that a key does the rest.
+            getSelection().selectAllChildren(shown);
+            button.textContent = "Press Ctrl+C";
+        }
+    });
+}
+
+// One more row of a name and a value.
+for (const button of document.querySelectorAll("button[data-more]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+        const rows = document.getElementById(button.dataset.more);
+        const row = rows.lastElementChild.cloneNode(true);
+        for (const field of row.querySelectorAll("input, textarea")) {
+            field.value = "";
+            field.id = "";
+        }
+        rows.append(row);
+        row.querySelector("input, textarea").focus();
+    });
+}
+
+// What changes by itself is shown anew, while somebody looks at it.
+const live = document.querySelector("[data-reload]");
+if (live) {
+    setInterval(() => {
+        const busy = document.hidden || document.querySelector("details[open]");
+        if (!busy && !live.contains(document.activeElement)) location.reload();
+    }, 1000 * Number(live.dataset.reload));
+}

@@ -1,0 +1,94 @@
+//! What the pages of an instance share.
+
+use axum::response::Redirect;
+use std::sync::Arc;
+use strongroom_core::App;
+use strongroom_core::app::{self, Ask, Planned};
+use strongroom_core::store::StoreError;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::Front;
+use crate::refusal::Refusal;
+
+/// How many passwords are stretched at a time: each takes 19 MiB, and a
+/// processor for as long.
+const STRETCHED: usize = 2;
+/// How often a change is planned anew because its object changed meanwhile.
+const ATTEMPTS: u32 = 8;
+
+/// The instance, and where its pages are.
+pub(crate) struct Desk {
+    pub(crate) app: Arc<App>,
+    /// What stands before each path.
+    base: String,
+    /// `https://host`, where that is known.
+    origin: Option<String>,
+    pub(crate) is_secure: bool,
+    stretching: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(crate) fn new(app: Arc<App>, front: &Front) -> Self {
+        let url = front.public_url.clone().unwrap_or_default();
+        let base = crate::base(&url);
+        let origin = url.strip_suffix(&base).filter(|origin| !origin.is_empty()).map(ToOwned::to_owned);
+        let is_secure = front.is_secure || url.starts_with("https://");
+        Self { app, base, origin, is_secure, stretching: Arc::new(Semaphore::new(STRETCHED)) }
+    }
+
+    /// What a link to this path is.
+    pub(crate) fn to(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The whole URL of a path, for a place outside: as the operator named it, or as
+    /// the browser did.
+    pub(crate) fn url(&self, path: &str, host: Option<&str>) -> String {
+        format!("{}{}{path}", self.origin(host), self.base)
+    }
+
+    /// Whose pages these are: as the operator named it, or as the browser did.
+    pub(crate) fn origin(&self, host: Option<&str>) -> String {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        self.origin.clone().unwrap_or_else(|| format!("{scheme}://{}", host.unwrap_or("localhost")))
+    }
+
+    /// Leads to a page once something is done.
+    pub(crate) fn go(&self, path: &str) -> Redirect {
+        Redirect::to(&self.to(path))
+    }
+
+    /// Does what is planned; planned anew when somebody else was quicker.
+    ///
+    /// # Errors
+    /// When it can't be done.
+    pub(crate) async fn done<T, F>(&self, ask: &Ask, plan: impl Fn() -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<Planned<T>, app::Error>>,
+    {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.app.carry_out(ask, plan().await?, None).await {
+                Err(app::Error::Store(StoreError::Changed)) if attempts < ATTEMPTS => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    /// Does what stretches a password, where it holds up nobody else.
+    pub(crate) async fn stretching<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.stretching).acquire_owned().await;
+        let runtime = Handle::current();
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            runtime.block_on(work)
+        });
+        done.await.map_err(|_| Refusal::broken())
+    }
+}

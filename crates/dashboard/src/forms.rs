@@ -1,0 +1,139 @@
+//! Forms that people send. Each is taken only from a page of our own: the
+//! browser says where it comes from, and it carries what only such a page has.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+use crate::browser::{Cookie, host};
+use crate::desk::Desk;
+use crate::refusal::Refusal;
+use crate::visit::Visit;
+
+/// The largest form, in bytes: a secret's 1 MiB, each byte of it escaped.
+const LARGEST: usize = 4 << 20;
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The field that carries it.
+pub(crate) const TOKEN: &str = "form";
+
+/// What was filled in, in its order. Erased when dropped.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<(String, Zeroizing<String>)>);
+
+impl Fields {
+    fn parse(body: &[u8]) -> Self {
+        Self(
+            form_urlencoded::parse(body)
+                // A browser ends lines as in mails, whatever was typed.
+                .map(|(name, value)| (name.into_owned(), Zeroizing::new(value.replace("\r\n", "\n"))))
+                .collect(),
+        )
+    }
+
+    /// What stands in a field; empty when it isn't there.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    /// The same without spaces around it; `None` when nothing is left.
+    pub(crate) fn filled(&self, name: &str) -> Option<&str> {
+        Some(self.text(name).trim()).filter(|text| !text.is_empty())
+    }
+
+    /// Everything in the fields of this name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a box is ticked.
+    pub(crate) fn ticked(&self, name: &str) -> bool {
+        !self.text(name).is_empty()
+    }
+}
+
+/// A form that somebody sent who is signed in.
+pub(crate) struct Sent {
+    pub(crate) visit: Visit,
+    pub(crate) fields: Fields,
+}
+
+impl FromRequest<Arc<Desk>> for Sent {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        own_site(&parts.headers, desk)?;
+        let visit = Visit::from_request_parts(&mut parts, desk).await?;
+        let fields = read(Request::from_parts(parts, body)).await?;
+        if !same(fields.text(TOKEN), &visit.form) {
+            return Err(foreign());
+        }
+        Ok(Self { visit, fields })
+    }
+}
+
+/// A form that somebody sent who isn't signed in.
+pub(crate) struct Stranger {
+    pub(crate) parts: Parts,
+    pub(crate) fields: Fields,
+}
+
+impl FromRequest<Arc<Desk>> for Stranger {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        own_site(&parts.headers, desk)?;
+        let bound_to = Cookie::Form.read(&parts.headers, desk.is_secure).ok_or_else(no_cookies)?;
+        let again = Request::from_parts(parts.clone(), body);
+        let fields = read(again).await?;
+        if !same(fields.text(TOKEN), &desk.app.stranger_form_token(&bound_to)) {
+            return Err(foreign());
+        }
+        Ok(Self { parts, fields })
+    }
+}
+
+/// Refuses what another site had the browser send. Browsers of today say where a
+/// request comes from; an origin of `null` is what our own policy of telling no
+/// referrer makes of ours, and is left to the token.
+fn own_site(headers: &HeaderMap, desk: &Desk) -> Result<(), Refusal> {
+    if headers.get(&SITE).is_some_and(|site| site != "same-origin") {
+        return Err(foreign());
+    }
+    let Some(origin) = headers.get(ORIGIN).filter(|origin| *origin != "null") else { return Ok(()) };
+    if origin.as_bytes() == desk.origin(host(headers)).as_bytes() { Ok(()) } else { Err(foreign()) }
+}
+
+async fn read(request: Request) -> Result<Fields, Refusal> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This isn't a form of these pages."));
+    }
+    let too_large =
+        || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "That is more than a secret holds: 1 MiB of values.");
+    let body = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| too_large())?;
+    Ok(Fields::parse(&body))
+}
+
+fn same(one: &str, other: &str) -> bool {
+    // Neither tells anything of the other but by being equal; lengths are known.
+    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+fn foreign() -> Refusal {
+    Refusal::new(
+        StatusCode::FORBIDDEN,
+        "This form didn't come from these pages, or was opened too long ago. Nothing was done. Open the page again and send it from there.",
+    )
+}
+
+fn no_cookies() -> Refusal {
+    Refusal::new(
+        StatusCode::FORBIDDEN,
+        "Your browser didn't bring back the cookie that this form is bound to. Allow cookies for this site, and open the page again.",
+    )
+}

@@ -1,0 +1,237 @@
+//! Members of the team: people and service users, their roles, and the links by
+//! which people come to sign in.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use maud::{Markup, html};
+use std::collections::HashMap;
+use std::sync::Arc;
+use strongroom_core::access::Action;
+use strongroom_core::app::{LinkKind, NewMember, Newcomer};
+use strongroom_core::text::{Email, Invalid, UserName};
+use strongroom_core::users::ProvenMember;
+use strongroom_core::{InvitationId, Role, UserId};
+
+use crate::desk::Desk;
+use crate::forms::{Fields, Sent};
+use crate::refusal::Refusal;
+use crate::visit::Visit;
+use crate::{layout, parts, set_up};
+
+/// The most members that are shown.
+const MOST: usize = 1_000;
+
+pub(crate) fn routes() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/members", get(list).post(add))
+        .route("/members/role", post(change))
+        .route("/members/remove", post(remove))
+        .route("/members/invite", post(invite))
+        .route("/members/uninvite", post(uninvite))
+}
+
+/// What members are called, for pages that name them.
+pub(crate) struct Names {
+    members: Vec<ProvenMember>,
+    places: HashMap<UserId, usize>,
+}
+
+impl Names {
+    pub(crate) async fn read(desk: &Desk, visit: &Visit) -> Result<Self, Refusal> {
+        let members = desk.app.members(&visit.ask, None, (0, MOST)).await?.members;
+        let places = members.iter().enumerate().map(|(at, member)| (member.user.id, at)).collect();
+        Ok(Self { members, places })
+    }
+
+    /// What a user is called; those who left have no name here.
+    pub(crate) fn of(&self, user: UserId) -> &str {
+        let member = self.places.get(&user).and_then(|at| self.members.get(*at));
+        member.map_or("somebody who left", |member| member.user.name.as_str())
+    }
+
+    /// The team's service users.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &ProvenMember> {
+        self.members.iter().filter(|member| member.user.service_of.is_some())
+    }
+}
+
+async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
+    Ok(layout::page(&desk, &visit, "Members", &page(&desk, &visit, None).await?))
+}
+
+async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Markup, Refusal> {
+    let names = Names::read(desk, visit).await?;
+    Ok(html! {
+        h1 { "Members" }
+        (parts::problem(problem))
+        @if visit.may(Action::AddMember) {
+            details open[problem.is_some()] {
+                summary { "Add a member" }
+                (form(desk, visit))
+            }
+        }
+        div.scroll { table {
+            thead { tr { th { "Name" } th { "Role" } th { "Signs in" } th {} } }
+            tbody { @for member in &names.members { (row(desk, visit, member)) } }
+        } }
+        @if visit.may(Action::ListInvitations) { (invitations(desk, visit, &names).await?) }
+    })
+}
+
+fn row(desk: &Desk, visit: &Visit, member: &ProvenMember) -> Markup {
+    let (user, role) = (&member.user, member.membership.role);
+    let id = user.id.to_string();
+    let is_person = user.service_of.is_none();
+    let is_self = user.id == visit.member.user.id;
+    let below = visit.may(Action::UpdateMember) && role <= visit.role();
+    html! {
+        tr {
+            th scope="row" {
+                (user.name) @if is_self { " (you)" }
+                br; small { (user.email.as_ref().map_or("service user", Email::as_str)) }
+            }
+            td { @if below { (roles(desk, visit, &id, role)) } @else { (role) } }
+            td { @if !is_person { "never" } @else if member.membership.sign_in.is_some() { "yes" } @else { "not yet" } }
+            td {
+                @if below && is_person && !is_self {
+                    (parts::button(&desk.to("/members/invite"), &visit.form, "Invite", &[("user", &id)]))
+                }
+                @if below || is_self {
+                    (parts::danger(if is_self { "Leave" } else { "Remove" },
+                        "Their keys are revoked and their runs end. Their personal secrets stay for a while, in case they come back.",
+                        &parts::button(&desk.to("/members/remove"), &visit.form, if is_self { "Leave the team" } else { "Remove them" }, &[("user", &id)])))
+                }
+            }
+        }
+    }
+}
+
+fn roles(desk: &Desk, visit: &Visit, id: &str, present: Role) -> Markup {
+    html! {
+        form.inline method="post" action=(desk.to("/members/role")) {
+            (parts::token(&visit.form))
+            input type="hidden" name="user" value=(id);
+            (role_choice(visit, present, &format!("role-{id}")))
+            button type="submit" { "Change" }
+        }
+    }
+}
+
+fn role_choice(visit: &Visit, present: Role, id: &str) -> Markup {
+    html! {
+        select #(id) name="role" aria-label="Role" {
+            @for role in Role::ALL.into_iter().filter(|role| *role <= visit.role()) {
+                option value=(role) selected[role == present] { (role) }
+            }
+        }
+    }
+}
+
+fn form(desk: &Desk, visit: &Visit) -> Markup {
+    html! {
+        form method="post" action=(desk.to("/members")) {
+            (parts::token(&visit.form))
+            (parts::field("Name", "name", "", &parts::text("name", "", UserName::MAX, true)))
+            (parts::field("Email address", "email", "Of a person. Leave it empty for a service user: one that programs act as, and that stays when people leave.", &html! {
+                input #email name="email" type="email" maxlength="254" autocomplete="off" aria-describedby="email-hint";
+            }))
+            (parts::field("Role", "role", "", &role_choice(visit, Role::Member, "role")))
+            button type="submit" { "Add" }
+        }
+    }
+}
+
+async fn invitations(desk: &Desk, visit: &Visit, names: &Names) -> Result<Markup, Refusal> {
+    let open = desk.app.invitations(&visit.ask).await?;
+    Ok(html! {
+        @if !open.is_empty() {
+            h2 { "Open invitations" }
+            ul.plain {
+                @for invitation in &open {
+                    li {
+                        (names.of(invitation.user_id)) ", until " (parts::time(invitation.expires_at)) " "
+                        (parts::button(&desk.to("/members/uninvite"), &visit.form, "Withdraw", &[("invitation", &invitation.id.to_string())]))
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn newcomer(fields: &Fields) -> Result<NewMember, Refusal> {
+    let named = |what: &str, refused: Invalid| Refusal::invalid(format!("The {what} {}.", refused.reason()));
+    let name = UserName::parse(fields.text("name").trim()).map_err(|refused| named("name", refused))?;
+    let who = match fields.filled("email") {
+        Some(email) => {
+            Newcomer::Person(Email::parse(email).map_err(|refused| named("address", refused))?, name)
+        }
+        None => Newcomer::Service(name),
+    };
+    Ok(NewMember { who, role: role(fields)? })
+}
+
+fn role(fields: &Fields) -> Result<Role, Refusal> {
+    Role::from_name(fields.text("role")).ok_or_else(Refusal::absent)
+}
+
+fn user(fields: &Fields) -> Result<UserId, Refusal> {
+    UserId::parse(fields.text("user")).map_err(|_| Refusal::absent())
+}
+
+async fn add(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
+    let Sent { visit, fields } = sent;
+    let added = match newcomer(&fields) {
+        Ok(new) => desk.done(&visit.ask, || desk.app.add_member(&visit.ask, &new)).await.map(|_| ()),
+        Err(refusal) => Err(refusal),
+    };
+    answered(&desk, &visit, added, "member-added").await
+}
+
+async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
+    let (id, role, ask) = (user(&sent.fields)?, role(&sent.fields)?, &sent.visit.ask);
+    let changed = desk.done(ask, || desk.app.update_member(ask, id, role)).await.map(|_| ());
+    answered(&desk, &sent.visit, changed, "member-changed").await
+}
+
+async fn remove(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
+    let (id, ask) = (user(&sent.fields)?, &sent.visit.ask);
+    let removed = desk.done(ask, || desk.app.remove_member(ask, id)).await;
+    answered(&desk, &sent.visit, removed, "member-removed").await
+}
+
+/// The list anew, with what was done or what is in the way.
+async fn answered(
+    desk: &Desk,
+    visit: &Visit,
+    done: Result<(), Refusal>,
+    name: &str,
+) -> Result<Response, Refusal> {
+    let Err(refusal) = done else { return Ok(desk.go(&format!("/members?done={name}")).into_response()) };
+    let status = refusal.status;
+    let message = refusal.in_form()?;
+    let page = page(desk, visit, Some(&message)).await?;
+    Ok((status, layout::page(desk, visit, "Members", &page)).into_response())
+}
+
+async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
+    let (id, ask) = (user(&sent.fields)?, &sent.visit.ask);
+    let (invitation, token) = desk.done(ask, || desk.app.invite(ask, id)).await?;
+    let names = Names::read(&desk, &sent.visit).await?;
+    let path = format!("{}/{}", set_up::path(LinkKind::Invitation), token.reveal());
+    let content = html! {
+        h1 { "Invite " (names.of(id)) }
+        p { "Send them this link by a way that only they read. It is shown only now, works once, and until " (parts::time(invitation.expires_at)) ". Whoever opens it is taken for them in this team." }
+        (parts::copied("link", "Invitation", &desk.url(&path, sent.visit.host.as_deref())))
+        p { a.button href=(desk.to("/members")) { "I have sent it" } }
+    };
+    Ok(layout::page(&desk, &sent.visit, "Invitation", &content))
+}
+
+async fn uninvite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
+    let id = InvitationId::parse(sent.fields.text("invitation")).map_err(|_| Refusal::absent())?;
+    let ask = &sent.visit.ask;
+    desk.done(ask, || desk.app.cancel_invitation(ask, id)).await?;
+    Ok(desk.go("/members?done=invitation-cancelled").into_response())
+}

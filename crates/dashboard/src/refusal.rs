@@ -1,0 +1,148 @@
+//! Why a page isn't what was asked for, in words for the person who asked.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use maud::html;
+use std::borrow::Cow;
+use std::sync::Arc;
+use strongroom_core::access::Denied;
+use strongroom_core::app::{Error, SignInError};
+use strongroom_core::store::StoreError;
+
+use crate::desk::Desk;
+use crate::layout;
+
+/// A page that says what is in the way.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    /// What was filled in makes no sense.
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+
+    /// Nothing that the person could mend.
+    pub(crate) fn broken() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something is wrong on the server; its operator finds it in the log.",
+        )
+    }
+
+    /// Nobody is signed in here, or not any more.
+    pub(crate) fn signed_out() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "You are signed out.")
+    }
+
+    pub(crate) fn absent() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "There is no such page, or what it was about is gone or not yours to see.",
+        )
+    }
+
+    /// The message, to stand in a form that was filled in wrongly; other refusals
+    /// are pages of their own.
+    pub(crate) fn in_form(self) -> Result<Cow<'static, str>, Self> {
+        if self.status == StatusCode::UNPROCESSABLE_ENTITY { Ok(self.message) } else { Err(self) }
+    }
+}
+
+/// With a capital letter and a full stop: the core's messages are clauses.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::NotProven | Error::RunOver(_) => return Self::signed_out(),
+            Error::Denied(Denied::Invisible) => return Self::absent(),
+            Error::Denied(_) => StatusCode::FORBIDDEN,
+            Error::Invalid(_) | Error::Bundle(_) | Error::Collision(_) | Error::Conflict(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Error::Precondition | Error::Store(StoreError::Changed | StoreError::StalePermit) => {
+                return Self::new(
+                    StatusCode::CONFLICT,
+                    "Somebody changed it just now. Go back, look again, and decide anew.",
+                );
+            }
+            Error::Store(StoreError::Unavailable(_) | StoreError::Unsettled) => {
+                tracing::warn!(%error, "page.unavailable");
+                return Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The database can't be reached just now. Try again in a moment, and look whether it was done.",
+                );
+            }
+            _ => {
+                tracing::error!(%error, "page.failed");
+                return Self::broken();
+            }
+        };
+        Self::new(status, sentence(&error.to_string()))
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Error::from(denied).into()
+    }
+}
+
+impl From<SignInError> for Refusal {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Other(Error::Store(StoreError::Changed | StoreError::StalePermit)) => {
+                Self::invalid("It was done elsewhere at the same time. Try again.")
+            }
+            SignInError::Other(error) => error.into(),
+            told => Self::invalid(sentence(&told.to_string())),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Makes a page of a refusal; who is signed out is led to sign in.
+pub(crate) async fn shown(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let asked = request.uri().path().to_owned();
+    let is_look = request.method().is_safe();
+    let mut response = next.run(request).await;
+    let Some(refusal) = response.extensions_mut().remove::<Refusal>() else { return response };
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        let to = if is_look && asked != "/" { format!("/sign-in?to={asked}") } else { "/sign-in".to_owned() };
+        return desk.go(&to).into_response();
+    }
+    let title = match refusal.status {
+        StatusCode::NOT_FOUND => "Not here",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::UNPROCESSABLE_ENTITY => "That doesn't work",
+        _ => "Not done",
+    };
+    let content = html! {
+        h1 { (title) }
+        p role="alert" { (refusal.message) }
+        p { a href=(desk.to("/")) { "Back to the beginning" } }
+    };
+    (refusal.status, layout::alone(&desk, title, &content)).into_response()
+}
