@@ -16,6 +16,7 @@ use std::time::Duration;
 use strongroom_core::access::{Action, By, Means};
 use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
+use strongroom_core::tokens::TokenKind;
 use strongroom_core::{App, TeamId};
 use strongroom_net::{CallerAddr, RequestId};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
@@ -105,7 +106,7 @@ impl Gate {
         let act = Act { dry_run: conditions::dry_run(&parts)?, once: None, ask };
         match conditions::idempotency_key(&parts.headers)? {
             // A link is used once, and a run's own changes may be made twice.
-            Some(key) if !act.dry_run && action.by() == By::Key => {
+            Some(key) if !act.dry_run && matches!(act.ask.caller.means, Means::Key(_)) => {
                 self.once(act, &key, (parts, body), next).await
             }
             _ => Ok(run(act, Request::from_parts(parts, body), next).await),
@@ -124,11 +125,14 @@ impl Gate {
         let token = bearer(parts)?;
         let from = parts.extensions.get::<CallerAddr>().and_then(|caller| caller.0);
         let caller = match action.by() {
-            By::Key => self.app.authenticate(token, from, &cause).await?,
             By::Link => self.app.authenticate_link(token, &cause).await?,
             By::Run => self.app.authenticate_run(token, from, &cause).await?,
+            By::Asker if token.starts_with(TokenKind::Run.prefix()) => {
+                self.app.authenticate_run(token, from, &cause).await?
+            }
+            By::Key | By::Asker => self.app.authenticate(token, from, &cause).await?,
             // What people do on pages is no operation of the API.
-            By::Session | By::SignIn | By::SetUp => return Err(error::ungated()),
+            By::Session | By::SignIn | By::SetUp | By::Filler => return Err(error::ungated()),
         };
         Ok(Ask { caller, cause, condition: None })
     }

@@ -13,6 +13,7 @@ mod deliveries;
 mod dotenv;
 mod environment;
 mod error;
+mod fill_requests;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;
@@ -43,6 +44,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use std::sync::Arc;
 use strongroom_core::App;
+use strongroom_net::Address;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -63,18 +65,13 @@ pub struct Api {
 
 impl Api {
     /// The API of this instance, where each key or run may make so many requests
-    /// a minute (0: as many as it likes), and which clients find at this URL.
+    /// a minute (0: as many as it likes), and which clients find at this address.
     /// Beside it these pages are served, which ask for no token.
-    pub fn new(
-        app: Arc<App>,
-        requests_per_minute: u32,
-        public_url: Option<String>,
-        pages: Router<Arc<App>>,
-    ) -> Self {
+    pub fn new(app: Arc<App>, requests_per_minute: u32, address: Address, pages: Router<Arc<App>>) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
         let (gated, description) = gated().split_for_parts();
         let gate = Arc::new(Gate::new(Arc::clone(&app), &description, requests_per_minute));
-        let served = Arc::new(Served::new(public_url));
+        let served = Arc::new(Served::new(address.clone()));
         let (open, _) = health::routes().split_for_parts();
         let operations = gated
             .route_layer(middleware::from_fn_with_state(gate, gate::gate))
@@ -83,6 +80,7 @@ impl Api {
             .route("/openapi.json", get(openapi::serve).layer(Extension(served)))
             .fallback(error::no_such_path)
             .method_not_allowed_fallback(error::no_such_method)
+            .layer(Extension(Arc::new(address)))
             .layer(Extension(Lists::new()))
             .layer(middleware::from_fn_with_state(Arc::clone(&metrics), observe::observe))
             .with_state(app);
@@ -113,6 +111,7 @@ fn gated() -> OpenApiRouter<Arc<App>> {
         .merge(runs::routes())
         .merge(deliveries::routes())
         .merge(panic::routes())
+        .merge(fill_requests::routes())
 }
 
 /// What all operations are, in words for programs.

@@ -6,6 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use std::sync::{Arc, OnceLock};
 use strongroom_core::access::{Action, By};
+use strongroom_net::Address;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::Response;
@@ -20,13 +21,14 @@ use utoipa::openapi::{
 use crate::{conditions, gate};
 
 /// The groups of operations, in the order in which they are best read.
-const GROUPS: [(&str, &str); 10] = [
+const GROUPS: [(&str, &str); 11] = [
     ("Secrets", "Named bundles of environment variables. Values go in and never come back."),
     ("Agents", "What runs: each has revisions, to which secrets are attached."),
     ("Revisions", "States of an agent, and which secrets a run of each receives."),
     ("Runs", "Leases on the values of a revision: who starts one, what it received, and how it ends."),
     ("API keys", "What programs identify themselves with, and links by which members make their own."),
     ("Teams", "Whose secrets and agents they are."),
+    ("Fill requests", "A program asks for a secret, and a person fills it in."),
     ("Members", "Who is in a team, people and service users, and in which role."),
     ("Profile", "Who you are, to the server."),
     ("Secrets (v1)", "The same as `Secrets` and `Revisions`, with the team taken from the API key."),
@@ -50,7 +52,7 @@ pub(crate) fn frame() -> OpenApi {
         .bearer_format("srr_…")
         .description(Some(
             "The token of a run in the header `Authorization: Bearer <token>`. It opens that run's \
-            environment and its lease, and nothing else.",
+            environment and its lease, asks people to fill in secrets, and nothing else.",
         ))
         .build();
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
@@ -192,19 +194,19 @@ fn json(description: &OpenApi) -> String {
 
 /// The description as one server gives it.
 pub(crate) struct Served {
-    /// Where clients find the server; unless it is known, relative to where
+    /// Where clients find the server; unless it was named, relative to where
     /// they found the description.
-    public_url: Option<String>,
+    address: Address,
     document: OnceLock<Bytes>,
 }
 
 impl Served {
-    pub(crate) fn new(public_url: Option<String>) -> Self {
-        Self { public_url, document: OnceLock::new() }
+    pub(crate) fn new(address: Address) -> Self {
+        Self { address, document: OnceLock::new() }
     }
 
     fn document(&self) -> Bytes {
-        let made = self.document.get_or_init(|| match &self.public_url {
+        let made = self.document.get_or_init(|| match self.address.named() {
             None => Bytes::from_static(document().as_bytes()),
             Some(url) => {
                 let mut description = crate::description();

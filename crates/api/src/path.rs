@@ -3,7 +3,9 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use strongroom_core::text::Invalid;
-use strongroom_core::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
+use strongroom_core::{
+    AgentId, ApiKeyId, FillRequestId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId,
+};
 
 use crate::error::{ApiError, malformed_id};
 
@@ -46,6 +48,13 @@ impl PathId for ApiKeyId {
 
 impl PathId for KeyLinkId {
     const PARAMETER: &'static str = "linkId";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl PathId for FillRequestId {
+    const PARAMETER: &'static str = "requestId";
     fn parse(text: &str) -> Result<Self, Invalid> {
         Self::parse(text)
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::grants::{Grant, Scope, Wider};
-use crate::ids::{ApiKeyId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
+use crate::ids::{ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
 use crate::roles::Role;
 use crate::rows::{Proven, RowMac};
 use crate::runs::Run;
@@ -27,6 +27,8 @@ pub enum Means {
     SetUp,
     /// The same of a team's administrator.
     Invitation(InvitationId),
+    /// The link of a request to fill in a secret, and nothing else: nobody knows who has it.
+    Fill(FillRequestId),
 }
 
 /// With what kind of [`Means`] an act is done.
@@ -44,6 +46,10 @@ pub enum By {
     SignIn,
     /// A link for setting up how its user signs in.
     SetUp,
+    /// What [`By::Key`] is, or a run's token.
+    Asker,
+    /// A session, or the link of a request to fill in a secret.
+    Filler,
 }
 
 impl Means {
@@ -56,6 +62,8 @@ impl Means {
             By::Session => matches!(self, Self::Session(_)),
             By::SignIn => matches!(self, Self::SignIn),
             By::SetUp => matches!(self, Self::SetUp | Self::Invitation(_)),
+            By::Asker => matches!(self, Self::Key(_) | Self::Session(_) | Self::Run(_)),
+            By::Filler => matches!(self, Self::Session(_) | Self::Fill(_)),
         }
     }
 }
@@ -221,6 +229,16 @@ pub enum Action {
     CreateInvitation,
     /// Withdraw such a link.
     CancelInvitation,
+    /// Ask for a secret to be filled in.
+    RequestFill,
+    /// See what came of such a request.
+    ReadFillRequest,
+    /// See the requests that are still open.
+    ListFillRequests,
+    /// Withdraw such a request.
+    CancelFillRequest,
+    /// Fill in what was asked for.
+    Fill,
 }
 
 /// Whose the object of an act is, seen from the caller.
@@ -249,7 +267,7 @@ pub struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 66] = [
         Self::CreateSecret,
         Self::ListSecrets,
         Self::ReadSecret,
@@ -311,6 +329,11 @@ impl Action {
         Self::ListInvitations,
         Self::CreateInvitation,
         Self::CancelInvitation,
+        Self::RequestFill,
+        Self::ReadFillRequest,
+        Self::ListFillRequests,
+        Self::CancelFillRequest,
+        Self::Fill,
     ];
 
     /// The table. What is [`Ownership::Foreign`] has no column: nobody's role
@@ -380,6 +403,11 @@ impl Action {
             Self::ListInvitations => ("listInvitations", Some(Admin), Administrator, Administrator),
             Self::CreateInvitation => ("createInvitation", Some(Admin), Administrator, Administrator),
             Self::CancelInvitation => ("cancelInvitation", Some(Admin), Administrator, Administrator),
+            Self::RequestFill => ("createFillRequest", Some(SecretsWrite), Member, Member),
+            Self::ReadFillRequest => ("getFillRequest", Some(SecretsRead), Member, Manager),
+            Self::ListFillRequests => ("listFillRequests", Some(SecretsRead), Member, Manager),
+            Self::CancelFillRequest => ("cancelFillRequest", Some(SecretsWrite), Member, Manager),
+            Self::Fill => ("fill", None, Member, Manager),
         };
         Rule { operation, scope, own, shared }
     }
@@ -391,6 +419,8 @@ impl Action {
             Self::ReceiveEnvironment | Self::ExtendRun | Self::EndRun => By::Run,
             Self::SignIn => By::SignIn,
             Self::SetUp => By::SetUp,
+            Self::RequestFill | Self::ReadFillRequest => By::Asker,
+            Self::Fill => By::Filler,
             Self::ChangeSignIn | Self::ListSessions | Self::EndSession | Self::MoveSession => By::Session,
             _ => By::Key,
         }
@@ -545,7 +575,9 @@ impl Caller {
         if self.team_deleted && action != Action::UndeleteTeam {
             return Err(Denied::TeamDeleted);
         }
-        match action.rule().scope {
+        // Runs have no scopes: what they may do is told by their kind of token.
+        let scope = action.rule().scope.filter(|_| !matches!(self.means, Means::Run(_)));
+        match scope {
             Some(scope) if !self.grant.scopes.allow(scope) => Err(Denied::Scope(scope)),
             _ => Ok(()),
         }
@@ -676,6 +708,11 @@ mod tests {
         ListInvitations    "admin"         "---++" "---++";
         CreateInvitation   "admin"         "---++" "---++";
         CancelInvitation   "admin"         "---++" "---++";
+        RequestFill        "secrets:write" "+++++" "+++++";
+        ReadFillRequest    "secrets:read"  "+++++" "--+++";
+        ListFillRequests   "secrets:read"  "+++++" "--+++";
+        CancelFillRequest  "secrets:write" "+++++" "--+++";
+        Fill               ""              "+++++" "--+++";
     }
 
     /// Somebody who came with what this action asks for.
@@ -686,12 +723,13 @@ mod tests {
             team_id: TeamId::from_uuid(nil),
             user_id: UserId::from_uuid(nil),
             means: match action.by() {
-                By::Key => Means::Key(ApiKeyId::from_uuid(nil)),
+                By::Key | By::Asker => Means::Key(ApiKeyId::from_uuid(nil)),
                 By::Link => Means::Link(KeyLinkId::from_uuid(nil)),
                 By::Run => Means::Run(RunId::from_uuid(nil)),
                 By::Session => Means::Session(SessionId::from_uuid(nil)),
                 By::SignIn => Means::SignIn,
                 By::SetUp => Means::SetUp,
+                By::Filler => Means::Fill(FillRequestId::from_uuid(nil)),
             },
             grant: Arc::new(Grant { role, scopes, agents: None, networks: None, expires_at: None }),
             team_deleted: false,
@@ -834,36 +872,60 @@ mod tests {
                 Action::SignIn => By::SignIn,
                 Action::SetUp => By::SetUp,
                 _ if by_run.contains(&action) => By::Run,
+                Action::RequestFill | Action::ReadFillRequest => By::Asker,
+                Action::Fill => By::Filler,
                 _ if by_session.contains(&action) => By::Session,
                 _ => By::Key,
             };
             assert_eq!(action.by(), by, "{action:?}");
-            // A person is in no session for less than what a key is for.
-            let stands_in = |other: &Action| by == By::Key && other.by() == By::Session;
-            for other in Action::ALL.into_iter().filter(|other| other.by() != by && !stands_in(other)) {
-                let wrong = caller(other, Role::Owner, Scopes::all());
-                assert_eq!(wrong.screen(action), Err(Denied::Invisible), "{action:?}");
-                let permit = wrong.permit(action, Ownership::Own).map(|_| ());
-                assert_eq!(permit, Err(Denied::Invisible), "{action:?}");
+        }
+        for means in every_means() {
+            for action in Action::ALL {
+                let caller = Caller { means, ..caller(action, Role::Owner, Scopes::all()) };
+                let expected = if does(means, action.by()) { Ok(()) } else { Err(Denied::Invisible) };
+                assert_eq!(caller.screen(action), expected, "{means:?} {action:?}");
+                let permit = caller.permit(action, Ownership::Own).map(|_| ());
+                assert_eq!(permit, expected, "{means:?} {action:?}");
             }
         }
     }
 
-    #[test]
-    fn a_session_does_what_a_key_does() {
-        for action in Action::ALL {
-            let session = caller(Action::ListSessions, Role::Owner, Scopes::all());
-            let does = matches!(action.by(), By::Key | By::Session);
-            assert_eq!(session.permit(action, Ownership::Shared).is_ok(), does, "{action:?}");
+    fn every_means() -> [Means; 8] {
+        let nil = Uuid::nil();
+        [
+            Means::Key(ApiKeyId::from_uuid(nil)),
+            Means::Session(SessionId::from_uuid(nil)),
+            Means::Run(RunId::from_uuid(nil)),
+            Means::Link(KeyLinkId::from_uuid(nil)),
+            Means::SignIn,
+            Means::SetUp,
+            Means::Invitation(InvitationId::from_uuid(nil)),
+            Means::Fill(FillRequestId::from_uuid(nil)),
+        ]
+    }
+
+    /// Said again, by what somebody has: a person is in no session for less than what
+    /// a key is for, and whoever has a link does one thing by it.
+    fn does(means: Means, by: By) -> bool {
+        match means {
+            Means::Key(_) => [By::Key, By::Asker].contains(&by),
+            Means::Session(_) => [By::Key, By::Session, By::Asker, By::Filler].contains(&by),
+            Means::Run(_) => [By::Run, By::Asker].contains(&by),
+            Means::Link(_) => by == By::Link,
+            Means::SignIn => by == By::SignIn,
+            Means::SetUp | Means::Invitation(_) => by == By::SetUp,
+            Means::Fill(_) => by == By::Filler,
         }
     }
 
     #[test]
-    fn an_invitation_is_for_what_a_link_to_set_up_is_for() {
-        let invited = Means::Invitation(InvitationId::from_uuid(Uuid::nil()));
-        for action in Action::ALL {
-            assert_eq!(invited.is_for(action.by()), action == Action::SetUp, "{action:?}");
-        }
+    fn a_run_asks_without_scopes_and_a_key_does_not() {
+        let run = Means::Run(RunId::from_uuid(Uuid::nil()));
+        let with_none =
+            |means| Caller { means, ..caller(Action::RequestFill, Role::Member, Scopes::default()) };
+        let key = Means::Key(ApiKeyId::from_uuid(Uuid::nil()));
+        assert_eq!(with_none(run).screen(Action::RequestFill), Ok(()));
+        assert_eq!(with_none(key).screen(Action::RequestFill), Err(Denied::Scope(Scope::SecretsWrite)));
     }
 
     #[test]

@@ -100,6 +100,12 @@ pub enum EventKind {
     InvitationCancelled,
     /// Such a link was used.
     InvitationAccepted,
+    /// Somebody asked for a secret to be filled in.
+    FillRequestCreated,
+    /// Such a request was withdrawn.
+    FillRequestCancelled,
+    /// Such a request was filled in: its secret was created.
+    FillRequestFilled,
     /// A stored row or blob is not what was stored.
     IntegrityViolation,
 }
@@ -152,6 +158,9 @@ impl EventKind {
             Self::InvitationCreated => "invitation.created",
             Self::InvitationCancelled => "invitation.cancelled",
             Self::InvitationAccepted => "invitation.accepted",
+            Self::FillRequestCreated => "fill_request.created",
+            Self::FillRequestCancelled => "fill_request.cancelled",
+            Self::FillRequestFilled => "fill_request.filled",
             Self::IntegrityViolation => "integrity.violation",
         }
     }
@@ -181,6 +190,8 @@ impl From<&Caller> for Actor {
                 Self { key_id, run_id: Some(run), ..actor }
             }
             Means::Session(session) => Self { session_id: Some(session), ..actor },
+            // Nobody knows who has the link; they act for the asker, but aren't them.
+            Means::Fill(_) => Self::default(),
             Means::Link(_) | Means::SignIn | Means::SetUp | Means::Invitation(_) => actor,
         }
     }

@@ -86,6 +86,8 @@ ids! {
     SessionId
     /// Names an invitation; also the public part of its token.
     InvitationId
+    /// Names a request to fill in a secret; also the public part of its token.
+    FillRequestId
     /// Names an agent.
     AgentId
     /// Names a revision of an agent; `buildId` on the wire.

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod env_file;
 pub mod environment;
 pub mod events;
+pub mod fill_requests;
 pub mod grants;
 pub mod health;
 pub mod ids;
@@ -48,8 +49,8 @@ pub use app::App;
 pub use clock::{Clock, Timestamp};
 pub use grants::{Grant, Scope, Scopes};
 pub use ids::{
-    AgentId, ApiKeyId, AttachmentId, InstanceId, InvitationId, KeyId, KeyLinkId, RevisionId, RunId, SecretId,
-    SessionId, SignInId, TeamId, UserId,
+    AgentId, ApiKeyId, AttachmentId, FillRequestId, InstanceId, InvitationId, KeyId, KeyLinkId, RevisionId,
+    RunId, SecretId, SessionId, SignInId, TeamId, UserId,
 };
 pub use random::{OsRandom, Random};
 pub use roles::Role;

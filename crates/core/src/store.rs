@@ -12,8 +12,10 @@ use crate::answers::{AnswerId, KeptAnswer};
 use crate::api_keys::{ApiKey, ProofRows, UsedKey};
 use crate::clock::Timestamp;
 use crate::events::Event;
+use crate::fill_requests::FillRequest;
 use crate::ids::{
-    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, TeamId, UserId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
+    TeamId, UserId,
 };
 use crate::instance::{Instance, NewInstance};
 use crate::invitations::Invitation;
@@ -111,6 +113,8 @@ pub enum Change {
     Session(Put<Session>),
     /// Stores an invitation.
     Invitation(Put<Invitation>),
+    /// Stores a request to fill in a secret.
+    FillRequest(Put<FillRequest>),
     /// Stores an agent.
     Agent(Put<Agent>),
     /// Stores a revision.
@@ -184,6 +188,8 @@ pub enum AnyRow {
     Session(Stored<Session>),
     /// An invitation.
     Invitation(Stored<Invitation>),
+    /// A request to fill in a secret.
+    FillRequest(Stored<FillRequest>),
     /// A kept answer.
     Answer(Stored<KeptAnswer>),
     /// An agent, deleted ones too.
@@ -257,6 +263,12 @@ pub trait Store: Send + Sync {
         invitation: InvitationId,
     ) -> Result<Option<ProofRows<Invitation>>, StoreError>;
 
+    /// The rows that decide about a request to fill in a secret, by its link alone.
+    async fn fill_request_rows(
+        &self,
+        request: FillRequestId,
+    ) -> Result<Option<ProofRows<FillRequest>>, StoreError>;
+
     /// A user's sign-in.
     async fn sign_in(&self, user: UserId) -> Result<Option<Stored<SignIn>>, StoreError>;
 
@@ -291,6 +303,26 @@ pub trait Store: Send + Sync {
         after: Option<InvitationId>,
         limit: u32,
     ) -> Result<Vec<Stored<Invitation>>, StoreError>;
+
+    /// A request of this team to fill in a secret.
+    async fn fill_request(
+        &self,
+        team: TeamId,
+        request: FillRequestId,
+    ) -> Result<Option<Stored<FillRequest>>, StoreError>;
+
+    /// The team's requests to fill in a secret that aren't closed and can be filled in
+    /// after this moment, by their end: the last `limit`.
+    async fn fill_requests(
+        &self,
+        team: TeamId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<FillRequest>>, StoreError>;
+
+    /// Forgets requests to fill in a secret that could be until before this moment:
+    /// at most `limit`. How many it were.
+    async fn forget_fill_requests(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// Forgets sessions and invitations that ended before this moment, one way or
     /// another: at most `limit` of each. How many it were.

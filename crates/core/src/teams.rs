@@ -18,6 +18,9 @@ pub struct Team {
     pub deleted_at: Option<Timestamp>,
     /// Since when its keys are destroyed, and with them its values.
     pub shredded_at: Option<Timestamp>,
+    /// Since when whoever has the link of a request to fill in a secret may do so
+    /// without signing in; `None`: they may not.
+    pub fills_by_link_since: Option<Timestamp>,
 }
 
 impl Row for Team {
@@ -29,5 +32,6 @@ impl Row for Team {
         fields.number("created_at", self.created_at.as_millis());
         fields.optional_number("deleted_at", self.deleted_at.map(Timestamp::as_millis));
         fields.optional_number("shredded_at", self.shredded_at.map(Timestamp::as_millis));
+        fields.optional_number("fills_by_link_since", self.fills_by_link_since.map(Timestamp::as_millis));
     }
 }

@@ -75,6 +75,8 @@ texts! {
     AgentName(128) = "must be 1 to 128 characters without NUL";
     /// What a revision is called.
     RevisionName(128) = "must be 1 to 128 characters without NUL";
+    /// What a secret is asked for, in the asker's words.
+    FillNote(512) = "must be 1 to 512 characters without NUL";
     /// What a run is for, in its starter's words.
     RunNote(512) = "must be 1 to 512 characters without NUL";
 }

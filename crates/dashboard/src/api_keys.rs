@@ -214,11 +214,11 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
 
 /// A new key, shown this once, and what to do with it.
 fn shown(desk: &Desk, visit: &Visit, key: &ApiKey, token: &str) -> Markup {
-    let url = desk.url("/v1/credentials", visit.host.as_deref());
+    let url = desk.address.url("/v1/credentials", visit.host.as_deref());
     let call = if key.grant.scopes.allow(Scope::SecretsRead) {
         url
     } else {
-        desk.url("/v2/profile", visit.host.as_deref())
+        desk.address.url("/v2/profile", visit.host.as_deref())
     };
     html! {
         h1 { "Your new API key" }

@@ -1,7 +1,7 @@
 //! What a browser brings with a request, and what is left in it. Cookies go to
 //! this host alone, by TLS where there is any, and no script reads them.
 
-use axum::http::header::{COOKIE, HOST, SET_COOKIE, USER_AGENT};
+use axum::http::header::{COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue};
 use axum::response::Response;
@@ -119,9 +119,4 @@ fn named(agent: &str) -> String {
 /// In answer to which request something is done.
 pub(crate) fn cause(extensions: &Extensions) -> Cause {
     Cause { request_id: extensions.get().copied().map(RequestId::uuid) }
-}
-
-/// What the browser calls this server.
-pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(HOST).and_then(|host| host.to_str().ok())
 }

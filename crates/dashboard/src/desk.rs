@@ -5,10 +5,10 @@ use std::sync::Arc;
 use strongroom_core::App;
 use strongroom_core::app::{self, Ask, Planned};
 use strongroom_core::store::StoreError;
+use strongroom_net::Address;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::Front;
 use crate::refusal::Refusal;
 
 /// How many passwords are stretched at a time: each takes 19 MiB, and a
@@ -20,38 +20,21 @@ const ATTEMPTS: u32 = 8;
 /// The instance, and where its pages are.
 pub(crate) struct Desk {
     pub(crate) app: Arc<App>,
-    /// What stands before each path.
-    base: String,
-    /// `https://host`, where that is known.
-    origin: Option<String>,
+    pub(crate) address: Address,
+    /// Whether cookies go by TLS alone.
     pub(crate) is_secure: bool,
     stretching: Arc<Semaphore>,
 }
 
 impl Desk {
-    pub(crate) fn new(app: Arc<App>, front: &Front) -> Self {
-        let url = front.public_url.clone().unwrap_or_default();
-        let base = crate::base(&url);
-        let origin = url.strip_suffix(&base).filter(|origin| !origin.is_empty()).map(ToOwned::to_owned);
-        let is_secure = front.is_secure || url.starts_with("https://");
-        Self { app, base, origin, is_secure, stretching: Arc::new(Semaphore::new(STRETCHED)) }
+    pub(crate) fn new(app: Arc<App>, address: Address) -> Self {
+        let is_secure = address.is_secure();
+        Self { app, address, is_secure, stretching: Arc::new(Semaphore::new(STRETCHED)) }
     }
 
     /// What a link to this path is.
     pub(crate) fn to(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-
-    /// The whole URL of a path, for a place outside: as the operator named it, or as
-    /// the browser did.
-    pub(crate) fn url(&self, path: &str, host: Option<&str>) -> String {
-        format!("{}{}{path}", self.origin(host), self.base)
-    }
-
-    /// Whose pages these are: as the operator named it, or as the browser did.
-    pub(crate) fn origin(&self, host: Option<&str>) -> String {
-        let scheme = if self.is_secure { "https" } else { "http" };
-        self.origin.clone().unwrap_or_else(|| format!("{scheme}://{}", host.unwrap_or("localhost")))
+        format!("{}{path}", self.address.base())
     }
 
     /// Leads to a page once something is done.

@@ -16,6 +16,7 @@ use axum::routing::get;
 use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
+use strongroom_net::Address;
 use tokio::sync::OnceCell;
 
 use self::guides::GUIDES;
@@ -47,10 +48,10 @@ struct Made {
 }
 
 impl Docs {
-    /// Those of the API that this describes, at this URL.
-    pub(crate) fn new(description: fn() -> &'static str, public_url: Option<String>) -> Self {
-        let public_url = public_url.unwrap_or_default();
-        Self { description, base: crate::base(&public_url), public_url, made: OnceCell::new() }
+    /// Those of the API that this describes, at this address.
+    pub(crate) fn new(description: fn() -> &'static str, address: &Address) -> Self {
+        let (public_url, base) = (address.named().unwrap_or_default(), address.base().to_owned());
+        Self { description, base, public_url, made: OnceCell::new() }
     }
 
     /// What serves them: under `/docs`, and at `/llms.txt`.

@@ -2,13 +2,13 @@
 //! browser says where it comes from, and it carries what only such a page has.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-use crate::browser::{Cookie, host};
+use crate::browser::Cookie;
 use crate::desk::Desk;
 use crate::refusal::Refusal;
 use crate::visit::Visit;
@@ -65,7 +65,7 @@ impl FromRequest<Arc<Desk>> for Sent {
 
     async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
-        own_site(&parts.headers, desk)?;
+        own_site(&parts, desk)?;
         let visit = Visit::from_request_parts(&mut parts, desk).await?;
         let fields = read(Request::from_parts(parts, body)).await?;
         if !same(fields.text(TOKEN), &visit.form) {
@@ -86,7 +86,7 @@ impl FromRequest<Arc<Desk>> for Stranger {
 
     async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        own_site(&parts.headers, desk)?;
+        own_site(&parts, desk)?;
         let bound_to = Cookie::Form.read(&parts.headers, desk.is_secure).ok_or_else(no_cookies)?;
         let again = Request::from_parts(parts.clone(), body);
         let fields = read(again).await?;
@@ -100,12 +100,17 @@ impl FromRequest<Arc<Desk>> for Stranger {
 /// Refuses what another site had the browser send. Browsers of today say where a
 /// request comes from; an origin of `null` is what our own policy of telling no
 /// referrer makes of ours, and is left to the token.
-fn own_site(headers: &HeaderMap, desk: &Desk) -> Result<(), Refusal> {
+fn own_site(parts: &Parts, desk: &Desk) -> Result<(), Refusal> {
+    let headers = &parts.headers;
     if headers.get(&SITE).is_some_and(|site| site != "same-origin") {
         return Err(foreign());
     }
     let Some(origin) = headers.get(ORIGIN).filter(|origin| *origin != "null") else { return Ok(()) };
-    if origin.as_bytes() == desk.origin(host(headers)).as_bytes() { Ok(()) } else { Err(foreign()) }
+    if origin.as_bytes() == desk.address.origin(strongroom_net::host(parts)).as_bytes() {
+        Ok(())
+    } else {
+        Err(foreign())
+    }
 }
 
 async fn read(request: Request) -> Result<Fields, Refusal> {

@@ -109,10 +109,11 @@ pub(crate) fn alone(desk: &Desk, title: &str, content: &Markup) -> Response {
 
 /// Where the desk's pages are, in the order of its menu, and what shows that
 /// somebody may look there.
-const MENU: [(&str, &str, Action); 5] = [
+const MENU: [(&str, &str, Action); 6] = [
     ("/secrets", "Secrets", Action::ListSecrets),
     ("/agents", "Agents", Action::ListAgents),
     ("/runs", "Runs", Action::ListRuns),
+    ("/requests", "Requests", Action::ListFillRequests),
     ("/keys", "API keys", Action::ListApiKeys),
     ("/members", "Members", Action::ListMembers),
 ];

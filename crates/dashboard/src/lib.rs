@@ -11,6 +11,7 @@ mod browser;
 mod catalog;
 mod desk;
 mod docs;
+mod fill;
 mod forms;
 mod headers;
 mod invitation;
@@ -18,6 +19,7 @@ mod layout;
 mod members;
 mod parts;
 mod refusal;
+mod requests;
 mod runs;
 mod secret;
 mod secrets;
@@ -29,34 +31,23 @@ use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use std::sync::Arc;
 use strongroom_core::App;
+use strongroom_net::Address;
 
 use crate::desk::Desk;
 use crate::docs::Docs;
-
-/// Where clients find the server, as far as pages must know.
-#[derive(Clone, Default)]
-pub struct Front {
-    /// The URL that its operator named.
-    pub public_url: Option<String>,
-    /// Whether browsers reach it by TLS, so that its cookies go no other way.
-    pub is_secure: bool,
-}
 
 /// The documentation of the API that this describes (OpenAPI 3.1, as JSON): under
 /// `/docs`, at `/llms.txt`, and what all pages need under `/assets`.
 pub fn documentation<S: Clone + Send + Sync + 'static>(
     description: fn() -> &'static str,
-    front: &Front,
+    address: &Address,
 ) -> Router<S> {
-    Docs::new(description, front.public_url.clone())
-        .routes()
-        .merge(assets::routes())
-        .layer(map_response(headers::add))
+    Docs::new(description, address).routes().merge(assets::routes()).layer(map_response(headers::add))
 }
 
 /// The pages of an instance.
-pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, front: &Front) -> Router<S> {
-    let desk = Arc::new(Desk::new(app, front));
+pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address) -> Router<S> {
+    let desk = Arc::new(Desk::new(app, address.clone()));
     Router::new()
         .merge(sign_in::routes())
         .merge(set_up::routes())
@@ -68,13 +59,9 @@ pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, front: &Front) -> R
         .merge(runs::routes())
         .merge(api_keys::routes())
         .merge(members::routes())
+        .merge(requests::routes())
+        .merge(fill::routes())
         .layer(from_fn_with_state(Arc::clone(&desk), refusal::shown))
         .layer(map_response(headers::add))
         .with_state(desk)
-}
-
-/// What stands before each path at this URL: clients may find the server under one.
-fn base(public_url: &str) -> String {
-    let behind_host = public_url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
-    behind_host.unwrap_or_default().trim_end_matches('/').to_owned()
 }

@@ -223,7 +223,7 @@ async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     let content = html! {
         h1 { "Invite " (names.of(id)) }
         p { "Send them this link by a way that only they read. It is shown only now, works once, and until " (parts::time(invitation.expires_at)) ". Whoever opens it is taken for them in this team." }
-        (parts::copied("link", "Invitation", &desk.url(&path, sent.visit.host.as_deref())))
+        (parts::copied("link", "Invitation", &desk.address.url(&path, sent.visit.host.as_deref())))
         p { a.button href=(desk.to("/members")) { "I have sent it" } }
     };
     Ok(layout::page(&desk, &sent.visit, "Invitation", &content))

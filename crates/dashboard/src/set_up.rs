@@ -50,7 +50,7 @@ async fn ask(
 }
 
 /// A link that is good; of one that isn't nothing more is said.
-pub(crate) fn opened(link: Result<OpenLink, Error>) -> Result<OpenLink, Refusal> {
+pub(crate) fn opened<T>(link: Result<T, Error>) -> Result<T, Refusal> {
     link.map_err(|error| match error {
         Error::NotProven => Refusal::new(
             axum::http::StatusCode::GONE,

@@ -66,7 +66,7 @@ impl FromRequestParts<Arc<Desk>> for Visit {
             member: desk.app.profile(&ask).await?,
             team,
             form: desk.app.form_token(&ask)?,
-            host: browser::host(&parts.headers).map(ToOwned::to_owned),
+            host: strongroom_net::host(parts).map(ToOwned::to_owned),
             path: parts.uri.path().to_owned(),
             done: query(parts, "done"),
             ask,

@@ -4,6 +4,7 @@
 //! what a client sent.
 
 mod accept;
+mod address;
 mod admission;
 mod body;
 mod callee;
@@ -24,6 +25,7 @@ mod tls;
 mod wire;
 
 pub use accept::Front;
+pub use address::{Address, host};
 pub use body::{Body, BodyError};
 pub use callee::{AnswerBody, Callee};
 pub use limits::Limits;

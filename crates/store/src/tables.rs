@@ -6,6 +6,7 @@ pub(crate) mod agents;
 pub(crate) mod answers;
 pub(crate) mod api_keys;
 pub(crate) mod events;
+pub(crate) mod fill_requests;
 mod grants;
 pub(crate) mod instance;
 pub(crate) mod invitations;
@@ -27,6 +28,7 @@ use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::clock::Timestamp;
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::instance::Instance;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -196,6 +198,7 @@ pub(crate) fn shapes() -> impl Iterator<Item = &'static Shape> {
         SignIn::shape(),
         Session::shape(),
         Invitation::shape(),
+        FillRequest::shape(),
         KeptAnswer::shape(),
         Agent::shape(),
         Revision::shape(),

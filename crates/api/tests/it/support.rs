@@ -18,7 +18,7 @@ use strongroom_core::users::{Membership, User};
 use strongroom_core::{
     ApiKeyId, App, Clock, Grant, Random, Role, RootKey, Scopes, Store, TeamId, Timestamp, UserId,
 };
-use strongroom_net::{Front, Limits, RequestId};
+use strongroom_net::{Address, Front, Limits, RequestId};
 use strongroom_store::{postgres, sqlite};
 use strongroom_testbed::{Cluster, Database, Engine, cells};
 use tokio::sync::oneshot;
@@ -203,7 +203,12 @@ impl TestApp {
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let keyring = keyring(&*store, &root).await;
         let app = Arc::new(set(App::open(store, &root, world).await.unwrap()));
-        let api = strongroom_api::Api::new(app.clone(), requests_per_minute, None, axum::Router::new());
+        let api = strongroom_api::Api::new(
+            app.clone(),
+            requests_per_minute,
+            Address::default(),
+            axum::Router::new(),
+        );
         let (url, shutdown) = serve(api.operations).await;
         let (metrics_url, metrics_shutdown) = serve(api.metrics).await;
         let client = client();
@@ -414,6 +419,7 @@ impl TestApp {
             created_at: self.clock.now(),
             deleted_at: None,
             shredded_at: None,
+            fills_by_link_since: None,
         };
         let stored = self.keyring.authenticate(team);
         let mac = stored.mac();

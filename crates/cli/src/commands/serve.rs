@@ -7,7 +7,6 @@ use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
-use strongroom_dashboard::Front as PageFront;
 use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -163,10 +162,10 @@ impl Open {
             signals.second().await;
         };
         let public_url = self.public_url.map(|url| url.to_string());
-        let page_front = PageFront { public_url: public_url.clone(), is_secure: self.tls.is_some() };
-        let pages = strongroom_dashboard::documentation(strongroom_api::document, &page_front)
-            .merge(strongroom_dashboard::desk(Arc::clone(&app), &page_front));
-        let api = Api::new(Arc::clone(&app), rules.rate_limit, public_url, pages);
+        let address = strongroom_net::Address::new(public_url.as_deref(), self.tls.is_some());
+        let pages = strongroom_dashboard::documentation(strongroom_api::document, &address)
+            .merge(strongroom_dashboard::desk(Arc::clone(&app), &address));
+        let api = Api::new(Arc::clone(&app), rules.rate_limit, address, pages);
         let (stop, stopped) = watch::channel(());
         let watched = serve_metrics(self.metrics, api.metrics, limits, stopped);
         let served = async {

@@ -11,8 +11,9 @@ use crate::access::{Caller, Denied, Means, Proof};
 use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
+use crate::fill_requests::{self, FillRequest};
 use crate::grants::{Grant, Scopes};
-use crate::ids::{ApiKeyId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
+use crate::ids::{ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
 use crate::invitations::{self, Invitation};
 use crate::key_links::KeyLink;
 use crate::keyring::Keyring;
@@ -169,6 +170,36 @@ impl Proving for Invitation {
     }
 }
 
+impl Proving for FillRequest {
+    fn means(&self) -> Means {
+        Means::Fill(self.id)
+    }
+
+    fn team_id(&self) -> TeamId {
+        self.team_id
+    }
+
+    fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    fn grant(&self) -> Grant {
+        fill_requests::grant(self.expires_at)
+    }
+
+    fn token_hash(&self) -> TokenHash {
+        self.token_hash
+    }
+
+    fn ended(&self) -> bool {
+        self.closed_at.is_some()
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}
+
 impl App {
     /// The caller whom this API key's token proves, as of now, when it may be
     /// used from this address.
@@ -250,6 +281,23 @@ impl App {
         let id = InvitationId::from_uuid(token.id());
         let suspect = Suspect { caller: None, object: Object::of::<Invitation>(Some(token.id())), cause };
         let rows = self.readable(self.store.invitation_rows(id).await, suspect).await?;
+        let decided = self.noting(self.decide(rows.ok_or(Error::NotProven)?), suspect).await?;
+        let (caller, kept) = decided.ok_or(Error::NotProven)?;
+        if !self.keys.proves(token, &self.keys.hash(token), &kept) {
+            return Err(Error::NotProven);
+        }
+        Ok(caller)
+    }
+
+    /// Whoever has this link, in the name of the asker. They can do nothing but fill
+    /// in what was asked for.
+    ///
+    /// # Errors
+    /// [`Error::NotProven`] for whatever isn't valid, without saying why.
+    pub(super) async fn authenticate_fill(&self, token: &Token, cause: &Cause) -> Result<Caller, Error> {
+        let id = FillRequestId::from_uuid(token.id());
+        let suspect = Suspect { caller: None, object: Object::of::<FillRequest>(Some(token.id())), cause };
+        let rows = self.readable(self.store.fill_request_rows(id).await, suspect).await?;
         let decided = self.noting(self.decide(rows.ok_or(Error::NotProven)?), suspect).await?;
         let (caller, kept) = decided.ok_or(Error::NotProven)?;
         if !self.keys.proves(token, &self.keys.hash(token), &kept) {
@@ -355,7 +403,7 @@ impl App {
             Means::Session(session) => self.decided_session(session, cause).await,
             // It may only have been extended, or used by another: planned anew, that shows.
             Means::Run(_) | Means::SignIn | Means::SetUp => return Error::Store(StoreError::Changed),
-            Means::Link(_) | Means::Invitation(_) => Ok(None),
+            Means::Link(_) | Means::Invitation(_) | Means::Fill(_) => Ok(None),
         };
         match decided {
             Ok(Some(_)) => Error::Store(StoreError::StalePermit),
@@ -460,7 +508,14 @@ pub(super) fn decoy(keys: &Keyring, random: &dyn Random) -> Result<ProofRows<Api
     let membership =
         Membership { team_id, user_id, role: Role::Member, created_at, removed_at: None, sign_in: None };
     let name = TeamName::parse("nobody's team")?;
-    let team = Team { id: team_id, name, created_at, deleted_at: None, shredded_at: None };
+    let team = Team {
+        id: team_id,
+        name,
+        created_at,
+        deleted_at: None,
+        shredded_at: None,
+        fills_by_link_since: None,
+    };
     Ok(ProofRows {
         means: keys.authenticate(key),
         user: keys.authenticate(user),

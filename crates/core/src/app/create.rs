@@ -179,6 +179,7 @@ fn first_rows(
             created_at,
             deleted_at: None,
             shredded_at: None,
+            fills_by_link_since: None,
         }),
         owner: keyring.authenticate(owner),
         membership: keyring.authenticate(Membership {

@@ -6,6 +6,7 @@ use super::{App, Ask, Error, Planned, Suspect};
 use crate::access::{Action, Denied, Ownership};
 use crate::events::{Event, EventKind, Object};
 use crate::ids::{TeamId, UserId};
+use crate::invitations::Invitation;
 use crate::roles::Role;
 use crate::rows::{Proven, Stored};
 use crate::store::{Change, Put};
@@ -219,9 +220,12 @@ impl App {
         Ok(Planned::new((), permit, steps))
     }
 
-    /// Withdraws the invitations for a user and by them.
+    /// Withdraws the invitations for a user and by them, and what they asked for.
     pub(super) async fn withdrawn_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
-        self.withdrawn(ask, |invitation| invitation.user_id == user || invitation.created_by == user).await
+        let of_user = |invitation: &Invitation| invitation.user_id == user || invitation.created_by == user;
+        let mut steps = self.withdrawn(ask, of_user).await?;
+        steps.extend(self.withdrawn_requests_of(ask, user).await?);
+        Ok(steps)
     }
 
     /// Withdraws the links for a user and by them.

@@ -9,6 +9,7 @@ use super::{App, Cause, Error, Suspect};
 use crate::answers::KEPT_FOR;
 use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object, Place};
+use crate::fill_requests::TOLD_FOR;
 use crate::ids::TeamId;
 use crate::rows::{Proven, Row, Stored};
 use crate::sealing::IntegrityViolation;
@@ -46,7 +47,8 @@ impl App {
         let runs = self.forget_runs().await;
         let sessions = self.forget_sessions().await;
         let purged = Purged { teams: teams?, secrets: secrets? };
-        answers.and(runs).and(sessions).map(|()| purged)
+        let requests = self.forget_fill_requests().await;
+        answers.and(runs).and(sessions).and(requests).map(|()| purged)
     }
 
     /// Those of shredded teams; nobody is left who could ask for them.
@@ -58,6 +60,13 @@ impl App {
     /// And invitations: those whose time is over.
     async fn forget_sessions(&self) -> Result<(), Error> {
         while self.store.forget_sessions(self.world.clock.now(), BATCH).await? > 0 {}
+        Ok(())
+    }
+
+    /// Those of which nobody is told any more.
+    async fn forget_fill_requests(&self) -> Result<(), Error> {
+        let before = Timestamp::from_millis(self.world.clock.now().as_millis() - TOLD_FOR);
+        while self.store.forget_fill_requests(before, BATCH).await? == BATCH {}
         Ok(())
     }
 

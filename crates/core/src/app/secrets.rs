@@ -9,7 +9,7 @@ use crate::rows::{Proven, Stored};
 use crate::secrets::{Edit, Filter, NewSecret, Patch, Secret, Version};
 use crate::store::{Change, Put};
 use crate::text::{SecretName, ServiceSlug};
-use crate::values::{Entries, EnvKey};
+use crate::values::{Bundle, Entries, EnvKey};
 use zeroize::Zeroizing;
 
 /// Secrets in a page: what is read, verified and written before others get
@@ -33,14 +33,25 @@ impl App {
     pub async fn create_secret(&self, ask: &Ask, new: NewSecret) -> Result<Planned<Proven<Secret>>, Error> {
         let NewSecret { name, service_slug, shared, values } = new;
         let permit = ask.permit(Action::CreateSecret, target(shared))?;
-        let secret = self.new_secret(ask, (name, service_slug, shared), values.keys().cloned().collect());
+        let (secret, steps) = self.creating_secret(ask, (name, service_slug, shared), values).await?;
+        Ok(Planned::new(secret, permit, steps))
+    }
+
+    /// The steps by which a secret comes to be.
+    pub(super) async fn creating_secret(
+        &self,
+        ask: &Ask,
+        named: (SecretName, Option<ServiceSlug>, bool),
+        values: Bundle,
+    ) -> Result<(Proven<Secret>, Steps), Error> {
+        let secret = self.new_secret(ask, named, values.keys().cloned().collect());
         let version = self.seal(ask, &secret, values.into_plaintext()).await?;
         let stored = self.keys.authenticate(secret);
         let event = ask.event_of(EventKind::SecretCreated, stored.row().created_at, object(&stored));
-        let outcome = stored.proven();
+        let created = stored.proven();
         let steps =
             Steps::default().and(Change::Secret(Put::new(stored)), event).with(Change::Version(version));
-        Ok(Planned::new(outcome, permit, steps))
+        Ok((created, steps))
     }
 
     /// The row of a secret that is about to be.

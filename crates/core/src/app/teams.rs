@@ -47,7 +47,7 @@ impl App {
         self.own_team(ask).await
     }
 
-    async fn own_team(&self, ask: &Ask) -> Result<Proven<Team>, Error> {
+    pub(super) async fn own_team(&self, ask: &Ask) -> Result<Proven<Team>, Error> {
         let id = ask.caller.team_id;
         let suspect = ask.suspect(Object::of::<Team>(Some(id.uuid())));
         let stored = self.readable(self.store.team(id).await, suspect).await?;
@@ -64,7 +64,14 @@ impl App {
         // The team's first key has no limits, so only a key without any founds one.
         grant.within(&ask.caller.grant).map_err(Denied::from)?;
         let (id, founder, now) = (TeamId::from_uuid(self.uuid()), ask.caller.user_id, self.world.clock.now());
-        let team = Team { id, name, created_at: now, deleted_at: None, shredded_at: None };
+        let team = Team {
+            id,
+            name,
+            created_at: now,
+            deleted_at: None,
+            shredded_at: None,
+            fills_by_link_since: None,
+        };
         let team = self.keys.authenticate(team);
         let membership = Membership {
             team_id: id,
@@ -104,6 +111,18 @@ impl App {
         self.replace_team(ask, (Action::UpdateTeam, EventKind::TeamUpdated), &before, after)
     }
 
+    /// Lets whoever has the link of a request to fill in a secret do so without signing
+    /// in, or doesn't.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn let_links_fill(&self, ask: &Ask, they_may: bool) -> Result<Planned<Proven<Team>>, Error> {
+        let before = self.own_team(ask).await?;
+        let since = before.fills_by_link_since.unwrap_or_else(|| self.world.clock.now());
+        let after = Team { fills_by_link_since: they_may.then_some(since), ..Team::clone(&before) };
+        self.replace_team(ask, (Action::UpdateTeam, EventKind::TeamUpdated), &before, after)
+    }
+
     /// Deletes the team: nothing can be done with it any more but bring it
     /// back, until its keys are destroyed.
     ///
@@ -134,7 +153,8 @@ impl App {
     ) -> Result<Planned<Proven<Team>>, Error> {
         let permit = ask.permit(action, Ownership::Shared)?;
         ask.demands(before.mac())?;
-        if (&after.name, after.deleted_at) == (&before.name, before.deleted_at) {
+        let said = |team: &Team| (team.name.clone(), team.deleted_at, team.fills_by_link_since);
+        if said(&after) == said(before) {
             return Ok(Planned::nothing(before.clone()));
         }
         let id = after.id.uuid();

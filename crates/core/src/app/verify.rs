@@ -91,6 +91,7 @@ impl Walk<'_> {
             AnyRow::SignIn(row) => self.sign_in(row),
             AnyRow::Session(row) => self.mac(row, |session| session.id.to_string()),
             AnyRow::Invitation(row) => self.mac(row, |invitation| invitation.id.to_string()),
+            AnyRow::FillRequest(row) => self.mac(row, |request| request.id.to_string()),
             AnyRow::Answer(row) => self.mac(row, |_| "?".to_owned()),
             AnyRow::Agent(row) => self.mac(row, |agent| agent.id.to_string()),
             AnyRow::Revision(row) => self.mac(row, |revision| revision.id.to_string()),

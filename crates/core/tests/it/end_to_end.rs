@@ -395,6 +395,7 @@ impl Foreign {
             created_at: NOW,
             deleted_at: None,
             shredded_at: None,
+            fills_by_link_since: None,
         };
         let (role, created_at) = (Role::Owner, NOW);
         let membership = Membership { team_id, user_id, role, created_at, removed_at: None, sign_in: None };

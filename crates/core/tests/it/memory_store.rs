@@ -8,6 +8,7 @@ use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::events::Event;
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -22,8 +23,8 @@ use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Member, Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, Role, RunId, SecretId, SessionId, Store,
-    StoreError, TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, Role, RunId, SecretId, SessionId,
+    Store, StoreError, TeamId, Timestamp, UserId,
 };
 
 /// Every table.
@@ -39,6 +40,7 @@ pub(crate) struct Tables {
     pub(crate) sign_ins: Vec<Stored<SignIn>>,
     pub(crate) sessions: Vec<Stored<Session>>,
     pub(crate) invitations: Vec<Stored<Invitation>>,
+    pub(crate) fill_requests: Vec<Stored<FillRequest>>,
     pub(crate) answers: Vec<Stored<KeptAnswer>>,
     pub(crate) secrets: Vec<Stored<Secret>>,
     pub(crate) versions: Vec<Version>,
@@ -137,6 +139,12 @@ impl Tables {
         self.rows_of(invitation, place)
     }
 
+    fn fill_request_rows_of(&self, id: FillRequestId) -> Option<ProofRows<FillRequest>> {
+        let request = find(&self.fill_requests, |request| request.id == id)?;
+        let place = (request.row().team_id, request.row().user_id);
+        self.rows_of(request, place)
+    }
+
     fn sign_in_of(&self, user: UserId) -> Option<Stored<SignIn>> {
         find(&self.sign_ins, |sign_in| sign_in.user_id == user)
     }
@@ -196,6 +204,7 @@ impl Tables {
             Means::Run(id) => self.run_rows_of(id).map(|rows| run_proof(&rows)),
             Means::Session(id) => self.session_rows_of(id).and_then(proof),
             Means::Invitation(id) => self.invitation_rows_of(id).and_then(proof),
+            Means::Fill(id) => self.fill_request_rows_of(id).and_then(proof),
             Means::SignIn => {
                 let (team, user) = (permit.team_id(), permit.user_id());
                 self.sign_in_of(user).and_then(|row| self.rows_of(row, (team, user))).and_then(proof)
@@ -228,6 +237,7 @@ impl Tables {
             Change::SignIn(row) => put(&mut self.sign_ins, row, |row| row.user_id),
             Change::Session(row) => put(&mut self.sessions, row, |row| row.id),
             Change::Invitation(row) => put(&mut self.invitations, row, |row| row.id),
+            Change::FillRequest(row) => put(&mut self.fill_requests, row, |row| row.id),
             Change::Agent(row) => put(&mut self.agents, row, |row| (row.team_id, row.id)),
             Change::Revision(row) => put(&mut self.revisions, row, |row| (row.team_id, row.id)),
             Change::Attachment(row) => {
@@ -313,6 +323,7 @@ impl Tables {
                 self.key_links.retain(|link| link.row().team_id != id);
                 self.sessions.retain(|session| session.row().team_id != id);
                 self.invitations.retain(|invitation| invitation.row().team_id != id);
+                self.fill_requests.retain(|request| request.row().team_id != id);
                 self.attachments.retain(|row| row.row().team_id != id);
                 self.revisions.retain(|row| row.row().team_id != id);
                 self.agents.retain(|row| row.row().team_id != id);
@@ -491,6 +502,39 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Stored<Invitation>>, StoreError> {
         let open = |row: &Invitation| row.team_id == team && row.closed_at.is_none() && Some(row.id) > after;
         Ok(page(&self.tables().invitations, limit, |row| row.id, open))
+    }
+
+    async fn fill_request_rows(
+        &self,
+        request: FillRequestId,
+    ) -> Result<Option<ProofRows<FillRequest>>, StoreError> {
+        Ok(self.tables().fill_request_rows_of(request))
+    }
+
+    async fn fill_request(
+        &self,
+        team: TeamId,
+        request: FillRequestId,
+    ) -> Result<Option<Stored<FillRequest>>, StoreError> {
+        Ok(find(&self.tables().fill_requests, |row| (row.team_id, row.id) == (team, request)))
+    }
+
+    async fn fill_requests(
+        &self,
+        team: TeamId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<FillRequest>>, StoreError> {
+        let open = |row: &FillRequest| row.team_id == team && row.closed_at.is_none() && row.expires_at > now;
+        let by_end = |row: &FillRequest| std::cmp::Reverse((row.expires_at, row.id));
+        Ok(page(&self.tables().fill_requests, limit, by_end, open))
+    }
+
+    async fn forget_fill_requests(&self, before: Timestamp, _: u32) -> Result<u32, StoreError> {
+        let mut tables = self.tables();
+        let rows = tables.fill_requests.len();
+        tables.fill_requests.retain(|row| row.row().expires_at >= before);
+        Ok(u32::try_from(rows - tables.fill_requests.len()).unwrap())
     }
 
     async fn forget_sessions(&self, before: Timestamp, _: u32) -> Result<u32, StoreError> {
@@ -798,6 +842,7 @@ impl Store for MemoryStore {
         tables.key_links.into_iter().for_each(|row| visit(AnyRow::KeyLink(row)));
         tables.sign_ins.into_iter().for_each(|row| visit(AnyRow::SignIn(row)));
         tables.sessions.into_iter().for_each(|row| visit(AnyRow::Session(row)));
+        tables.fill_requests.into_iter().for_each(|row| visit(AnyRow::FillRequest(row)));
         tables.invitations.into_iter().for_each(|row| visit(AnyRow::Invitation(row)));
         tables.answers.into_iter().for_each(|row| visit(AnyRow::Answer(row)));
         tables.agents.into_iter().for_each(|row| visit(AnyRow::Agent(row)));

@@ -4,6 +4,7 @@
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::grants::Networks;
 use strongroom_core::instance::Instance;
 use strongroom_core::invitations::Invitation;
@@ -95,6 +96,7 @@ impl Raw for Team {
             ("created_at", Some(time(self.created_at))),
             ("deleted_at", self.deleted_at.map(time)),
             ("shredded_at", self.shredded_at.map(time)),
+            ("fills_by_link_since", self.fills_by_link_since.map(time)),
         ]
     }
 }
@@ -184,6 +186,30 @@ impl Raw for Invitation {
             ("created_at", Some(time(self.created_at))),
             ("expires_at", Some(time(self.expires_at))),
             ("closed_at", self.closed_at.map(time)),
+        ]
+    }
+}
+
+impl Raw for FillRequest {
+    fn columns(&self) -> Columns {
+        let run = self.run.as_ref();
+        vec![
+            ("id", Some(bytes(self.id.as_bytes()))),
+            ("team_id", Some(bytes(self.team_id.as_bytes()))),
+            ("user_id", Some(bytes(self.user_id.as_bytes()))),
+            ("key_id", self.key_id.map(|key| bytes(key.as_bytes()))),
+            ("run_id", run.map(|run| bytes(run.run_id.as_bytes()))),
+            ("agent_id", run.map(|run| bytes(run.agent_id.as_bytes()))),
+            ("revision_id", run.map(|run| bytes(run.revision_id.as_bytes()))),
+            ("name", Some(bytes(self.name.as_str()))),
+            ("service_slug", self.service_slug.as_ref().map(|slug| bytes(slug.as_str()))),
+            ("env_keys", Some(bytes(self.env_key_lines()))),
+            ("note", self.note.as_ref().map(|note| bytes(note.as_str()))),
+            ("token_hash", Some(bytes(self.token_hash.as_bytes()))),
+            ("created_at", Some(time(self.created_at))),
+            ("expires_at", Some(time(self.expires_at))),
+            ("closed_at", self.closed_at.map(time)),
+            ("secret_id", self.secret_id.map(|secret| bytes(secret.as_bytes()))),
         ]
     }
 }

@@ -7,6 +7,7 @@ use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer, RequestDigest};
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::environment::Composition;
+use strongroom_core::fill_requests::{AskingRun, FillRequest};
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -19,13 +20,13 @@ use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
 use strongroom_core::teams::Team;
 use strongroom_core::text::{
-    AgentName, BrowserName, Email, KeyName, RevisionName, RunNote, TeamName, UserName,
+    AgentName, BrowserName, Email, FillNote, KeyName, RevisionName, RunNote, TeamName, UserName,
 };
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, AttachmentId, EnvKey, Grant, InvitationId, KeyLinkId, RevisionId, Role, RunId, Scope,
-    Scopes, SecretId, SecretName, ServiceSlug, SessionId, SignInId, TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, AttachmentId, EnvKey, FillRequestId, Grant, InvitationId, KeyLinkId, RevisionId, Role,
+    RunId, Scope, Scopes, SecretId, SecretName, ServiceSlug, SessionId, SignInId, TeamId, Timestamp, UserId,
 };
 
 use crate::independent::{self, Key32};
@@ -67,6 +68,7 @@ fn team(at: usize) -> Team {
         created_at: time(at % 3),
         deleted_at: at.is_multiple_of(2).then(|| time(9)),
         shredded_at: at.is_multiple_of(4).then(|| time(9)),
+        fills_by_link_since: at.is_multiple_of(5).then(|| time(8)),
     }
 }
 
@@ -119,6 +121,30 @@ fn session(at: usize) -> Session {
         created_at: time(1),
         expires_at: time(2),
         ended_at: at.is_multiple_of(4).then(|| time(2)),
+    }
+}
+
+fn fill_request(at: usize) -> FillRequest {
+    let id = |of: &str| seeded_uuid(&format!("{of} {at}"));
+    FillRequest {
+        id: FillRequestId::from_uuid(id("fill request")),
+        team_id: team_id(at % 3),
+        user_id: user_id(at % 4),
+        key_id: at.is_multiple_of(2).then(|| ApiKeyId::from_uuid(id("key"))),
+        run: at.is_multiple_of(2).then(|| AskingRun {
+            run_id: RunId::from_uuid(id("run")),
+            agent_id: AgentId::from_uuid(id("agent")),
+            revision_id: RevisionId::from_uuid(id("revision")),
+        }),
+        name: SecretName::parse("Stripe").unwrap(),
+        service_slug: at.is_multiple_of(2).then(|| ServiceSlug::parse("stripe").unwrap()),
+        env_keys: env_keys(&["A", "B"]),
+        note: at.is_multiple_of(2).then(|| FillNote::parse("for invoices").unwrap()),
+        token_hash: TokenHash::from_slice(&seeded("token", 34)).unwrap(),
+        created_at: time(1),
+        expires_at: time(2),
+        closed_at: at.is_multiple_of(4).then(|| time(2)),
+        secret_id: at.is_multiple_of(4).then(|| SecretId::from_uuid(id("secret"))),
     }
 }
 
@@ -308,6 +334,8 @@ fn every_column_of_a_team_counts() {
         ("deleted_at", with(&row, |row| row.deleted_at = None)),
         ("shredded_at", with(&row, |row| row.shredded_at = Some(time(10)))),
         ("shredded_at", with(&row, |row| row.shredded_at = None)),
+        ("fills_by_link_since", with(&row, |row| row.fills_by_link_since = Some(time(9)))),
+        ("fills_by_link_since", with(&row, |row| row.fills_by_link_since = None)),
     ];
     every_column_counts(&row, changes);
 }
@@ -474,6 +502,34 @@ fn every_column_of_an_invitation_counts() {
 }
 
 #[test]
+fn every_column_of_a_fill_request_counts() {
+    let row = fill_request(0);
+    let run = |at| fill_request(at).run.unwrap();
+    let changes = vec![
+        ("id", with(&row, |row| row.id = fill_request(1).id)),
+        ("team_id", with(&row, |row| row.team_id = team_id(1))),
+        ("user_id", with(&row, |row| row.user_id = user_id(1))),
+        ("key_id", with(&row, |row| row.key_id = None)),
+        ("run_id", with(&row, |row| row.run = Some(AskingRun { run_id: run(2).run_id, ..run(0) }))),
+        ("agent_id", with(&row, |row| row.run = Some(AskingRun { agent_id: run(2).agent_id, ..run(0) }))),
+        (
+            "revision_id",
+            with(&row, |row| row.run = Some(AskingRun { revision_id: run(2).revision_id, ..run(0) })),
+        ),
+        ("name", with(&row, |row| row.name = SecretName::parse("other").unwrap())),
+        ("service_slug", with(&row, |row| row.service_slug = None)),
+        ("env_keys", with(&row, |row| row.env_keys = env_keys(&["A"]))),
+        ("note", with(&row, |row| row.note = None)),
+        ("token_hash", with(&row, |row| row.token_hash = TokenHash::from_slice(&[7; 34]).unwrap())),
+        ("created_at", with(&row, |row| row.created_at = time(0))),
+        ("expires_at", with(&row, |row| row.expires_at = time(3))),
+        ("closed_at", with(&row, |row| row.closed_at = None)),
+        ("secret_id", with(&row, |row| row.secret_id = None)),
+    ];
+    every_column_counts(&row, changes);
+}
+
+#[test]
 fn every_column_of_an_answer_counts() {
     let row = answer(0);
     let request = RequestDigest::from_slice(&seeded("other request", 34)).unwrap();
@@ -615,7 +671,7 @@ impl Candidate {
     }
 }
 
-/// 560 rows, 40 of each table.
+/// 600 rows, 40 of each table.
 fn candidates(keys: &Keyring) -> Vec<Candidate> {
     let of_table = |at| {
         [
@@ -627,6 +683,7 @@ fn candidates(keys: &Keyring) -> Vec<Candidate> {
             Candidate::new(keys, sign_in(at)),
             Candidate::new(keys, session(at)),
             Candidate::new(keys, invitation(at)),
+            Candidate::new(keys, fill_request(at)),
             Candidate::new(keys, answer(at)),
             Candidate::new(keys, secret(at)),
             Candidate::new(keys, agent(at)),
@@ -650,7 +707,7 @@ fn no_row_takes_the_mac_of_another() {
             taken += usize::from((row.holds)(&keys, other.mac));
         }
     }
-    assert_eq!((swaps, taken), (313_040, 0));
+    assert_eq!((swaps, taken), (359_400, 0));
 }
 
 #[test]

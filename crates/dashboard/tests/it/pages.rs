@@ -4,7 +4,8 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::sync::LazyLock;
-use strongroom_dashboard::{Front, documentation};
+use strongroom_dashboard::documentation;
+use strongroom_net::Address;
 use tower::ServiceExt as _;
 
 /// The API's description, as it is served.
@@ -12,8 +13,8 @@ fn description() -> &'static str {
     include_str!("../../../../docs/reference/openapi.json")
 }
 
-fn at(url: &str) -> Front {
-    Front { public_url: Some(url.to_owned()), is_secure: false }
+fn at(url: &str) -> Address {
+    Address::new(Some(url), false)
 }
 
 struct Answer {

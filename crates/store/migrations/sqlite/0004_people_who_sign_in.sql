@@ -1,5 +1,5 @@
--- What people sign in with, their sessions, and the links by which they come to
--- have either. The new columns are null in every row from before.
+-- What people sign in with, their sessions, the links by which they come to have
+-- either, and those by which they are asked for a secret. The new columns are null in every row from before.
 
 -- One a user. What it holds is one sealed blob.
 CREATE TABLE sign_ins (
@@ -38,16 +38,42 @@ CREATE TABLE invitations (
     row_mac     BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Requests that somebody fill in a secret.
+CREATE TABLE fill_requests (
+    id            BLOB PRIMARY KEY,
+    team_id       BLOB NOT NULL REFERENCES teams (id),
+    user_id       BLOB NOT NULL REFERENCES users (id),
+    key_id        BLOB,
+    run_id        BLOB,     -- with the two after it, or none of the three
+    agent_id      BLOB,
+    revision_id   BLOB,
+    name          TEXT NOT NULL,
+    service_slug  TEXT,
+    env_keys      TEXT NOT NULL,  -- a line each
+    note          TEXT,
+    token_hash    BLOB NOT NULL,
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,
+    closed_at     INTEGER,
+    secret_id     BLOB,     -- what it was filled in as
+    row_mac       BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Since when their links are enough to do so.
+ALTER TABLE teams ADD COLUMN fills_by_link_since INTEGER;
+
 -- By which sign-in a member comes in.
 ALTER TABLE memberships ADD COLUMN sign_in BLOB;
 
 -- In which session something was done.
 ALTER TABLE events ADD COLUMN session_id BLOB;
 
--- A user's teams; their open sessions; a team's open invitations; what is old
--- enough to be forgotten.
+-- A user's teams; their open sessions; a team's open invitations and requests;
+-- what is old enough to be forgotten.
 CREATE INDEX memberships_by_user ON memberships (user_id);
 CREATE INDEX sessions_by_user ON sessions (user_id) WHERE ended_at IS NULL;
 CREATE INDEX sessions_by_end ON sessions (expires_at);
 CREATE INDEX invitations_open ON invitations (team_id) WHERE closed_at IS NULL;
+CREATE INDEX fill_requests_open ON fill_requests (team_id, expires_at, id) WHERE closed_at IS NULL;
+CREATE INDEX fill_requests_by_end ON fill_requests (expires_at);
 CREATE INDEX invitations_by_end ON invitations (expires_at);

@@ -71,6 +71,7 @@ impl Locks {
             Change::KeyLink(put) => self.replacing(put, |link| link.team_id),
             Change::Session(put) => self.replacing(put, |session| session.team_id),
             Change::Invitation(put) => self.replacing(put, |invitation| invitation.team_id),
+            Change::FillRequest(put) => self.replacing(put, |request| request.team_id),
             Change::Agent(put) => self.replacing(put, |agent| agent.team_id),
             Change::HasOwner(team) | Change::HasNoKey(team, _) => self.add(of_team(*team), true),
             Change::Run(put) if put.was.is_some() => self.add(of_run(put.now.row().id), true),

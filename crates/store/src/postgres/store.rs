@@ -8,14 +8,15 @@ use super::transaction::Transaction;
 use super::{Database, appends, walk, writes};
 use crate::query;
 use crate::tables::{
-    agents, answers, api_keys, instance, invitations, key_links, proofs, purge as due, runs, secrets,
-    sessions, users,
+    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge as due, runs,
+    secrets, sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -30,8 +31,8 @@ use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, Store, StoreError,
-    TeamId, UserId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, Store,
+    StoreError, TeamId, UserId,
 };
 
 impl Database {
@@ -125,6 +126,36 @@ impl Store for Database {
         limit: u32,
     ) -> Result<Vec<Stored<Invitation>>, StoreError> {
         self.readers.all(invitations::open(team, after, limit)).await
+    }
+
+    async fn fill_request_rows(
+        &self,
+        request: FillRequestId,
+    ) -> Result<Option<ProofRows<FillRequest>>, StoreError> {
+        self.readers.one(proofs::of_fill(request)).await
+    }
+
+    async fn fill_request(
+        &self,
+        team: TeamId,
+        request: FillRequestId,
+    ) -> Result<Option<Stored<FillRequest>>, StoreError> {
+        let found = self.readers.one(query::by_key::<FillRequest>([request.as_bytes()])).await?;
+        Ok(found.filter(|found| found.row().team_id == team))
+    }
+
+    async fn fill_requests(
+        &self,
+        team: TeamId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored<FillRequest>>, StoreError> {
+        self.readers.all(fill_requests::open(team, now, limit)).await
+    }
+
+    async fn forget_fill_requests(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let forgotten = self.transact((before, limit), writes::forgetting_fill_requests).await?;
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
     }
 
     async fn forget_sessions(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {

@@ -15,6 +15,7 @@ use strongroom_core::StoreError;
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
@@ -69,6 +70,7 @@ impl Walk<'_> {
         self.stored::<SignIn>(AnyRow::SignIn).await?;
         self.stored::<Session>(AnyRow::Session).await?;
         self.stored::<Invitation>(AnyRow::Invitation).await?;
+        self.stored::<FillRequest>(AnyRow::FillRequest).await?;
         self.stored::<KeptAnswer>(AnyRow::Answer).await?;
         self.stored::<Agent>(AnyRow::Agent).await?;
         self.stored::<Revision>(AnyRow::Revision).await?;

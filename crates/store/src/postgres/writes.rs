@@ -5,8 +5,8 @@ use super::locks::{self, Locks};
 use super::transaction::{Expected, Transaction};
 use crate::query::{self, Query};
 use crate::tables::{
-    Record, Value, agents, answers, api_keys, events, instance, invitations, proofs, purge, runs, sessions,
-    users,
+    Record, Value, agents, answers, api_keys, events, fill_requests, instance, invitations, proofs, purge,
+    runs, sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment};
 use strongroom_core::answers::KeptAnswer;
@@ -46,6 +46,7 @@ fn step<'a>(transaction: &mut Transaction<'a>, change: &'a Change) {
         Change::SignIn(row) => put(transaction, row),
         Change::Session(row) => put(transaction, row),
         Change::Invitation(row) => put(transaction, row),
+        Change::FillRequest(row) => put(transaction, row),
         Change::Agent(row) => put(transaction, row),
         Change::Revision(row) => put(transaction, row),
         Change::Attachment(row) => put(transaction, row),
@@ -215,6 +216,13 @@ pub(super) fn forgetting_answers((before, limit): &(Timestamp, u32)) -> Transact
 pub(super) fn forgetting_invitations((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
     let mut transaction = Transaction::default();
     transaction.add(invitations::forget(*before, *limit), Expected::Anything);
+    transaction
+}
+
+/// Forgets requests to fill in a secret whose time was over.
+pub(super) fn forgetting_fill_requests((before, limit): &(Timestamp, u32)) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.add(fill_requests::forget(*before, *limit), Expected::Anything);
     transaction
 }
 

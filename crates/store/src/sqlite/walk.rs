@@ -8,6 +8,7 @@ use crate::tables::{Read, Record};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
@@ -21,7 +22,7 @@ use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
 
 /// Those whose rows are shown; a secret's versions are shown with it.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "keys",
     Team::TABLE,
     User::TABLE,
@@ -31,6 +32,7 @@ const TABLES: [&str; 15] = [
     SignIn::TABLE,
     Session::TABLE,
     Invitation::TABLE,
+    FillRequest::TABLE,
     KeptAnswer::TABLE,
     Agent::TABLE,
     Revision::TABLE,
@@ -68,6 +70,7 @@ pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> ru
     walk.table::<SignIn>(|row| Ok(AnyRow::SignIn(row)))?;
     walk.table::<Session>(|row| Ok(AnyRow::Session(row)))?;
     walk.table::<Invitation>(|row| Ok(AnyRow::Invitation(row)))?;
+    walk.table::<FillRequest>(|row| Ok(AnyRow::FillRequest(row)))?;
     walk.table::<KeptAnswer>(|row| Ok(AnyRow::Answer(row)))?;
     walk.table::<Agent>(|row| Ok(AnyRow::Agent(row)))?;
     walk.table::<Revision>(|row| Ok(AnyRow::Revision(row)))?;

@@ -46,6 +46,7 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::SignIn(row) => tables::put(transaction, row),
         Change::Session(row) => tables::put(transaction, row),
         Change::Invitation(row) => tables::put(transaction, row),
+        Change::FillRequest(row) => tables::put(transaction, row),
         Change::Agent(row) => tables::put(transaction, row),
         Change::Revision(row) => tables::put(transaction, row),
         Change::Attachment(row) => tables::put(transaction, row),

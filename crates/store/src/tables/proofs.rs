@@ -6,18 +6,20 @@ use crate::query::Query;
 use std::sync::LazyLock;
 use strongroom_core::access::{Means, Proof};
 use strongroom_core::api_keys::{ApiKey, ProofRows};
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::Row;
 use strongroom_core::sessions::Session;
 use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
-use strongroom_core::{ApiKeyId, InvitationId, KeyLinkId, SessionId, TeamId, UserId};
+use strongroom_core::{ApiKeyId, FillRequestId, InvitationId, KeyLinkId, SessionId, TeamId, UserId};
 
 static OF_KEY: LazyLock<String> = LazyLock::new(deciding::<ApiKey>);
 static OF_LINK: LazyLock<String> = LazyLock::new(deciding::<KeyLink>);
 static OF_SESSION: LazyLock<String> = LazyLock::new(deciding::<Session>);
 static OF_INVITATION: LazyLock<String> = LazyLock::new(deciding::<Invitation>);
+static OF_FILL: LazyLock<String> = LazyLock::new(deciding::<FillRequest>);
 
 /// The rows that decide about a key.
 pub(crate) fn of_key(key: ApiKeyId) -> Query<'static, ProofRows<ApiKey>> {
@@ -37,6 +39,11 @@ pub(crate) fn of_session(session: SessionId) -> Query<'static, ProofRows<Session
 /// The rows that decide about an invitation.
 pub(crate) fn of_invitation(invitation: InvitationId) -> Query<'static, ProofRows<Invitation>> {
     Query::new(Invitation::TABLE, OF_INVITATION.as_str(), [invitation.as_bytes().into()])
+}
+
+/// The rows that decide about a request to fill in a secret.
+pub(crate) fn of_fill(request: FillRequestId) -> Query<'static, ProofRows<FillRequest>> {
+    Query::new(FillRequest::TABLE, OF_FILL.as_str(), [request.as_bytes().into()])
 }
 
 /// The membership comes last: it alone may be absent.
@@ -84,6 +91,7 @@ const BY_KEY: &str = macs!("api_keys", ", NULL, NULL", "");
 const BY_LINK: &str = macs!("key_links", ", NULL, NULL", "");
 const BY_SESSION: &str = macs!("sessions", ", NULL, NULL", "");
 const BY_INVITATION: &str = macs!("invitations", ", NULL, NULL", "");
+const BY_FILL: &str = macs!("fill_requests", ", NULL, NULL", "");
 /// The same of a user in a team: by what they sign in with, or as nothing but a user.
 macro_rules! macs_of_user {
     ($mac:literal, $joined:literal) => {
@@ -128,6 +136,7 @@ pub(crate) fn proof(means: Means, (team, user): (TeamId, UserId)) -> Query<'stat
         Means::SetUp => return of_user(BY_SET_UP),
         Means::Session(session) => (BY_SESSION, session.uuid()),
         Means::Invitation(invitation) => (BY_INVITATION, invitation.uuid()),
+        Means::Fill(request) => (BY_FILL, request.uuid()),
         Means::Key(key) => (BY_KEY, key.uuid()),
         Means::Link(link) => (BY_LINK, link.uuid()),
         Means::Run(run) => (BY_RUN, run.uuid()),

@@ -81,6 +81,7 @@ pub(crate) fn with_team(team: TeamId) -> impl Iterator<Item = Statement<'static>
         ("key_links", "DELETE FROM key_links WHERE team_id = ?1"),
         ("sessions", "DELETE FROM sessions WHERE team_id = ?1"),
         ("invitations", "DELETE FROM invitations WHERE team_id = ?1"),
+        ("fill_requests", "DELETE FROM fill_requests WHERE team_id = ?1"),
         ("attachments", "DELETE FROM attachments WHERE team_id = ?1"),
         ("revisions", "DELETE FROM revisions WHERE team_id = ?1"),
         ("agents", "DELETE FROM agents WHERE team_id = ?1"),

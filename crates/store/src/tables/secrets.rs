@@ -65,7 +65,8 @@ impl Read for Secret {
     }
 }
 
-fn env_keys(lines: &str) -> Result<Vec<EnvKey>, Invalid> {
+/// Names as they are stored, a line each.
+pub(super) fn env_keys(lines: &str) -> Result<Vec<EnvKey>, Invalid> {
     lines.split('\n').filter(|line| !line.is_empty()).map(EnvKey::parse).collect()
 }
 

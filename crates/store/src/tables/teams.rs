@@ -11,7 +11,13 @@ impl Record for Team {
         static SHAPE: Shape = Shape::new(
             Team::TABLE,
             &[id("id")],
-            &[text("name"), number("created_at"), number("deleted_at"), number("shredded_at")],
+            &[
+                text("name"),
+                number("created_at"),
+                number("deleted_at"),
+                number("shredded_at"),
+                number("fills_by_link_since"),
+            ],
         );
         &SHAPE
     }
@@ -23,6 +29,7 @@ impl Record for Team {
             self.created_at.into(),
             self.deleted_at.into(),
             self.shredded_at.into(),
+            self.fills_by_link_since.into(),
         ]
     }
 }
@@ -35,6 +42,7 @@ impl Read for Team {
             created_at: columns.time()?,
             deleted_at: columns.optional_time()?,
             shredded_at: columns.optional_time()?,
+            fills_by_link_since: columns.optional_time()?,
         })
     }
 }

@@ -227,7 +227,7 @@ impl Instance {
 
     pub(crate) fn new_team(&self) -> Team {
         let (id, name) = (TeamId::from_uuid(self.id()), TeamName::parse("Gliders").unwrap());
-        Team { id, name, created_at: at(NOW), deleted_at: None, shredded_at: None }
+        Team { id, name, created_at: at(NOW), deleted_at: None, shredded_at: None, fills_by_link_since: None }
     }
 
     pub(crate) fn new_user(&self, email: Option<&str>) -> User {

@@ -228,6 +228,7 @@ fn does_its_work(name: &str, ring: &Keyring, wrapped: &WrappedKey, secret: &Key3
                 created_at: NOW,
                 deleted_at: None,
                 shredded_at: None,
+                fills_by_link_since: None,
             };
             let (columns, instance) = (team.columns(), *ring.instance().as_bytes());
             let mac = independent::row_mac(secret, wrapped.version, &instance, Team::TABLE, &columns);

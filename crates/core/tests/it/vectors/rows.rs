@@ -85,7 +85,10 @@ fn write_team(at: usize) -> Value {
     let id = TeamId::from_uuid(seeded_uuid(&format!("team {at}")));
     let deleted_at = at.is_multiple_of(2).then(|| moment(at + 1));
     let shredded_at = at.is_multiple_of(3).then(|| moment(at + 2));
-    write_row(at, &Team { id, name, created_at: moment(at), deleted_at, shredded_at })
+    write_row(
+        at,
+        &Team { id, name, created_at: moment(at), deleted_at, shredded_at, fills_by_link_since: None },
+    )
 }
 
 fn write_user(at: usize) -> Value {
@@ -312,6 +315,7 @@ impl Columns {
             created_at: self.time("created_at"),
             deleted_at: self.maybe_time("deleted_at"),
             shredded_at: self.maybe_time("shredded_at"),
+            fills_by_link_since: None,
         }
     }
 
