@@ -2,6 +2,7 @@
 //! [`Caller`](crate::Caller), asks the access table, and lets the store do the
 //! rest in one transaction.
 
+mod activity;
 mod agents;
 mod api_keys;
 mod ask;
@@ -54,6 +55,7 @@ use crate::sealing::{IntegrityViolation, SealingKey};
 use crate::store::{Store, StoreError};
 use crate::values::{BundleError, EditError};
 
+pub use activity::Activity;
 pub use agents::{AgentList, RevisionList};
 pub use api_keys::{GrantWish, NewKey};
 pub use ask::{Ask, Cause, Planned};

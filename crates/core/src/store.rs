@@ -227,6 +227,18 @@ impl Held {
     }
 }
 
+/// How much there was on each day: its number from 1970 in UTC, and how many.
+pub type Days = Vec<(i64, u64)>;
+
+/// What happened on each day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByDay {
+    /// Runs that were started.
+    pub runs: Days,
+    /// Versions of secrets that were delivered to them first.
+    pub deliveries: Days,
+}
+
 /// Keeps rows; knows no plaintext of any value, and no key.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -452,6 +464,11 @@ pub trait Store: Send + Sync {
 
     /// How many runs there are.
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError>;
+
+    /// How many of a team's runs were started on each day since this moment, and how
+    /// many deliveries there were to them; of the newest `most` runs. Days are counted
+    /// from 1970 in UTC; those without any are left out.
+    async fn runs_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<ByDay, StoreError>;
 
     /// What was delivered to runs of a team, in the order of the runs.
     async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError>;

@@ -32,6 +32,29 @@ for (const button of document.querySelectorAll("button[data-more]")) {
     });
 }
 
+// What a value looks like that nobody sees while it is typed: told here, and nowhere else.
+const shape = (value) => {
+    const parts = [];
+    const lines = value.split("\n").length;
+    const characters = [...value].length;
+    parts.push(characters === 1 ? "1 character" : `${characters} characters`);
+    if (lines > 1) parts.push(`${lines} lines`);
+    if (value !== value.trim()) parts.push("white space around it, which is kept");
+    if (/^(["']).*\1$/s.test(value)) parts.push("quotes around it, which are kept");
+    return value === "" ? "" : parts.join(", ");
+};
+document.addEventListener("input", (event) => {
+    const field = event.target;
+    if (!field.matches("textarea.value") || field.id === "pasted") return;
+    let hint = field.nextElementSibling;
+    if (!hint?.matches("output.shape")) {
+        hint = document.createElement("output");
+        hint.className = "shape";
+        field.after(hint);
+    }
+    hint.textContent = shape(field.value);
+});
+
 // What changes by itself is shown anew, while somebody looks at it.
 const live = document.querySelector("[data-reload]");
 if (live) {

@@ -9,6 +9,7 @@ use strongroom_net::Address;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::Terms;
 use crate::refusal::Refusal;
 
 /// How many passwords are stretched at a time: each takes 19 MiB, and a
@@ -23,13 +24,14 @@ pub(crate) struct Desk {
     pub(crate) address: Address,
     /// Whether cookies go by TLS alone.
     pub(crate) is_secure: bool,
+    pub(crate) terms: Terms,
     stretching: Arc<Semaphore>,
 }
 
 impl Desk {
-    pub(crate) fn new(app: Arc<App>, address: Address) -> Self {
+    pub(crate) fn new(app: Arc<App>, address: Address, terms: Terms) -> Self {
         let is_secure = address.is_secure();
-        Self { app, address, is_secure, stretching: Arc::new(Semaphore::new(STRETCHED)) }
+        Self { app, address, is_secure, terms, stretching: Arc::new(Semaphore::new(STRETCHED)) }
     }
 
     /// What a link to this path is.

@@ -258,7 +258,7 @@ async fn attach(
 fn thanks(desk: &Desk, link: &FillLink, secret: Option<(&Secret, Option<bool>)>) -> Markup {
     html! {
         h1 { "Filled in" }
-        p role="status" { (link.asker.name) " is told that it was, and nothing of what. The link is used up." }
+        p role="status" { "Whoever asked is told that it was, and nothing of what. The link is used up." }
         @if let Some((secret, attached)) = secret {
             @match attached {
                 Some(true) => p { "It is attached: runs that start from now on receive it." },

@@ -65,7 +65,7 @@ async fn accept(
     let app = Arc::clone(&desk.app);
     let done = desk.stretching(Box::pin(async move { app.join(link, attempt).await })).await?;
     match done {
-        Ok(signed_in) => Ok(sign_in::begun(&desk, &signed_in, "/secrets")),
+        Ok(signed_in) => Ok(sign_in::begun(&desk, &signed_in, "/overview")),
         Err(error) => {
             let refusal = Refusal::from(error);
             let status = refusal.status;

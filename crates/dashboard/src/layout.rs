@@ -109,20 +109,22 @@ pub(crate) fn alone(desk: &Desk, title: &str, content: &Markup) -> Response {
 
 /// Where the desk's pages are, in the order of its menu, and what shows that
 /// somebody may look there.
-const MENU: [(&str, &str, Action); 6] = [
+const MENU: [(&str, &str, Action); 8] = [
+    ("/overview", "Overview", Action::ListRuns),
     ("/secrets", "Secrets", Action::ListSecrets),
     ("/agents", "Agents", Action::ListAgents),
     ("/runs", "Runs", Action::ListRuns),
     ("/requests", "Requests", Action::ListFillRequests),
     ("/keys", "API keys", Action::ListApiKeys),
     ("/members", "Members", Action::ListMembers),
+    ("/settings", "Settings", Action::ReadTeam),
 ];
 
 /// A page of the desk.
 pub(crate) fn page(desk: &Desk, visit: &Visit, title: &str, content: &Markup) -> Response {
     let body = html! {
         header {
-            (brand(&|path| desk.to(path), "/secrets"))
+            (brand(&|path| desk.to(path), "/overview"))
             nav.menu aria-label="Main" {
                 @for (path, name, action) in MENU {
                     @if visit.may_ever(action) {

@@ -9,6 +9,7 @@ mod api_keys;
 mod assets;
 mod browser;
 mod catalog;
+mod chart;
 mod desk;
 mod docs;
 mod fill;
@@ -17,6 +18,7 @@ mod headers;
 mod invitation;
 mod layout;
 mod members;
+mod overview;
 mod parts;
 mod refusal;
 mod requests;
@@ -24,6 +26,7 @@ mod runs;
 mod secret;
 mod secrets;
 mod set_up;
+mod settings;
 mod sign_in;
 mod visit;
 
@@ -45,11 +48,22 @@ pub fn documentation<S: Clone + Send + Sync + 'static>(
     Docs::new(description, address).routes().merge(assets::routes()).layer(map_response(headers::add))
 }
 
+/// What the server's operator has set, as far as people are told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How many requests each key or run may make in a minute; 0: as many as it likes.
+    pub requests_per_minute: u32,
+    /// How many days deleted secrets and teams can be brought back.
+    pub retention_days: u32,
+}
+
 /// The pages of an instance.
-pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address) -> Router<S> {
-    let desk = Arc::new(Desk::new(app, address.clone()));
+pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address, terms: Terms) -> Router<S> {
+    let desk = Arc::new(Desk::new(app, address.clone(), terms));
     Router::new()
         .merge(sign_in::routes())
+        .merge(overview::routes())
+        .merge(settings::routes())
         .merge(set_up::routes())
         .merge(invitation::routes())
         .merge(account::routes())

@@ -29,6 +29,7 @@ pub(crate) fn notice(done: &str) -> Option<&'static str> {
         "sessions-ended" => "All other sessions are ended.",
         "password-changed" => "Your password is changed, and your other sessions are ended.",
         "app-removed" => "You sign in without an app now.",
+        "settings-changed" => "The settings are stored.",
         "request-cancelled" => "The request is withdrawn; its link is refused from now on.",
         "moved" => "You are in this team now.",
         _ => return None,

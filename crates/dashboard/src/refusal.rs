@@ -135,6 +135,7 @@ pub(crate) async fn shown(State(desk): State<Arc<Desk>>, request: Request, next:
     }
     let title = match refusal.status {
         StatusCode::NOT_FOUND => "Not here",
+        StatusCode::GONE => "This link is over",
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::UNPROCESSABLE_ENTITY => "That doesn't work",
         _ => "Not done",

@@ -137,7 +137,7 @@ pub(crate) async fn chosen(
     let (app, at) = (Arc::clone(&desk.app), browser::whereabouts(&sent.parts, desk.is_secure));
     let done = desk.stretching(Box::pin(async move { app.set_up(link, chosen, &at).await })).await?;
     match done {
-        Ok(set_up) if set_up.codes.is_empty() => Ok(sign_in::begun(desk, &set_up.signed_in, "/secrets")),
+        Ok(set_up) if set_up.codes.is_empty() => Ok(sign_in::begun(desk, &set_up.signed_in, "/overview")),
         Ok(set_up) => {
             let mut response = layout::alone(desk, "Your recovery codes", &codes(desk, &set_up.codes));
             sign_in::leave(desk, &set_up.signed_in, &mut response);
@@ -163,6 +163,6 @@ pub(crate) fn codes(desk: &Desk, codes: &[String]) -> Markup {
         h1 { "Your recovery codes" }
         p { "They are shown only now. Each signs you in once in place of the app, should you lose it. Keep them on paper or in a password manager." }
         (parts::copied("codes", "Recovery codes", &codes.join("\n")))
-        p { a.button href=(desk.to("/secrets")) { "I have kept them" } }
+        p { a.button href=(desk.to("/overview")) { "I have kept them" } }
     }
 }

@@ -27,13 +27,13 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 
 /// Where everybody begins.
 async fn front(State(desk): State<Arc<Desk>>, _: Visit) -> Response {
-    desk.go("/secrets").into_response()
+    desk.go("/overview").into_response()
 }
 
 async fn ask(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     if Visit::from_request_parts(&mut parts, &desk).await.is_ok() {
-        return desk.go("/secrets").into_response();
+        return desk.go("/overview").into_response();
     }
     let to = query(&parts, "to").unwrap_or_default();
     bound(&desk, &parts.headers, |form| layout::alone(&desk, "Sign in", &page(&desk, form, None, ("", &to))))
@@ -146,7 +146,7 @@ fn inside(to: &str) -> String {
     if to.starts_with('/') && !to.starts_with("//") && to.chars().all(plain) {
         to.to_owned()
     } else {
-        "/secrets".to_owned()
+        "/overview".to_owned()
     }
 }
 
@@ -171,12 +171,12 @@ mod tests {
                 "/secrets/3c90c3cc-0d44-4b50-8888-8dd25736052a",
                 "/secrets/3c90c3cc-0d44-4b50-8888-8dd25736052a",
             ),
-            ("", "/secrets"),
-            ("//evil.example", "/secrets"),
-            ("/\\evil.example", "/secrets"),
-            ("https://evil.example", "/secrets"),
-            ("/a?b", "/secrets"),
-            ("/a\r\nSet-Cookie: b", "/secrets"),
+            ("", "/overview"),
+            ("//evil.example", "/overview"),
+            ("/\\evil.example", "/overview"),
+            ("https://evil.example", "/overview"),
+            ("/a?b", "/overview"),
+            ("/a\r\nSet-Cookie: b", "/overview"),
         ] {
             assert_eq!(inside(to), leads);
         }

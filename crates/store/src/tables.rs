@@ -243,6 +243,13 @@ impl Read for u64 {
     }
 }
 
+/// A number, and how many.
+impl Read for (i64, u64) {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        Ok((columns.number()?, columns.number()?))
+    }
+}
+
 /// A value on its way into a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
+use strongroom_dashboard::Terms;
 use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -163,8 +164,9 @@ impl Open {
         };
         let public_url = self.public_url.map(|url| url.to_string());
         let address = strongroom_net::Address::new(public_url.as_deref(), self.tls.is_some());
+        let terms = Terms { requests_per_minute: rules.rate_limit, retention_days: rules.retention_days };
         let pages = strongroom_dashboard::documentation(strongroom_api::document, &address)
-            .merge(strongroom_dashboard::desk(Arc::clone(&app), &address));
+            .merge(strongroom_dashboard::desk(Arc::clone(&app), &address, terms));
         let api = Api::new(Arc::clone(&app), rules.rate_limit, address, pages);
         let (stop, stopped) = watch::channel(());
         let watched = serve_metrics(self.metrics, api.metrics, limits, stopped);

@@ -5,7 +5,7 @@ use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership};
 use crate::events::{Event, EventKind, Object};
 use crate::grants::{Grant, Scopes};
-use crate::ids::{KeyId, TeamId};
+use crate::ids::{KeyId, SignInId, TeamId};
 use crate::key_links::KeyLink;
 use crate::roles::Role;
 use crate::rows::Proven;
@@ -63,42 +63,61 @@ impl App {
         let grant = founders_grant();
         // The team's first key has no limits, so only a key without any founds one.
         grant.within(&ask.caller.grant).map_err(Denied::from)?;
+        let (team, mut steps) = self.founding_team(ask, name, None);
+        let first_key =
+            KeyName::parse("first key").map_err(|refused| Error::Invalid(refused.reason().into()))?;
+        let whose = (team.id, ask.caller.user_id);
+        let (link, token) = self.mint_link(ask, whose, (first_key, grant), FOUNDERS_LINK)?;
+        let linked = ask.event(EventKind::KeyLinkCreated, link.row().id.uuid(), link.row().created_at, &link);
+        let linked = Event { team_id: Some(team.id), ..linked };
+        let outcome = NewTeam { team, link: link.proven(), token };
+        steps.add(Change::KeyLink(Put::new(link)), linked);
+        Ok(Planned::new(outcome, permit, steps))
+    }
+
+    /// Creates a team from within a session, which can go there.
+    ///
+    /// # Errors
+    /// When the caller may not, or is in no session.
+    pub async fn found_team(&self, ask: &Ask, name: TeamName) -> Result<Planned<Proven<Team>>, Error> {
+        let permit = ask.permit(Action::CreateTeam, Ownership::Shared)?;
+        let sign_in = self.this_session(ask).await?.sign_in;
+        let (team, steps) = self.founding_team(ask, name, Some(sign_in));
+        Ok(Planned::new(team, permit, steps))
+    }
+
+    /// The steps by which a team comes to be, with the caller as its owner, who comes in
+    /// by this sign-in.
+    fn founding_team(&self, ask: &Ask, name: TeamName, sign_in: Option<SignInId>) -> (Proven<Team>, Steps) {
         let (id, founder, now) = (TeamId::from_uuid(self.uuid()), ask.caller.user_id, self.world.clock.now());
-        let team = Team {
+        let team = self.keys.authenticate(Team {
             id,
             name,
             created_at: now,
             deleted_at: None,
             shredded_at: None,
             fills_by_link_since: None,
-        };
-        let team = self.keys.authenticate(team);
-        let membership = Membership {
+        });
+        let membership = self.keys.authenticate(Membership {
             team_id: id,
             user_id: founder,
             role: Role::Owner,
             created_at: now,
             removed_at: None,
-            sign_in: None,
-        };
-        let membership = self.keys.authenticate(membership);
-        let first_key =
-            KeyName::parse("first key").map_err(|refused| Error::Invalid(refused.reason().into()))?;
-        let (link, token) = self.mint_link(ask, (id, founder), (first_key, grant), FOUNDERS_LINK)?;
-        let outcome = NewTeam { team: team.proven(), link: link.proven(), token };
+            sign_in,
+        });
         let of_team = |event| Event { team_id: Some(id), ..event };
         let created = of_team(ask.event(EventKind::TeamCreated, id.uuid(), now, &team));
         let added = of_team(ask.event(EventKind::MemberAdded, founder.uuid(), now, &membership));
-        let linked = of_team(ask.event(EventKind::KeyLinkCreated, link.row().id.uuid(), now, &link));
         let key = self.keys.new_team_key(KeyId::from_uuid(self.uuid()), id, now, &*self.world.random);
+        let proven = team.proven();
         let steps = Steps::default()
             .and(Change::Team(Put::new(team)), created)
             .with(Change::Key(key))
             .and(Change::Membership(Put::new(membership)), added)
             // A service user is no owner: its team would have none.
-            .with(Change::HasOwner(id))
-            .and(Change::KeyLink(Put::new(link)), linked);
-        Ok(Planned::new(outcome, permit, steps))
+            .with(Change::HasOwner(id));
+        (proven, steps)
     }
 
     /// Renames the team.

@@ -2,6 +2,8 @@
 //! every stored byte. Its promises are the trait's; its speed is nobody's.
 
 use async_trait::async_trait;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use strongroom_core::access::{Means, Permit, Proof};
 use strongroom_core::agents::{Agent, Attachment, Revision};
@@ -18,7 +20,7 @@ use strongroom_core::runs::{Delivery, Run, RunRows, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
-use strongroom_core::store::{AnyRow, Change, Held, Purge, Put, Write};
+use strongroom_core::store::{AnyRow, ByDay, Change, Days, Held, Purge, Put, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Member, Membership, StoredMember, TeamPlace, User};
@@ -171,7 +173,7 @@ impl Tables {
                 }
         };
         let mut runs: Vec<_> = self.runs.iter().map(Stored::row).filter(wanted).collect();
-        runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+        runs.sort_by_key(|run| Reverse(run.id));
         runs
     }
 
@@ -468,7 +470,7 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Stored<Session>>, StoreError> {
         let open = |row: &Session| row.user_id == user && row.ended_at.is_none() && row.expires_at > beyond;
-        Ok(page(&self.tables().sessions, limit, |row| std::cmp::Reverse(row.id), open))
+        Ok(page(&self.tables().sessions, limit, |row| Reverse(row.id), open))
     }
 
     async fn places(
@@ -526,7 +528,7 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Stored<FillRequest>>, StoreError> {
         let open = |row: &FillRequest| row.team_id == team && row.closed_at.is_none() && row.expires_at > now;
-        let by_end = |row: &FillRequest| std::cmp::Reverse((row.expires_at, row.id));
+        let by_end = |row: &FillRequest| Reverse((row.expires_at, row.id));
         Ok(page(&self.tables().fill_requests, limit, by_end, open))
     }
 
@@ -728,6 +730,17 @@ impl Store for MemoryStore {
         Ok(page.filter_map(|run| tables.run_rows_of(run.id)).collect())
     }
 
+    async fn runs_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<ByDay, StoreError> {
+        let tables = self.tables();
+        let mut newest: Vec<_> = tables.runs.iter().map(Stored::row).collect();
+        newest.retain(|run| run.team_id == team && run.created_at >= since);
+        newest.sort_by_key(|run| Reverse(run.id));
+        newest.truncate(most.try_into().unwrap());
+        let to = |delivery: &&Delivery| newest.iter().any(|run| run.id == delivery.run_id);
+        let deliveries = tables.deliveries.iter().filter(to).map(|delivery| delivery.at);
+        Ok(ByDay { runs: by_day(newest.iter().map(|run| run.created_at)), deliveries: by_day(deliveries) })
+    }
+
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.tables().runs_of(team, of).len()).unwrap())
     }
@@ -745,7 +758,7 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let mut found: Vec<_> =
             tables.deliveries.iter().filter(|row| row.secret_id == secret).cloned().collect();
-        found.sort_by_key(|row| std::cmp::Reverse((row.version, row.run_id)));
+        found.sort_by_key(|row| Reverse((row.version, row.run_id)));
         found.truncate(usize::try_from(limit).unwrap());
         Ok(found)
     }
@@ -874,4 +887,12 @@ impl Store for MemoryStore {
     async fn stopped(&self) {
         std::future::pending::<()>().await;
     }
+}
+
+fn by_day(moments: impl Iterator<Item = Timestamp>) -> Days {
+    let mut days = BTreeMap::new();
+    for moment in moments {
+        *days.entry(moment.as_millis() / 86_400_000).or_insert(0) += 1;
+    }
+    days.into_iter().collect()
 }

@@ -26,7 +26,7 @@ use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
-use strongroom_core::store::{AnyRow, Held, Purge, Write};
+use strongroom_core::store::{AnyRow, ByDay, Held, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
@@ -300,6 +300,12 @@ impl Store for Database {
         page: (u32, u32),
     ) -> Result<Vec<StoredRun>, StoreError> {
         self.readers.all_aside(runs::page((team, of), open_at, page)).await
+    }
+
+    async fn runs_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<ByDay, StoreError> {
+        let runs = self.readers.all(runs::by_day(team, since, most)).await?;
+        let deliveries = self.readers.all(runs::deliveries_by_day(team, since, most)).await?;
+        Ok(ByDay { runs, deliveries })
     }
 
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {

@@ -45,7 +45,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 37] = [
+    let indexed: [(String, &[&str]); 39] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
@@ -61,6 +61,11 @@ fn every_query_goes_by_a_key_or_an_index() {
         (said(agents::attachments_of(t, s, 1)), &["attachments_by_secret (team_id=? AND secret_id=?)"]),
         (said(runs::run(run)), &["SEARCH r USING PRIMARY KEY (id=?)"]),
         (said(proofs::proof(Means::Run(run), (t, u))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(runs::by_day(t, now, 1)), &["runs_by_team (team_id=? AND id>?)"]),
+        (
+            said(runs::deliveries_by_day(t, now, 1)),
+            &["runs_by_team (team_id=? AND id>?)", "d USING PRIMARY KEY (run_id=?)"],
+        ),
         (said(runs::page((t, team), None, (0, 1))), &[by_team]),
         (said(runs::page((t, agent), Some(now), (0, 1))), &["runs_by_agent (team_id=? AND agent_id=?)"]),
         (said(runs::deliveries(t, team)), &[by_team, "SEARCH d USING PRIMARY KEY (run_id=?)"]),

@@ -209,6 +209,42 @@ pub(crate) fn count(team: TeamId, of: RunsOf) -> Query<'static, u64> {
     Query::new(Run::TABLE, Text::hinted(format!("SELECT count(*) FROM {from}"), ""), values)
 }
 
+/// How many days' milliseconds are in a day's number.
+const DAY: i64 = 24 * 60 * 60 * 1_000;
+
+/// The newest runs of a team since a moment: they are named by when they were started.
+const NEWEST: &str = "(SELECT id, created_at FROM runs INDEXED BY runs_by_team \
+     WHERE team_id = ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3) r";
+
+fn newest(team: TeamId, since: Timestamp, most: u32) -> Vec<Value<'static>> {
+    let mut least = [0; 16];
+    // A run's id begins with 48 bits of its time (RFC 9562).
+    let millis = since.as_millis().max(0).to_be_bytes();
+    least[..6].copy_from_slice(&millis[2..]);
+    vec![team.as_bytes().into(), Value::Id(least), Value::number(most)]
+}
+
+/// How many runs were started on each day.
+pub(crate) fn by_day(team: TeamId, since: Timestamp, most: u32) -> Query<'static, (i64, u64)> {
+    static BY_DAY: LazyLock<Text> = LazyLock::new(|| {
+        let days = format!("SELECT r.created_at / {DAY}, count(*) FROM {NEWEST} GROUP BY 1 ORDER BY 1");
+        Text::hinted(days, "")
+    });
+    Query::new(Run::TABLE, &*BY_DAY, newest(team, since, most))
+}
+
+/// How many deliveries there were to them on each day.
+pub(crate) fn deliveries_by_day(team: TeamId, since: Timestamp, most: u32) -> Query<'static, (i64, u64)> {
+    static BY_DAY: LazyLock<Text> = LazyLock::new(|| {
+        let days = format!(
+            "SELECT d.at / {DAY}, count(*) FROM {NEWEST} \
+             CROSS JOIN deliveries d ON d.run_id = r.id GROUP BY 1 ORDER BY 1"
+        );
+        Text::hinted(days, "")
+    });
+    Query::new("deliveries", &*BY_DAY, newest(team, since, most))
+}
+
 /// What was delivered to runs of a team.
 pub(crate) fn deliveries(team: TeamId, of: RunsOf) -> Query<'static, Delivery> {
     let (from, values) = which(team, of);
