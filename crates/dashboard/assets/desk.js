@@ -27,6 +27,7 @@ for (const button of document.querySelectorAll("button[data-more]")) {
             field.value = "";
             field.id = "";
         }
+        for (const hint of row.querySelectorAll("output")) hint.remove();
         rows.append(row);
         row.querySelector("input, textarea").focus();
     });

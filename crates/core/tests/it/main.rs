@@ -4,6 +4,8 @@
 //! takes it, so that the test could fail.
 
 #[cfg(test)]
+mod activity;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod commitment;

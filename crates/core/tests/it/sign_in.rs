@@ -120,7 +120,7 @@ impl Instance {
     }
 
     /// Another team of Ada's, in which she has a key, too.
-    fn other_team(&self) -> Ask {
+    pub(crate) fn other_team(&self) -> Ask {
         // By its id it is the younger one.
         self.clock.pass(1);
         let (name, owner) = (TeamName::parse("Gliders").unwrap(), self.owner_now());

@@ -1,9 +1,10 @@
 //! Lists: whom and what they hold, in which order, and that pages neither
 //! overlap nor leave anything out.
 
-use strongroom_core::runs::RunsOf;
-use strongroom_core::store::{Change, Put};
-use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId};
+use strongroom_core::runs::{Delivery, Run, RunsOf};
+use strongroom_core::store::{ByDay, Change, Put};
+use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, Store as _, TeamId};
+use uuid::Uuid;
 
 use crate::support::{Colleague, Instance, NOW, at, delivery};
 
@@ -292,4 +293,41 @@ async fn deliveries_are_found_by_whatever_received_them_and_by_the_secret() {
     assert_eq!(instance.database.deliveries_of(SecretId::from_uuid(instance.id()), 9).await.unwrap(), []);
     let other = strongroom_core::TeamId::from_uuid(instance.id());
     assert_eq!(instance.database.deliveries(other, RunsOf::Run(runs.started[0])).await.unwrap(), []);
+}
+
+/// A run that was started then, as its id says too.
+fn run_of(instance: &Instance, by: &Colleague, moment: i64) -> Run {
+    let mut id = *instance.id().as_bytes();
+    id[..6].copy_from_slice(&moment.to_be_bytes()[2..]);
+    let (run, _) = instance.new_run(by, AgentId::from_uuid(instance.id()));
+    Run { id: RunId::from_uuid(Uuid::from_bytes(id)), created_at: at(moment), ..run }
+}
+
+#[tokio::test]
+async fn runs_and_deliveries_are_counted_by_day() {
+    const DAY: i64 = 86_400_000;
+    let instance = Instance::new().await;
+    let colleague = instance.store_member(Role::Builder).await;
+    let noon = NOW / DAY * DAY + DAY / 2;
+    let moments = [noon - 2 * DAY, noon - DAY, noon - DAY / 2, noon - DAY / 2 - 1, noon];
+    let runs = moments.map(|moment| run_of(&instance, &colleague, moment));
+    let secret = SecretId::from_uuid(instance.id());
+    let mut changes = Vec::new();
+    for (run, versions) in runs.iter().zip([1, 2, 1, 0, 3]) {
+        changes.push(Change::Run(Put::new(instance.sign(run.clone()))));
+        let of = |version| Delivery { at: run.created_at, ..delivery(run.id, secret, version, &["A"]) };
+        changes.extend((1..=versions).map(|version| Change::Delivery(of(version))));
+    }
+    instance.write(changes).await.unwrap();
+    let by_day =
+        async |team, since, most| instance.database.runs_by_day(team, at(since), most).await.unwrap();
+    let today = NOW / DAY;
+    let all = by_day(instance.team, noon - 2 * DAY, 10).await;
+    assert_eq!(all.runs, [(today - 2, 1), (today - 1, 2), (today, 2)]);
+    assert_eq!(all.deliveries, [(today - 2, 1), (today - 1, 2), (today, 4)]);
+    let since = by_day(instance.team, noon - 2 * DAY + 1, 10).await;
+    assert_eq!((since.runs.len(), since.deliveries.len()), (2, 2), "not what was before");
+    let newest = by_day(instance.team, 0, 2).await;
+    assert_eq!((newest.runs, newest.deliveries), (vec![(today, 2)], vec![(today, 4)]), "the newest two");
+    assert_eq!(by_day(TeamId::from_uuid(instance.id()), 0, 10).await, ByDay::default(), "another team's");
 }

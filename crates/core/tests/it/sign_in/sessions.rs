@@ -211,6 +211,25 @@ fn a_session_goes_only_where_its_sign_in_is_let_in() {
 }
 
 #[test]
+fn a_session_founds_a_team_and_goes_there() {
+    let instance = Instance::new();
+    let (name, founder) = (TeamName::parse("Gliders").unwrap(), instance.set_up(ADA, PASSWORD).token);
+    let by_owner = instance.by_session(&founder).unwrap();
+    let found = |by: &Ask| instance.done(by, at_once(instance.app.found_team(by, name.clone())));
+    let team = found(&by_owner).unwrap();
+    instance.done(&by_owner, at_once(instance.app.move_session(&by_owner, team.id))).unwrap();
+    let there = instance.by_session(&founder).unwrap();
+    assert_eq!((there.caller.team_id, there.caller.grant.role), (team.id, Role::Owner));
+    let secret = instance.secret(&there, true, &[("A", "1")]);
+    assert!(
+        at_once(instance.app.secret(&by_owner, secret)).is_err(),
+        "the other team's is not seen from here"
+    );
+    // A key does it in its own way.
+    assert!(invisible(&found(&instance.owner_now())));
+}
+
+#[test]
 fn no_session_is_too_many_to_be_ended() {
     let instance = Instance::new();
     instance.set_up(ADA, PASSWORD);
