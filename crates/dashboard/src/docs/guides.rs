@@ -18,8 +18,9 @@ macro_rules! guide {
 }
 
 /// In the order in which they are best read.
-pub(crate) const GUIDES: [Guide; 9] = [
+pub(crate) const GUIDES: [Guide; 10] = [
     guide!("guides", "first-run"),
+    guide!("guides", "dashboard"),
     guide!("guides", "command-line"),
     guide!("guides", "agent-hosts"),
     guide!("guides", "tls"),
