@@ -239,6 +239,8 @@ pub enum Action {
     CancelFillRequest,
     /// Fill in what was asked for.
     Fill,
+    /// See what happened: what one did oneself, or everything in the team.
+    ListEvents,
 }
 
 /// Whose the object of an act is, seen from the caller.
@@ -267,7 +269,7 @@ pub struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 67] = [
         Self::CreateSecret,
         Self::ListSecrets,
         Self::ReadSecret,
@@ -334,6 +336,7 @@ impl Action {
         Self::ListFillRequests,
         Self::CancelFillRequest,
         Self::Fill,
+        Self::ListEvents,
     ];
 
     /// The table. What is [`Ownership::Foreign`] has no column: nobody's role
@@ -408,6 +411,7 @@ impl Action {
             Self::ListFillRequests => ("listFillRequests", Some(SecretsRead), Member, Manager),
             Self::CancelFillRequest => ("cancelFillRequest", Some(SecretsWrite), Member, Manager),
             Self::Fill => ("fill", None, Member, Manager),
+            Self::ListEvents => ("listEvents", Some(TeamRead), Member, Administrator),
         };
         Rule { operation, scope, own, shared }
     }
@@ -488,6 +492,22 @@ pub enum Denied {
     /// Somebody above the caller is concerned, or would be made.
     #[error("this would reach above you: {0}")]
     Above(&'static str),
+}
+
+impl Denied {
+    /// What it is called in the record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invisible => "invisible",
+            Self::Scope(_) => "scope",
+            Self::Role(_) => "role",
+            Self::OtherTeam => "other_team",
+            Self::TeamDeleted => "team_deleted",
+            Self::Agent => "agent",
+            Self::Address => "address",
+            Self::Above(_) => "above",
+        }
+    }
 }
 
 impl From<Wider> for Denied {
@@ -713,6 +733,7 @@ mod tests {
         ListFillRequests   "secrets:read"  "+++++" "--+++";
         CancelFillRequest  "secrets:write" "+++++" "--+++";
         Fill               ""              "+++++" "--+++";
+        ListEvents         "team:read"     "+++++" "---++";
     }
 
     /// Somebody who came with what this action asks for.

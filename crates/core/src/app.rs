@@ -312,6 +312,7 @@ impl App {
                 place: Place::default(),
                 object: what.object,
                 request_id: what.cause.request_id,
+                refusal: None,
             };
             self.store.record(event).await?;
         }

@@ -1,9 +1,10 @@
 //! The audit row: what happened, by whom, to which row. Ids only, never a
-//! value; written in the transaction of what it records.
+//! value; written in the transaction of what it records. And its reading: what
+//! a search asks for, and what it finds.
 
 use uuid::Uuid;
 
-use crate::access::{Caller, Means};
+use crate::access::{Action, Caller, Denied, Means};
 use crate::clock::Timestamp;
 use crate::ids::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
 use crate::rows::{Row, RowMac};
@@ -108,9 +109,66 @@ pub enum EventKind {
     FillRequestFilled,
     /// A stored row or blob is not what was stored.
     IntegrityViolation,
+    /// The access table refused somebody what they asked for.
+    AccessDenied,
 }
 
 impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 46] = [
+        Self::InstanceCreated,
+        Self::SecretCreated,
+        Self::SecretUpdated,
+        Self::SecretDeleted,
+        Self::SecretUndeleted,
+        Self::SecretRolledBack,
+        Self::SecretCopied,
+        Self::SecretCompared,
+        Self::SecretPurged,
+        Self::TeamCreated,
+        Self::TeamUpdated,
+        Self::TeamDeleted,
+        Self::TeamUndeleted,
+        Self::TeamShredded,
+        Self::UserCreated,
+        Self::MemberAdded,
+        Self::MemberUpdated,
+        Self::MemberRemoved,
+        Self::ApiKeyCreated,
+        Self::ApiKeyRevoked,
+        Self::KeyLinkCreated,
+        Self::KeyLinkCancelled,
+        Self::KeyLinkClaimed,
+        Self::AgentCreated,
+        Self::AgentUpdated,
+        Self::AgentDeleted,
+        Self::AgentRunsRevoked,
+        Self::RevisionCreated,
+        Self::RevisionUpdated,
+        Self::SecretAttached,
+        Self::SecretDetached,
+        Self::RunStarted,
+        Self::RunExtended,
+        Self::RunStopped,
+        Self::RunRevoked,
+        Self::SecretDelivered,
+        Self::SignInSetUp,
+        Self::SignInChanged,
+        Self::SessionStarted,
+        Self::SessionMoved,
+        Self::SessionEnded,
+        Self::InvitationCreated,
+        Self::InvitationCancelled,
+        Self::InvitationAccepted,
+        Self::IntegrityViolation,
+        Self::AccessDenied,
+    ];
+
+    /// From its name; `None` for one of a later program.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The stable dotted name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -162,6 +220,7 @@ impl EventKind {
             Self::FillRequestCancelled => "fill_request.cancelled",
             Self::FillRequestFilled => "fill_request.filled",
             Self::IntegrityViolation => "integrity.violation",
+            Self::AccessDenied => "access.denied",
         }
     }
 }
@@ -223,6 +282,27 @@ pub struct Event {
     pub object: Object,
     /// In answer to which request; the same id as in the answer and the log.
     pub request_id: Option<Uuid>,
+    /// What was refused, if it tells of that.
+    pub refusal: Option<Refusal>,
+}
+
+/// What the access table refused somebody, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What they asked for; `None` where that isn't known.
+    pub action: Option<Action>,
+    /// Why it was refused; `None` stands for whatever else one caller was refused in a minute.
+    pub reason: Option<Denied>,
+    /// How often: 1 at once, and how often again when the minute is over.
+    pub times: u32,
+}
+
+impl Refusal {
+    /// As it is stored: the operation, and why it was refused, `-` for what isn't known.
+    pub fn text(&self) -> String {
+        let action = self.action.map_or("-", |action| action.rule().operation);
+        format!("{action} {}", self.reason.map_or("-", Denied::name))
+    }
 }
 
 /// What an event is about.
@@ -242,5 +322,188 @@ impl Object {
     /// A row of this table; without an id, whichever.
     pub(crate) fn of<T: Row>(id: Option<Uuid>) -> Self {
         Self { table: T::TABLE, id, ..Self::default() }
+    }
+}
+
+/// An event as it stands in the record. Names that a later program gave are kept
+/// as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place in the record, from 1: what was stored later has a higher one.
+    pub sequence: i64,
+    /// When.
+    pub at: Timestamp,
+    /// What, by its dotted name.
+    pub kind: String,
+    /// In which team, if in one.
+    pub team_id: Option<TeamId>,
+    /// By whom.
+    pub actor: Actor,
+    /// In or of which agent.
+    pub place: Place,
+    /// The table of the object.
+    pub table: String,
+    /// The object.
+    pub object_id: Option<Uuid>,
+    /// Its version after the act, where it has versions.
+    pub version: Option<u32>,
+    /// In answer to which request.
+    pub request_id: Option<Uuid>,
+    /// What was refused, and why, by their names, if it tells of that.
+    pub refusal: Option<RecordedRefusal>,
+    /// How often it happened.
+    pub times: u32,
+}
+
+/// A refusal as it stands in the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRefusal {
+    /// The operation; `None` where it isn't known.
+    pub action: Option<String>,
+    /// The name of the reason; `None` for several.
+    pub reason: Option<String>,
+}
+
+impl RecordedRefusal {
+    /// From its stored form.
+    pub fn from_text(text: &str) -> Self {
+        let known = |word: &str| Some(word.to_owned()).filter(|word| word != "-");
+        let (action, reason) = text.split_once(' ').unwrap_or((text, "-"));
+        Self { action: known(action), reason: known(reason) }
+    }
+}
+
+impl Recorded {
+    /// What, unless a later program recorded it.
+    pub fn known_kind(&self) -> Option<EventKind> {
+        EventKind::from_name(&self.kind)
+    }
+
+    /// Every id that stands in it, but for the team's.
+    pub fn ids(&self) -> impl Iterator<Item = Uuid> {
+        let Self { actor, place, .. } = self;
+        [
+            self.object_id,
+            actor.user_id.map(UserId::uuid),
+            actor.key_id.map(ApiKeyId::uuid),
+            actor.run_id.map(RunId::uuid),
+            actor.session_id.map(SessionId::uuid),
+            place.agent_id.map(AgentId::uuid),
+            place.revision_id.map(RevisionId::uuid),
+            self.request_id,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// Which events a search is for; everything that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of one of these kinds; empty: of any.
+    pub kinds: Vec<EventKind>,
+    /// Done by this user.
+    pub user: Option<UserId>,
+    /// Done with this key, or by a run that was started with it.
+    pub key: Option<ApiKeyId>,
+    /// Done by this run.
+    pub run: Option<RunId>,
+    /// About an object of this table.
+    pub table: Option<String>,
+    /// About one of these objects; empty: about any. At most [`Self::MOST_OBJECTS`].
+    pub objects: Vec<Uuid>,
+    /// With this id somewhere in it: the object's, the actor's, the agent's or the request's.
+    pub naming: Option<Uuid>,
+    /// From this moment on.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+}
+
+impl EventFilter {
+    /// Objects that one search may be about; more are left out.
+    pub const MOST_OBJECTS: usize = 32;
+
+    /// Whether every event is among them.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether an event is among them.
+    pub fn matches(&self, event: &Recorded) -> bool {
+        let objects = self.objects.get(..Self::MOST_OBJECTS).unwrap_or(&self.objects);
+        let is = [
+            self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.name() == event.kind),
+            self.user.is_none() || self.user == event.actor.user_id,
+            self.key.is_none() || self.key == event.actor.key_id,
+            self.run.is_none() || self.run == event.actor.run_id,
+            self.table.as_ref().is_none_or(|table| *table == event.table),
+            objects.is_empty() || event.object_id.is_some_and(|id| objects.contains(&id)),
+            self.naming.is_none_or(|id| event.ids().any(|there| there == id)),
+            self.since.is_none_or(|since| event.at >= since),
+            self.until.is_none_or(|until| event.at < until),
+        ];
+        !is.contains(&false)
+    }
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events, the newest first.
+    pub events: Vec<Recorded>,
+    /// Before which place the search goes on; `None`: there is nothing older.
+    pub next: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! kinds {
+        ($($kind:ident)*) => {
+            const KINDS: &[EventKind] = &[$(EventKind::$kind),*];
+
+            /// Doesn't compile while a kind isn't in the list here.
+            const fn is_listed(kind: EventKind) -> bool {
+                match kind { $(EventKind::$kind => true),* }
+            }
+        };
+    }
+
+    kinds! {
+        InstanceCreated SecretCreated SecretUpdated SecretDeleted SecretUndeleted SecretRolledBack
+        SecretCopied SecretCompared SecretPurged TeamCreated TeamUpdated TeamDeleted TeamUndeleted
+        TeamShredded UserCreated MemberAdded MemberUpdated MemberRemoved ApiKeyCreated ApiKeyRevoked
+        KeyLinkCreated KeyLinkCancelled KeyLinkClaimed AgentCreated AgentUpdated AgentDeleted
+        AgentRunsRevoked RevisionCreated RevisionUpdated SecretAttached SecretDetached RunStarted
+        RunExtended RunStopped RunRevoked SecretDelivered SignInSetUp SignInChanged SessionStarted
+        SessionMoved SessionEnded InvitationCreated InvitationCancelled InvitationAccepted
+        IntegrityViolation AccessDenied
+    }
+
+    #[test]
+    fn every_kind_is_in_the_list_once_and_found_by_its_name() {
+        assert!(EventKind::ALL.into_iter().all(is_listed));
+        assert_eq!(EventKind::ALL.as_slice(), KINDS);
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_name(kind.name()), Some(kind));
+            assert!(!kind.name().contains(' '), "a list of names is parted by spaces");
+        }
+        assert_eq!(EventKind::from_name("secret.sung"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_read_as_it_was_written() {
+        let refusal = |action, reason| Refusal { action, reason, times: 3 };
+        for (written, action, reason) in [
+            (refusal(Some(Action::DeleteSecret), Some(Denied::TeamDeleted)), "deleteSecret", "team_deleted"),
+            (refusal(None, Some(Denied::Address)), "", "address"),
+            (refusal(None, None), "", ""),
+        ] {
+            let known = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+            let read = RecordedRefusal::from_text(&written.text());
+            assert_eq!(read, RecordedRefusal { action: known(action), reason: known(reason) });
+        }
     }
 }

@@ -11,8 +11,8 @@ use crate::agents::{Agent, Attachment, Revision};
 use crate::answers::{AnswerId, KeptAnswer};
 use crate::api_keys::{ApiKey, ProofRows, UsedKey};
 use crate::clock::Timestamp;
-use crate::events::Event;
 use crate::fill_requests::FillRequest;
+use crate::events::{Event, EventFilter, EventPage};
 use crate::ids::{
     AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
     TeamId, UserId,
@@ -158,6 +158,9 @@ pub struct Write {
     /// Do all of it, then undo it and say [`StoreError::Rehearsed`].
     pub rehearsal: bool,
 }
+
+/// The most events that are looked at for one page of those that match.
+pub const EVENTS_LOOKED_AT: u32 = 4_096;
 
 /// What a purge takes away.
 pub enum Purge {
@@ -527,6 +530,17 @@ pub trait Store: Send + Sync {
 
     /// Stores an audit row that belongs to no other write.
     async fn record(&self, event: Event) -> Result<(), StoreError>;
+
+    /// Events of a team that match, the newest first: at most `limit` of those
+    /// before this place. Where few match, no more than [`EVENTS_LOOKED_AT`] are
+    /// looked at, so there may be fewer of them, or none, and more further on.
+    async fn events(
+        &self,
+        team: TeamId,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError>;
 
     /// Shows every row that is sealed or has a MAC, as of one moment.
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError>;

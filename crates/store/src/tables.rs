@@ -250,6 +250,13 @@ impl Read for (i64, u64) {
     }
 }
 
+/// A number by itself.
+impl Read for i64 {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        columns.number()
+    }
+}
+
 /// A value on its way into a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
@@ -401,6 +408,13 @@ impl<'r, C: Cells<'r>> Columns<'r, C> {
         let at = self.advance();
         let number = self.cells.number(at)?.ok_or(Malformed)?;
         T::try_from(number).map_err(|_| Malformed)
+    }
+
+    /// A number within its type's range that may be null.
+    pub(crate) fn optional_number<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, Malformed> {
+        let at = self.advance();
+        let number = self.cells.number(at)?;
+        number.map(|number| T::try_from(number).map_err(|_| Malformed)).transpose()
     }
 
     /// A flag: 0 or 1.

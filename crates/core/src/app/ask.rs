@@ -72,6 +72,7 @@ impl Ask {
             place: Place::default(),
             object,
             request_id: self.cause.request_id,
+            refusal: None,
         }
     }
 }

@@ -169,6 +169,7 @@ fn first_rows(
         place: Place::default(),
         object: Object::of::<Instance>(Some(instance.id.uuid())),
         request_id: None,
+        refusal: None,
     };
     Ok(NewInstance {
         instance: keyring.authenticate(instance),

@@ -163,5 +163,5 @@ impl App {
 
 fn system_event(kind: EventKind, team: TeamId, at: Timestamp, object: Object) -> Event {
     let (actor, place) = (Actor::default(), Place::default());
-    Event { at, kind, team_id: Some(team), actor, place, object, request_id: None }
+    Event { at, kind, team_id: Some(team), actor, place, object, request_id: None, refusal: None }
 }

@@ -9,8 +9,8 @@ use strongroom_core::access::{Means, Permit, Proof};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
-use strongroom_core::events::Event;
 use strongroom_core::fill_requests::FillRequest;
+use strongroom_core::events::{Event, EventFilter, EventPage, Recorded, RecordedRefusal};
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -332,6 +332,23 @@ impl Tables {
             }
         }
         Ok(())
+    }
+}
+
+fn recorded(sequence: i64, event: &Event) -> Recorded {
+    Recorded {
+        sequence,
+        at: event.at,
+        kind: event.kind.name().to_owned(),
+        team_id: event.team_id,
+        actor: event.actor,
+        place: event.place,
+        table: event.object.table.to_owned(),
+        object_id: event.object.id,
+        version: event.object.version,
+        request_id: event.request_id,
+        refusal: event.refusal.map(|refusal| RecordedRefusal::from_text(&refusal.text())),
+        times: event.refusal.map_or(1, |refusal| refusal.times),
     }
 }
 
@@ -843,6 +860,28 @@ impl Store for MemoryStore {
     async fn record(&self, event: Event) -> Result<(), StoreError> {
         self.tables().events.push(event);
         Ok(())
+    }
+
+    async fn events(
+        &self,
+        team: TeamId,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let all = self.tables().events.clone();
+        let newest_first =
+            (1..).zip(&all).map(|(sequence, event)| recorded(sequence, event)).collect::<Vec<_>>();
+        let older = newest_first
+            .into_iter()
+            .rev()
+            .filter(|event| before.is_none_or(|before| event.sequence < before));
+        let ours = older.filter(|event| event.team_id == Some(team) && filter.matches(event));
+        let mut events: Vec<_> = ours.collect();
+        let room = usize::try_from(limit).unwrap();
+        let next = (events.len() > room).then(|| events[room - 1].sequence);
+        events.truncate(room);
+        Ok(EventPage { events, next })
     }
 
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {

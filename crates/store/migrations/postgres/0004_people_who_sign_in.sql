@@ -68,8 +68,12 @@ ALTER TABLE memberships ADD COLUMN sign_in UUID;
 -- In which session something was done.
 ALTER TABLE events ADD COLUMN session_id UUID;
 
+-- What the access table refused and why, and how often it was asked for again.
+ALTER TABLE events ADD COLUMN refusal TEXT;
+ALTER TABLE events ADD COLUMN repeats BIGINT;
+
 -- A user's teams; their open sessions; a team's open invitations and requests;
--- what is old enough to be forgotten.
+-- what is old enough to be forgotten; a team's events.
 CREATE INDEX memberships_by_user ON memberships (user_id, team_id);
 CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE ended_at IS NULL;
 CREATE INDEX sessions_by_end ON sessions (expires_at);
@@ -77,3 +81,4 @@ CREATE INDEX invitations_open ON invitations (team_id, id) WHERE closed_at IS NU
 CREATE INDEX fill_requests_open ON fill_requests (team_id, expires_at, id) WHERE closed_at IS NULL;
 CREATE INDEX fill_requests_by_end ON fill_requests (expires_at);
 CREATE INDEX invitations_by_end ON invitations (expires_at);
+CREATE INDEX events_by_team ON events (team_id, sequence);

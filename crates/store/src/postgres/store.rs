@@ -8,15 +8,14 @@ use super::transaction::Transaction;
 use super::{Database, appends, walk, writes};
 use crate::query;
 use crate::tables::{
-    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge as due, runs,
-    secrets, sessions, users,
+    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge as due, runs, secrets, sessions, users, events,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::events::Event;
 use strongroom_core::fill_requests::FillRequest;
+use strongroom_core::events::{Event, EventFilter, EventPage};
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -380,6 +379,21 @@ impl Store for Database {
 
     async fn record(&self, event: Event) -> Result<(), StoreError> {
         self.transact(event, writes::recording).await.map(|_| ())
+    }
+
+    async fn events(
+        &self,
+        team: TeamId,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let search = events::Search::new(team, filter, before, limit);
+        let end = match search.end() {
+            Some(end) => self.readers.all_aside(end).await?.first().copied(),
+            None => None,
+        };
+        Ok(search.page(end, self.readers.all_aside(search.found(end)).await?))
     }
 
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use std::path::Path;
 use strongroom_core::access::Means;
 use strongroom_core::clock::Timestamp;
+use strongroom_core::events::EventFilter;
 use strongroom_core::runs::RunsOf;
 use strongroom_core::text::Email;
 use strongroom_core::{
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::migrations;
 use crate::query::Query;
 use crate::tables::{
-    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge, runs, secrets,
+    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge, runs, secrets, events,
     sessions, users,
 };
 
@@ -45,7 +46,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 39] = [
+    let indexed: [(String, &[&str]); 41] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
@@ -120,4 +121,16 @@ fn every_query_goes_by_a_key_or_an_index() {
 fn a_query_without_an_index_is_seen_to_scan() {
     assert!(plan("SELECT * FROM secrets WHERE name = ?").contains("SCAN secrets"));
     assert!(plan("SELECT * FROM users WHERE email = ?").contains("SCAN users"), "the index folds case");
+}
+
+#[test]
+fn a_search_of_events_reads_those_of_the_team_and_sorts_none() {
+    let team = TeamId::from_uuid(Uuid::nil());
+    let of_run = EventFilter { run: Some(RunId::from_uuid(Uuid::nil())), ..EventFilter::default() };
+    for filter in [&EventFilter::default(), &of_run] {
+        let found = plan(&said(events::Search::new(team, filter, None, 1).found(None)));
+        assert_eq!(found, "SEARCH events USING INDEX events_by_team (team_id=? AND rowid>? AND rowid<?)\n");
+    }
+    let end = plan(&said(events::Search::new(team, &of_run, None, 1).end().unwrap()));
+    assert_eq!(end, "SEARCH events USING COVERING INDEX events_by_team (team_id=? AND rowid<?)\n");
 }

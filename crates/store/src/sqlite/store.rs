@@ -7,15 +7,14 @@ use std::sync::Arc;
 use super::{Database, purge, tables, walk, writes};
 use crate::query::{self, Query};
 use crate::tables::{
-    Read, agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge as due,
-    runs, secrets, sessions, users,
+    Read, agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge as due, runs, secrets, sessions, users, events,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::events::Event;
 use strongroom_core::fill_requests::FillRequest;
+use strongroom_core::events::{Event, EventFilter, EventPage};
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -398,6 +397,21 @@ impl Store for Database {
 
     async fn record(&self, event: Event) -> Result<(), StoreError> {
         self.writer()?.write(move |transaction| writes::record(transaction, &event)).await
+    }
+
+    async fn events(
+        &self,
+        team: TeamId,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let search = events::Search::new(team, filter, before, limit);
+        let end = match search.end() {
+            Some(end) => self.aside(end).await?.first().copied(),
+            None => None,
+        };
+        Ok(search.page(end, self.aside(search.found(end)).await?))
     }
 
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {

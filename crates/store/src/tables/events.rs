@@ -1,7 +1,13 @@
-//! Audit rows: written, never read back by their fields.
+//! Audit rows.
 
-use super::{Column, Shape, Value, bytes, id, number, text};
-use strongroom_core::events::Event;
+use super::{Cells, Column, Columns, Malformed, Read, Shape, Value, bytes, id, number, text};
+use crate::query::{Query, Text};
+use std::sync::LazyLock;
+use strongroom_core::events::{
+    Actor, Event, EventFilter, EventKind, EventPage, Place, Recorded, RecordedRefusal, Refusal,
+};
+use strongroom_core::rows::RowMac;
+use strongroom_core::store::EVENTS_LOOKED_AT;
 use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
 use uuid::Uuid;
 
@@ -21,6 +27,8 @@ const TOLD: &[Column] = &[
     id("revision_id"),
     id("run_id"),
     id("session_id"),
+    text("refusal"),
+    number("repeats"),
 ];
 
 /// A new event, which the engine numbers.
@@ -47,5 +55,143 @@ pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
         event.place.revision_id.as_ref().map(RevisionId::as_bytes).into(),
         event.actor.run_id.as_ref().map(RunId::as_bytes).into(),
         event.actor.session_id.as_ref().map(SessionId::as_bytes).into(),
+        event.refusal.as_ref().map(|refusal| Value::text(refusal.text())).into(),
+        event.refusal.as_ref().and_then(repeats).into(),
     ]
+}
+
+/// How often more than once.
+fn repeats(refusal: &Refusal) -> Option<Value<'static>> {
+    Some(refusal.times).filter(|times| *times > 1).map(Value::number)
+}
+
+impl Read for Recorded {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        let sequence = columns.number()?;
+        let at = columns.time()?;
+        let kind = columns.string()?;
+        let team_id = columns.optional_id(TeamId::from_slice)?;
+        let (mut actor, mut place) = (Actor::default(), Place::default());
+        actor.user_id = columns.optional_id(UserId::from_slice)?;
+        actor.key_id = columns.optional_id(ApiKeyId::from_slice)?;
+        let table = columns.string()?;
+        let object_id = columns.optional_id(Uuid::from_slice)?;
+        let version = columns.optional_number()?;
+        columns.optional_bytes(|mac| RowMac::from_slice(mac).ok_or(Malformed))?;
+        let request_id = columns.optional_id(Uuid::from_slice)?;
+        place.agent_id = columns.optional_id(AgentId::from_slice)?;
+        place.revision_id = columns.optional_id(RevisionId::from_slice)?;
+        actor.run_id = columns.optional_id(RunId::from_slice)?;
+        actor.session_id = columns.optional_id(SessionId::from_slice)?;
+        let refusal = columns.optional_text(|text| Ok::<_, Malformed>(RecordedRefusal::from_text(text)))?;
+        let times = columns.optional_number()?.unwrap_or(1);
+        Ok(Self {
+            sequence,
+            at,
+            kind,
+            team_id,
+            actor,
+            place,
+            table,
+            object_id,
+            version,
+            request_id,
+            refusal,
+            times,
+        })
+    }
+}
+
+/// The text of a search. It is the same for every search, so that an engine
+/// prepares it once: what isn't asked for is null. The first place of a value
+/// tells PostgreSQL its type.
+static MATCHING: LazyLock<Text> = LazyLock::new(|| {
+    let objects: Vec<_> = (0..EventFilter::MOST_OBJECTS).map(|at| format!("?{}", at + 13)).collect();
+    let sqlite = format!(
+        "SELECT {columns} FROM events INDEXED BY events_by_team \
+         WHERE team_id = ?1 AND sequence < ?2 AND sequence >= ?3 \
+         AND (instr(?5, ' ' || kind || ' ') > 0 OR ?5 IS NULL) AND (user_id = ?6 OR ?6 IS NULL) \
+         AND (key_id = ?7 OR ?7 IS NULL) AND (run_id = ?8 OR ?8 IS NULL) \
+         AND (object_table = ?9 OR ?9 IS NULL) \
+         AND (?10 IN (object_id, user_id, key_id, run_id, session_id, agent_id, revision_id, request_id) OR ?10 IS NULL) \
+         AND (at >= ?11 OR ?11 IS NULL) AND (at < ?12 OR ?12 IS NULL) \
+         AND (object_id IN ({objects}) OR ?13 IS NULL) ORDER BY sequence DESC LIMIT ?4",
+        columns = NUMBERED.names().join(", "),
+        objects = objects.join(", "),
+    );
+    let hinted = Text::hinted(sqlite, "");
+    Text { postgres: hinted.postgres.replace("instr(", "strpos(").into(), ..hinted }
+});
+
+/// Events that match, from one place back to another: at most `limit`.
+fn matching(
+    team: TeamId,
+    filter: &EventFilter,
+    (before, from): (i64, i64),
+    limit: u32,
+) -> Query<'static, Recorded> {
+    let kinds: Vec<_> = filter.kinds.iter().copied().map(EventKind::name).collect();
+    let kinds = (!kinds.is_empty()).then(|| Value::text(format!(" {} ", kinds.join(" "))));
+    let mut values = vec![
+        team.as_bytes().into(),
+        Value::number(before),
+        Value::number(from),
+        Value::number(limit),
+        kinds.into(),
+        filter.user.as_ref().map(UserId::as_bytes).into(),
+        filter.key.as_ref().map(ApiKeyId::as_bytes).into(),
+        filter.run.as_ref().map(RunId::as_bytes).into(),
+        filter.table.clone().map(Value::text).into(),
+        filter.naming.as_ref().map(Uuid::as_bytes).into(),
+        filter.since.map(Value::time).into(),
+        filter.until.map(Value::time).into(),
+    ];
+    let objects = filter.objects.iter().map(|id| Value::Id(*id.as_bytes()));
+    values.extend(objects.chain(std::iter::repeat(Value::Null)).take(EventFilter::MOST_OBJECTS));
+    Query::new("events", &*MATCHING, values)
+}
+
+/// How a page of events is searched for: where a search that may find few ends
+/// is asked first, so that it looks at so many rows and no more.
+pub(crate) struct Search<'a> {
+    team: TeamId,
+    filter: &'a EventFilter,
+    before: i64,
+    limit: u32,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(team: TeamId, filter: &'a EventFilter, before: Option<i64>, limit: u32) -> Self {
+        Self { team, filter, before: before.unwrap_or(i64::MAX), limit }
+    }
+
+    /// Asks for the place of the last row that is looked at, if there are so many.
+    pub(crate) fn end(&self) -> Option<Query<'static, i64>> {
+        static END: LazyLock<Text> = LazyLock::new(|| {
+            Text::hinted(
+                "SELECT sequence FROM events INDEXED BY events_by_team WHERE team_id = ?1 AND sequence < ?2 \
+                 ORDER BY sequence DESC LIMIT 1 OFFSET ?3"
+                    .to_owned(),
+                "",
+            )
+        });
+        let values =
+            [self.team.as_bytes().into(), Value::number(self.before), Value::number(EVENTS_LOOKED_AT - 1)];
+        (!self.filter.is_empty()).then(|| Query::new("events", &*END, values))
+    }
+
+    /// Asks for one event more than belong on the page, back to its end.
+    pub(crate) fn found(&self, end: Option<i64>) -> Query<'static, Recorded> {
+        let limit = self.limit.saturating_add(1);
+        matching(self.team, self.filter, (self.before, end.unwrap_or(i64::MIN)), limit)
+    }
+
+    /// The page.
+    pub(crate) fn page(&self, end: Option<i64>, mut events: Vec<Recorded>) -> EventPage {
+        let room = self.limit as usize;
+        let more = events.len() > room;
+        events.truncate(room);
+        let next = if more { events.last().map(|last| last.sequence).or(Some(self.before)) } else { end };
+        EventPage { events, next }
+    }
 }

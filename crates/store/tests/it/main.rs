@@ -1,6 +1,8 @@
 //! The store from outside. (`cfg(test)` tells the linter that these are tests.)
 
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod pages;

@@ -501,5 +501,14 @@ pub(crate) fn event(permit: &Permit) -> Event {
 
 pub(crate) fn system_event(kind: EventKind) -> Event {
     let (actor, object) = (Actor::default(), Object { table: "secrets", ..Object::default() });
-    Event { at: at(NOW), kind, team_id: None, actor, place: Place::default(), object, request_id: None }
+    Event {
+        at: at(NOW),
+        kind,
+        team_id: None,
+        actor,
+        place: Place::default(),
+        object,
+        request_id: None,
+        refusal: None,
+    }
 }

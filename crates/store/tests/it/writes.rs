@@ -229,9 +229,9 @@ async fn an_index_costs_only_what_it_is_for() {
         instance.write(vec![Change::Secret(put)]).await.unwrap();
         pages() - before
     };
-    assert_eq!(written(None).await, 2, "the secret and the event");
-    assert_eq!(written(Some(at(NOW))).await, 3, "and the index of deleted ones");
-    assert_eq!(written(None).await, 3);
+    assert_eq!(written(None).await, 3, "the secret, the event, and the index of a team's");
+    assert_eq!(written(Some(at(NOW))).await, 4, "and the index of deleted ones");
+    assert_eq!(written(None).await, 4);
 }
 
 #[tokio::test]

@@ -1,0 +1,187 @@
+//! The record read back: what a search finds, in which order, and where it goes
+//! on when it has looked at enough.
+
+use strongroom_core::access::{Action, Denied};
+use strongroom_core::events::{
+    Actor, Event, EventFilter, EventKind, EventPage, Object, Place, Recorded, Refusal,
+};
+use strongroom_core::store::{EVENTS_LOOKED_AT, Write};
+use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
+use uuid::Uuid;
+
+use crate::support::{Instance, NOW, at, system_event};
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// An event in which every id is another.
+fn full(team: TeamId, number: u128) -> Event {
+    let base = number * 100;
+    Event {
+        at: at(NOW + i64::try_from(number).unwrap()),
+        kind: EventKind::RunStarted,
+        team_id: Some(team),
+        actor: Actor {
+            user_id: Some(UserId::from_uuid(id(base + 1))),
+            key_id: Some(ApiKeyId::from_uuid(id(base + 2))),
+            run_id: Some(RunId::from_uuid(id(base + 3))),
+            session_id: Some(SessionId::from_uuid(id(base + 4))),
+        },
+        place: Place {
+            agent_id: Some(AgentId::from_uuid(id(base + 5))),
+            revision_id: Some(RevisionId::from_uuid(id(base + 6))),
+        },
+        object: Object { table: "runs", id: Some(id(base + 7)), version: Some(9), mac: None },
+        request_id: Some(id(base + 8)),
+        refusal: None,
+    }
+}
+
+/// An instance in which these events were recorded after its own.
+async fn recorded(events: impl Fn(TeamId) -> Vec<Event>) -> Instance {
+    let instance = Instance::new().await;
+    for event in events(instance.team) {
+        instance.database.record(event).await.unwrap();
+    }
+    instance
+}
+
+async fn page(instance: &Instance, filter: &EventFilter, before: Option<i64>, limit: u32) -> EventPage {
+    instance.database.events(instance.team, filter, before, limit).await.unwrap()
+}
+
+async fn all(instance: &Instance, filter: &EventFilter) -> Vec<Recorded> {
+    page(instance, filter, None, 100).await.events
+}
+
+#[tokio::test]
+async fn an_event_is_read_as_it_was_written() {
+    let instance = recorded(|team| vec![full(team, 1)]).await;
+    let (event, read) = (full(instance.team, 1), all(&instance, &EventFilter::default()).await.remove(0));
+    assert_eq!((read.at, read.kind.as_str(), read.known_kind()), (event.at, "run.started", Some(event.kind)));
+    assert_eq!((read.team_id, read.actor, read.place), (event.team_id, event.actor, event.place));
+    assert_eq!((read.table.as_str(), read.object_id, read.version), ("runs", event.object.id, Some(9)));
+    assert_eq!((read.request_id, read.refusal, read.times), (event.request_id, None, 1));
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_with_how_often_it_came() {
+    let refused = |team, times| {
+        let refusal =
+            Refusal { action: Some(Action::DeleteSecret), reason: Some(Denied::TeamDeleted), times };
+        let event = system_event(EventKind::AccessDenied);
+        Event { team_id: Some(team), refusal: Some(refusal), ..event }
+    };
+    let instance = recorded(|team| vec![refused(team, 1), refused(team, 70)]).await;
+    let read =
+        all(&instance, &EventFilter { kinds: vec![EventKind::AccessDenied], ..EventFilter::default() }).await;
+    assert_eq!(read.iter().map(|event| event.times).collect::<Vec<_>>(), [70, 1]);
+    let refusal = read[0].refusal.clone().unwrap();
+    assert_eq!(
+        (refusal.action.as_deref(), refusal.reason.as_deref()),
+        (Some("deleteSecret"), Some("team_deleted"))
+    );
+}
+
+#[tokio::test]
+async fn what_a_later_program_recorded_is_read_by_its_names() {
+    let instance = recorded(|team| vec![full(team, 1)]).await;
+    let later = "UPDATE events SET kind = 'choir.sang', object_table = 'choirs', refusal = 'sing out of tune' \
+                 WHERE kind = 'run.started'";
+    instance.behind(|database| database.execute(later, crate::support::NOTHING).unwrap());
+    let read = all(&instance, &EventFilter::default()).await.remove(0);
+    assert_eq!((read.kind.as_str(), read.known_kind(), read.table.as_str()), ("choir.sang", None, "choirs"));
+    assert_eq!(read.refusal.unwrap().reason.as_deref(), Some("out of tune"));
+}
+
+#[tokio::test]
+async fn pages_neither_overlap_nor_leave_anything_out() {
+    let instance = recorded(|team| (1..=7).map(|number| full(team, number)).collect()).await;
+    let whole = all(&instance, &EventFilter::default()).await;
+    assert_eq!(whole.len(), 8, "the founding, too");
+    assert!(whole.is_sorted_by_key(|event| std::cmp::Reverse(event.sequence)));
+    for limit in 1..=9 {
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = page(&instance, &EventFilter::default(), before, limit).await;
+            assert!(page.events.len() <= limit as usize);
+            paged.extend(page.events);
+            let Some(next) = page.next else { break };
+            before = Some(next);
+        }
+        assert_eq!(paged, whole, "{limit} at a time");
+    }
+    let other = TeamId::from_uuid(instance.id());
+    let none = instance.database.events(other, &EventFilter::default(), None, 9).await.unwrap();
+    assert_eq!(none, EventPage::default(), "another team's");
+}
+
+/// Each way to search for the second of three events, and one that differs from
+/// it in nothing but that it finds none of them.
+fn searches() -> Vec<(EventFilter, EventFilter)> {
+    let with = |change: &dyn Fn(&mut EventFilter, u128)| {
+        [200, 900].map(|base| {
+            let mut filter = EventFilter::default();
+            change(&mut filter, base);
+            filter
+        })
+    };
+    let mut pairs = vec![
+        with(&|filter, base| filter.user = Some(UserId::from_uuid(id(base + 1)))),
+        with(&|filter, base| filter.key = Some(ApiKeyId::from_uuid(id(base + 2)))),
+        with(&|filter, base| filter.run = Some(RunId::from_uuid(id(base + 3)))),
+        with(&|filter, base| filter.objects = vec![id(5), id(base + 7), id(6)]),
+        with(&|filter, base| filter.since = Some(at(NOW + if base == 200 { 2 } else { 4 }))),
+        with(&|filter, base| filter.until = Some(at(NOW + if base == 200 { 3 } else { 1 }))),
+        with(&|filter, base| filter.table = Some(if base == 200 { "runs" } else { "run" }.to_owned())),
+        with(&|filter, base| {
+            let first = if base == 200 { EventKind::RunStarted } else { EventKind::RunStopped };
+            filter.kinds = vec![EventKind::SecretCopied, first];
+        }),
+    ];
+    pairs.extend((1..=8).map(|place| with(&move |filter, base| filter.naming = Some(id(base + place)))));
+    pairs.into_iter().map(|[finds, misses]| (finds, misses)).collect()
+}
+
+#[tokio::test]
+async fn a_search_finds_what_matches_and_nothing_else() {
+    let instance = recorded(|team| (1..=3).map(|number| full(team, number)).collect()).await;
+    let numbered = async |filter: &EventFilter| {
+        let found = all(&instance, filter).await;
+        found.iter().map(|event| event.at.as_millis() - NOW).filter(|number| *number > 0).collect::<Vec<_>>()
+    };
+    for (finds, misses) in searches() {
+        let found = numbered(&finds).await;
+        assert!(found.contains(&2), "{finds:?} finds {found:?}");
+        assert_eq!(numbered(&misses).await, [0_i64; 0], "{misses:?}");
+        let whole = all(&instance, &EventFilter::default()).await;
+        let matching: Vec<_> = whole.iter().filter(|event| finds.matches(event)).cloned().collect();
+        assert_eq!(all(&instance, &finds).await, matching, "as the core would choose: {finds:?}");
+    }
+    let both = EventFilter {
+        kinds: vec![EventKind::RunStarted],
+        until: Some(at(NOW + 3)),
+        ..EventFilter::default()
+    };
+    assert_eq!(numbered(&both).await, [2, 1], "everything must hold");
+}
+
+#[tokio::test]
+async fn a_search_for_little_says_where_it_goes_on() {
+    let instance = Instance::new().await;
+    let (permit, rare) = (instance.permit().await, full(instance.team, 1));
+    let many = u128::from(EVENTS_LOOKED_AT) + 10;
+    let common =
+        (0..many).map(|_| Event { team_id: Some(instance.team), ..system_event(EventKind::SecretUpdated) });
+    let events = [rare].into_iter().chain(common).collect();
+    let write = Write { permit, changes: vec![], events, answer: None, rehearsal: false };
+    instance.database.write(write).await.unwrap();
+    let filter = EventFilter { kinds: vec![EventKind::RunStarted], ..EventFilter::default() };
+    let first = page(&instance, &filter, None, 5).await;
+    assert_eq!(first.events, [], "it isn't among the newest");
+    let second = page(&instance, &filter, first.next, 5).await;
+    assert_eq!((second.events.len(), second.next), (1, None), "goes on where the first stopped");
+    let newest = all(&instance, &EventFilter::default()).await[0].sequence;
+    assert_eq!(first.next, Some(newest - i64::from(EVENTS_LOOKED_AT) + 1));
+}
