@@ -14,6 +14,8 @@ mod deliveries;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod flips;
 #[cfg(test)]
 mod independent;
