@@ -14,6 +14,7 @@ mod dotenv;
 mod environment;
 mod error;
 mod fill_requests;
+mod events;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;
@@ -112,6 +113,7 @@ fn gated() -> OpenApiRouter<Arc<App>> {
         .merge(deliveries::routes())
         .merge(panic::routes())
         .merge(fill_requests::routes())
+        .merge(events::routes())
 }
 
 /// What all operations are, in words for programs.

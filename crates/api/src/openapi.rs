@@ -30,6 +30,7 @@ const GROUPS: [(&str, &str); 11] = [
     ("Teams", "Whose secrets and agents they are."),
     ("Fill requests", "A program asks for a secret, and a person fills it in."),
     ("Members", "Who is in a team, people and service users, and in which role."),
+    ("Events", "What happened in the team: who did what to which object, by their ids."),
     ("Profile", "Who you are, to the server."),
     ("Secrets (v1)", "The same as `Secrets` and `Revisions`, with the team taken from the API key."),
     ("Operation", "For whoever keeps the server running."),

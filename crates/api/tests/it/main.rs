@@ -21,6 +21,8 @@ mod deliveries;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod key_links;

@@ -46,7 +46,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 41] = [
+    let indexed: [(String, &[&str]); 39] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),

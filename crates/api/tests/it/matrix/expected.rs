@@ -182,6 +182,11 @@ listMembers         ours@other              403     403     403     403         
 listMembers         ours@unknown            403     403     403     403           403
 listMembers         ours@malformed          400     400     400     400           400
 
+listEvents          ours                    200     200     200     200           200
+listEvents          ours@other              403     403     403     403           403
+listEvents          ours@unknown            403     403     403     403           403
+listEvents          ours@malformed          400     400     400     400           400
+
 addMember           person>member           403     403     403     201           201
 addMember           person>builder          403     403     403     201           201
 addMember           person>manager          403     403     403     201           201
@@ -720,6 +725,7 @@ updateTeam          admin           ours
 deleteTeam          admin           ours
 undeleteTeam        admin           ours
 listMembers         team:read|admin ours
+listEvents          team:read|admin ours
 addMember           admin           service>member
 updateMember        admin           member>builder
 removeMember        admin           member
