@@ -15,6 +15,8 @@ use crate::refusal::Refusal;
 /// How many passwords are stretched at a time: each takes 19 MiB, and a
 /// processor for as long.
 const STRETCHED: usize = 2;
+/// How many exports are sent at a time; more wait for their turn.
+const EXPORTED: usize = 4;
 /// How often a change is planned anew because its object changed meanwhile.
 const ATTEMPTS: u32 = 8;
 
@@ -26,12 +28,21 @@ pub(crate) struct Desk {
     pub(crate) is_secure: bool,
     pub(crate) terms: Terms,
     stretching: Arc<Semaphore>,
+    /// Turns for exports.
+    pub(crate) exporting: Arc<Semaphore>,
 }
 
 impl Desk {
     pub(crate) fn new(app: Arc<App>, address: Address, terms: Terms) -> Self {
         let is_secure = address.is_secure();
         Self { app, address, is_secure, terms, stretching: Arc::new(Semaphore::new(STRETCHED)) }
+    pub(crate) fn new(app: Arc<App>, front: &Front) -> Self {
+        let url = front.public_url.clone().unwrap_or_default();
+        let base = crate::base(&url);
+        let origin = url.strip_suffix(&base).filter(|origin| !origin.is_empty()).map(ToOwned::to_owned);
+        let is_secure = front.is_secure || url.starts_with("https://");
+        let [stretching, exporting] = [STRETCHED, EXPORTED].map(|turns| Arc::new(Semaphore::new(turns)));
+        Self { app, base, origin, is_secure, stretching, exporting }
     }
 
     /// What a link to this path is.

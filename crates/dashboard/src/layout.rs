@@ -111,6 +111,7 @@ pub(crate) fn alone(desk: &Desk, title: &str, content: &Markup) -> Response {
 /// somebody may look there.
 const MENU: [(&str, &str, Action); 8] = [
     ("/overview", "Overview", Action::ListRuns),
+const MENU: [(&str, &str, Action); 6] = [
     ("/secrets", "Secrets", Action::ListSecrets),
     ("/agents", "Agents", Action::ListAgents),
     ("/runs", "Runs", Action::ListRuns),
@@ -118,6 +119,7 @@ const MENU: [(&str, &str, Action); 8] = [
     ("/keys", "API keys", Action::ListApiKeys),
     ("/members", "Members", Action::ListMembers),
     ("/settings", "Settings", Action::ReadTeam),
+    ("/audit", "Audit", Action::ListEvents),
 ];
 
 /// A page of the desk.

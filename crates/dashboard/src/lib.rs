@@ -7,6 +7,7 @@ mod account;
 mod agents;
 mod api_keys;
 mod assets;
+mod audit;
 mod browser;
 mod catalog;
 mod chart;
@@ -75,6 +76,7 @@ pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address, 
         .merge(members::routes())
         .merge(requests::routes())
         .merge(fill::routes())
+        .merge(audit::routes())
         .layer(from_fn_with_state(Arc::clone(&desk), refusal::shown))
         .layer(map_response(headers::add))
         .with_state(desk)

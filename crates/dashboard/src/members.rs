@@ -51,6 +51,11 @@ impl Names {
         member.map_or("somebody who left", |member| member.user.name.as_str())
     }
 
+    /// Every member, and what they are called.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (UserId, &str)> {
+        self.members.iter().map(|member| (member.user.id, member.user.name.as_str()))
+    }
+
     /// The team's service users.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ProvenMember> {
         self.members.iter().filter(|member| member.user.service_of.is_some())
