@@ -96,6 +96,8 @@ pub(crate) struct ApiError {
     message: Cow<'static, str>,
     cause: Option<Arc<app::Error>>,
     passing: bool,
+    /// The access table refused it: for the gate, which records that.
+    denied: Option<Denied>,
 }
 
 /// Marks a refusal that another try may not get: it isn't the answer to keep.
@@ -108,7 +110,7 @@ pub(crate) struct Cause(pub(crate) Arc<app::Error>);
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), cause: None, passing: false }
+        Self { status, code, message: message.into(), cause: None, passing: false, denied: None }
     }
 
     fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
@@ -156,6 +158,9 @@ impl IntoResponse for ApiError {
         }
         if self.passing {
             response.extensions_mut().insert(Passing);
+        }
+        if let Some(denied) = self.denied {
+            response.extensions_mut().insert(denied);
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));
@@ -216,7 +221,7 @@ impl From<app::Error> for ApiError {
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
-        match denied {
+        let refused = match denied {
             Denied::Invisible => Self::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
@@ -229,7 +234,8 @@ impl From<Denied> for ApiError {
             | Denied::Agent
             | Denied::Address
             | Denied::Above(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
-        }
+        };
+        Self { denied: Some(denied), ..refused }
     }
 }
 

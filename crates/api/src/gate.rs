@@ -7,16 +7,18 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use strongroom_core::access::{Action, By, Means};
+use strongroom_core::access::{Action, By, Caller, Denied, Means};
 use strongroom_core::answers::Repeatable;
 use strongroom_core::app::{Ask, Begun, Cause, Once};
 use strongroom_core::tokens::TokenKind;
+use strongroom_core::events::Object;
+use strongroom_core::teams::Team;
 use strongroom_core::{App, TeamId};
 use strongroom_net::{CallerAddr, RequestId};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
@@ -28,7 +30,7 @@ use crate::auth::bearer;
 use crate::error::{self, ApiError, Passing};
 use crate::path::PathId;
 use crate::rate::{Limiter, Standing};
-use crate::{body, conditions};
+use crate::{body, conditions, path};
 
 /// Refusals that leave open what is there and what isn't leave at the end of
 /// such a span: ten times what it takes to find out, so that the time which
@@ -59,6 +61,40 @@ pub(crate) struct Gate {
     operations: Operations,
 }
 
+/// What is known of a request before it is answered.
+#[derive(Default)]
+struct Seen {
+    standing: Option<Standing>,
+    asked: Option<Asked>,
+}
+
+/// Who asks for what, in case that they are refused.
+struct Asked {
+    caller: Caller,
+    cause: Cause,
+    uri: Uri,
+    pattern: Option<MatchedPath>,
+}
+
+impl Asked {
+    fn of(parts: &Parts, ask: &Ask) -> Self {
+        let pattern = parts.extensions.get().cloned();
+        Self { caller: ask.caller.clone(), cause: ask.cause, uri: parts.uri.clone(), pattern }
+    }
+
+    /// What the path names last: the object, or the team in which it would be.
+    fn object(&self) -> Object {
+        let pattern = self.pattern.as_ref().map_or("", MatchedPath::as_str);
+        let named = pattern.split('/').zip(self.uri.path().split('/'));
+        let named =
+            named.filter_map(|(name, text)| Some((path::table(name)?, TeamId::parse(text).ok()?.uuid())));
+        match named.last() {
+            Some((table, id)) => Object { table, id: Some(id), ..Object::default() },
+            None => Object::of::<Team>(Some(self.caller.team_id.uuid())),
+        }
+    }
+}
+
 /// By path, then by method.
 type Operations = HashMap<String, Vec<(Method, Known)>>;
 
@@ -77,22 +113,18 @@ impl Gate {
     }
 
     /// Lets a request through, or says why not.
-    async fn pass(
-        &self,
-        request: Request,
-        next: Next,
-        standing: &mut Option<Standing>,
-    ) -> Result<Response, ApiError> {
+    async fn pass(&self, request: Request, next: Next, seen: &mut Seen) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
         let Known { action, parameters } = self.operation(&parts).ok_or_else(error::ungated)?;
         let action = *action;
         let mut ask = self.ask(&parts, action).await?;
         if let Some(caller) = counted(ask.caller.means) {
-            *standing = self.limiter.count(caller, self.app.clock());
+            seen.standing = self.limiter.count(caller, self.app.clock());
         }
-        if standing.is_some_and(|standing| standing.wait.is_some()) {
+        if seen.standing.is_some_and(|standing| standing.wait.is_some()) {
             return Err(error::rate_limited());
         }
+        seen.asked = Some(Asked::of(&parts, &ask));
         in_team(&mut parts, &ask).await?;
         ask.caller.screen(action)?;
         if conditions::is_strict(&parts.headers) {
@@ -121,7 +153,8 @@ impl Gate {
 
     /// Proves the caller, and looks at nothing else.
     async fn ask(&self, parts: &Parts, action: Action) -> Result<Ask, ApiError> {
-        let cause = Cause { request_id: parts.extensions.get().copied().map(RequestId::uuid) };
+        let request_id = parts.extensions.get().copied().map(RequestId::uuid);
+        let cause = Cause { request_id, action: Some(action) };
         let token = bearer(parts)?;
         let from = parts.extensions.get::<CallerAddr>().and_then(|caller| caller.0);
         let caller = match action.by() {
@@ -185,14 +218,17 @@ impl Gate {
 
 /// Middleware around every operation that asks for a token.
 pub(crate) async fn gate(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let (begun, mut standing) = (gate.app.clock().monotonic(), None);
-    let passed = gate.pass(request, next, &mut standing).await;
+    let (begun, mut seen) = (gate.app.clock().monotonic(), Seen::default());
+    let passed = gate.pass(request, next, &mut seen).await;
     let mut response = passed.unwrap_or_else(IntoResponse::into_response);
+    if let (Some(denied), Some(asked)) = (response.extensions().get::<Denied>().copied(), &seen.asked) {
+        gate.app.note_refusal(&asked.caller, &asked.cause, asked.object(), denied).await;
+    }
     if REVEALING_NOTHING.contains(&response.status()) {
         let took = gate.app.clock().monotonic().saturating_sub(begun);
         tokio::time::sleep(rest_of_span(took)).await;
     }
-    if let Some(standing) = standing {
+    if let Some(standing) = seen.standing {
         standing.write(response.headers_mut());
     }
     response

@@ -2,10 +2,19 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use strongroom_core::agents::{Agent, Revision};
+use strongroom_core::api_keys::ApiKey;
+use strongroom_core::key_links::KeyLink;
+use strongroom_core::rows::Row;
+use strongroom_core::runs::Run;
+use strongroom_core::secrets::Secret;
+use strongroom_core::teams::Team;
 use strongroom_core::text::Invalid;
 use strongroom_core::{
     AgentId, ApiKeyId, FillRequestId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId,
 };
+use strongroom_core::users::User;
+use strongroom_core::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
 
 use crate::error::{ApiError, malformed_id};
 
@@ -79,6 +88,22 @@ impl PathId for RunId {
     fn parse(text: &str) -> Result<Self, Invalid> {
         Self::parse(text)
     }
+}
+
+/// The table of what a path has in the place of this parameter, in its braces.
+pub(crate) fn table(parameter: &str) -> Option<&'static str> {
+    let name = parameter.strip_prefix('{')?.strip_suffix('}')?;
+    Some(match name {
+        SecretId::PARAMETER | AttachedId::PARAMETER => Secret::TABLE,
+        TeamId::PARAMETER => Team::TABLE,
+        UserId::PARAMETER => User::TABLE,
+        ApiKeyId::PARAMETER => ApiKey::TABLE,
+        KeyLinkId::PARAMETER => KeyLink::TABLE,
+        AgentId::PARAMETER => Agent::TABLE,
+        RevisionId::PARAMETER => Revision::TABLE,
+        RunId::PARAMETER => Run::TABLE,
+        _ => return None,
+    })
 }
 
 /// The secret in a path that leads over something else to it.

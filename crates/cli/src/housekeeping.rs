@@ -1,5 +1,5 @@
-//! What a server does beside answering: it writes down when keys were used, and
-//! takes away what was deleted long enough ago. Of several servers on one
+//! What a server does beside answering: it writes down when keys were used and
+//! how often callers were refused, and takes away what was deleted long enough ago. Of several servers on one
 //! database one takes away, and another when that one is gone.
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub(crate) async fn keep(app: Arc<App>, retention_days: u32) {
     let (mut used, mut purged) = (Instant::now(), None::<Instant>);
     loop {
         looks.tick().await;
+        write_refusals(&app, false).await;
         if used.elapsed() >= USES {
             write_uses(&app).await;
             used = Instant::now();
@@ -43,6 +44,13 @@ async fn elected(app: &App) -> bool {
             tracing::debug!(%error, "housekeeping.elected");
             false
         }
+    }
+}
+
+/// Records how often refusals came again; with `all`, also of those that still count.
+pub(crate) async fn write_refusals(app: &App, all: bool) {
+    if let Err(error) = app.write_refusals(all).await {
+        tracing::warn!(%error, "housekeeping.refusals");
     }
 }
 

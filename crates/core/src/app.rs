@@ -23,6 +23,7 @@ mod members;
 mod once;
 mod panic;
 mod purge;
+mod refusals;
 mod runs;
 mod secrets;
 mod sessions;
@@ -41,6 +42,7 @@ use uuid::Uuid;
 use self::callers::Callers;
 use self::guesses::Guesses;
 use self::once::InFlight;
+use self::refusals::Refusals;
 use self::uses::Uses;
 use crate::access::{Caller, Denied};
 use crate::api_keys::{ApiKey, ProofRows};
@@ -182,6 +184,7 @@ pub struct App {
     in_flight: InFlight,
     uses: Uses,
     guesses: Guesses,
+    refusals: Refusals,
     /// Whether attaching to an agent or revision that isn't there makes it.
     auto_register: bool,
     /// Verified in place of the rows of an unknown key.
@@ -219,6 +222,7 @@ impl App {
             in_flight: InFlight::default(),
             uses: Uses::default(),
             guesses: Guesses::default(),
+            refusals: Refusals::default(),
             auto_register: false,
             decoy,
             integrity_violations: AtomicU64::new(0),

@@ -320,7 +320,7 @@ pub struct Object {
 
 impl Object {
     /// A row of this table; without an id, whichever.
-    pub(crate) fn of<T: Row>(id: Option<Uuid>) -> Self {
+    pub fn of<T: Row>(id: Option<Uuid>) -> Self {
         Self { table: T::TABLE, id, ..Self::default() }
     }
 }

@@ -276,12 +276,18 @@ fn what(desk: &Desk, event: &Recorded, names: &EventNames) -> Markup {
     let agent = event.place.agent_id.filter(|agent| event.object_id != Some(agent.uuid()));
     html! {
         (words::clause(event))
-        @if let Some(id) = event.object_id.filter(|_| event.table != "sign_ins") { " " (object(desk, &event.table, id, names)) }
+        @if let Some(id) = event.object_id.filter(|_| !is_told(&event.table)) { " " (object(desk, &event.table, id, names)) }
         @if let Some(version) = version { ", version " (version) }
         @if let Some(agent) = agent { ", agent " (link(desk, names, agent.uuid(), "/agents/")) }
         @if event.times > 1 { ", " (event.times) " times" }
         br; small.id { (event.kind) }
     }
+}
+
+/// Whether the words say all that there is to say of an object: what is one's
+/// own, or the team itself.
+fn is_told(table: &str) -> bool {
+    matches!(table, "sign_ins" | "teams" | "instance")
 }
 
 /// What something is called, or the beginning of its id.

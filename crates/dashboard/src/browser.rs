@@ -118,5 +118,5 @@ fn named(agent: &str) -> String {
 
 /// In answer to which request something is done.
 pub(crate) fn cause(extensions: &Extensions) -> Cause {
-    Cause { request_id: extensions.get().copied().map(RequestId::uuid) }
+    Cause { request_id: extensions.get().copied().map(RequestId::uuid), action: None }
 }

@@ -4,6 +4,7 @@
 //! that a caller may not have, and shows no value.
 
 mod account;
+mod acts;
 mod agents;
 mod api_keys;
 mod assets;

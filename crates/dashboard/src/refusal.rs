@@ -1,29 +1,35 @@
 //! Why a page isn't what was asked for, in words for the person who asked.
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use std::borrow::Cow;
 use std::sync::Arc;
 use strongroom_core::access::Denied;
-use strongroom_core::app::{Error, SignInError};
+use strongroom_core::app::{Cause, Error, SignInError};
+use strongroom_core::events::Object;
 use strongroom_core::store::StoreError;
+use strongroom_core::teams::Team;
+use zeroize::Zeroizing;
 
+use crate::browser::{self, Cookie};
 use crate::desk::Desk;
-use crate::layout;
+use crate::{acts, layout};
 
 /// A page that says what is in the way.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) message: Cow<'static, str>,
+    /// The access table refused it: that is recorded.
+    denied: Option<Denied>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), denied: None }
     }
 
     /// What was filled in makes no sense.
@@ -71,7 +77,10 @@ impl From<Error> for Refusal {
         let status = match &error {
             Error::NotProven | Error::RunOver(_) => return Self::signed_out(),
             Error::Denied(Denied::Invisible) => return Self::absent(),
-            Error::Denied(_) => StatusCode::FORBIDDEN,
+            Error::Denied(denied) => {
+                let refused = Self::new(StatusCode::FORBIDDEN, sentence(&denied.to_string()));
+                return Self { denied: Some(*denied), ..refused };
+            }
             Error::Invalid(_) | Error::Bundle(_) | Error::Collision(_) | Error::Conflict(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -123,12 +132,48 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// What somebody asked for with whom a refusal deals.
+struct Asked {
+    session: Option<Zeroizing<String>>,
+    cause: Cause,
+    pattern: Option<MatchedPath>,
+    method: Method,
+    path: String,
+}
+
+impl Asked {
+    fn of(desk: &Desk, request: &Request) -> Self {
+        Self {
+            session: Cookie::Session.read(request.headers(), desk.is_secure).map(Zeroizing::new),
+            cause: browser::cause(request.extensions()),
+            pattern: request.extensions().get().cloned(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        }
+    }
+
+    /// Has the refusal recorded.
+    async fn record(&self, desk: &Desk, denied: Denied) {
+        let Some(session) = &self.session else { return };
+        let pattern = self.pattern.as_ref().map_or("", MatchedPath::as_str);
+        let cause = Cause { action: acts::action(&self.method, pattern), ..self.cause };
+        if let Ok(caller) = desk.app.authenticate_session(session, &cause).await {
+            let object = acts::object(pattern, &self.path)
+                .unwrap_or_else(|| Object::of::<Team>(Some(caller.team_id.uuid())));
+            desk.app.note_refusal(&caller, &cause, object, denied).await;
+        }
+    }
+}
+
 /// Makes a page of a refusal; who is signed out is led to sign in.
 pub(crate) async fn shown(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    let asked = request.uri().path().to_owned();
-    let is_look = request.method().is_safe();
+    let asked = Asked::of(&desk, &request);
     let mut response = next.run(request).await;
     let Some(refusal) = response.extensions_mut().remove::<Refusal>() else { return response };
+    if let Some(denied) = refusal.denied {
+        asked.record(&desk, denied).await;
+    }
+    let (is_look, asked) = (asked.method.is_safe(), asked.path);
     if refusal.status == StatusCode::UNAUTHORIZED {
         let to = if is_look && asked != "/" { format!("/sign-in?to={asked}") } else { "/sign-in".to_owned() };
         return desk.go(&to).into_response();

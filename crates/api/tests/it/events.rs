@@ -1,10 +1,10 @@
 //! What happened, as administrators and everybody else read it: by each filter,
 //! page by page, and without a value in it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use strongroom_core::Role;
 
-use crate::people::{in_millis, join, refusal, settled, team, text};
+use crate::people::{in_millis, join, key, refusal, settled, team, text};
 use crate::support::{Caller, TestApp};
 
 async fn events(app: &TestApp, caller: &Caller, query: &str) -> Vec<Value> {
@@ -108,4 +108,118 @@ async fn what_makes_no_sense_is_refused_by_its_name() {
         assert_eq!(refusal(&answer), (400, "invalid_request".to_owned()), "{query}");
         assert!(answer.body.contains(&format!("`{name}`")), "{query}: {}", answer.body);
     }
+}
+
+/// What was refused, by its operation, reason and how often, the newest first.
+async fn refusals(app: &TestApp) -> Vec<(Value, Value, u64)> {
+    let denied = events(app, &app.owner(), "action=access.denied").await;
+    let told = |event: &Value| {
+        (event["denied_operation"].clone(), event["denied_reason"].clone(), event["times"].as_u64().unwrap())
+    };
+    denied.iter().map(told).collect()
+}
+
+fn told(operation: &str, reason: &str, times: u64) -> (Value, Value, u64) {
+    (operation.into(), reason.into(), times)
+}
+
+#[tokio::test]
+async fn whom_the_table_refuses_is_told_of_with_what_they_asked_for() {
+    let app = settled().await;
+    let grace = join(&app, "grace@example.com", Role::Member).await;
+    let secret = app.owner().create("n", true).await["id"].as_str().unwrap().to_owned();
+    let answer = grace.caller.delete(&format!("/v2/credentials/{secret}")).await;
+    assert_eq!(answer.status, 403);
+    let event = events(&app, &app.owner(), "action=access.denied").await.remove(0);
+    assert_eq!((text(&event, "object_type"), text(&event, "object_id")), ("secrets", secret.as_str()));
+    assert_eq!(text(&event, "user_id"), grace.id);
+    assert_eq!(Some(text(&event, "request_id")), answer.header("x-request-id"));
+    assert_eq!(refusals(&app).await, [told("deleteSecret", "role", 1)]);
+    let own = events(&app, &grace.caller, "action=access.denied").await;
+    assert_eq!(own, [event], "they see it themselves");
+}
+
+#[tokio::test]
+async fn each_reason_is_told_and_what_is_allowed_or_absent_is_not() {
+    let app = settled().await;
+    let grace = join(&app, "grace@example.com", Role::Builder).await;
+    let owner = app.owner();
+    let narrow = key(&app, &owner, json!({"name": "k", "scopes": ["secrets:read"]})).await;
+    let elsewhere = key(&app, &owner, json!({"name": "k", "cidrs": ["192.0.2.0/24"]})).await;
+    let agent = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
+    let of_agent = json!({"name": "k", "scopes": ["runs:start"], "agents": [agent]});
+    let of_agent = key(&app, &owner, of_agent).await;
+    let made = owner.post(&team(&app, "/agents"), r#"{"name": "courier"}"#).await.json();
+    let run = json!({"agent_id": made["agent"]["id"]}).to_string();
+    let mut expected = Vec::new();
+    for (answer, refused) in [
+        (
+            grace
+                .caller
+                .post(&team(&app, "/members"), r#"{"name": "x", "service": true, "role": "owner"}"#)
+                .await,
+            told("addMember", "role", 1),
+        ),
+        (
+            narrow.post(&team(&app, "/credentials"), r#"{"name": "n", "values": {}}"#).await,
+            told("createSecret", "scope", 1),
+        ),
+        (elsewhere.get("/v2/profile").await, told("getProfile", "address", 1)),
+        (of_agent.post(&team(&app, "/runs"), run).await, told("startRun", "agent", 1)),
+        (grace.caller.get(&format!("/v2/teams/{agent}/members")).await, told("listMembers", "other_team", 1)),
+    ] {
+        assert_eq!(answer.status, 403, "{refused:?}: {}", answer.body);
+        expected.insert(0, refused);
+    }
+    for (answer, status) in [
+        (grace.caller.get("/v2/profile").await, 200),
+        (grace.caller.get(&format!("/v2/credentials/{agent}")).await, 404),
+        (grace.caller.get("/v2/credentials/none").await, 400),
+        (app.anonymous().get("/v2/profile").await, 401),
+    ] {
+        assert_eq!(answer.status, status);
+    }
+    assert_eq!(refusals(&app).await, expected);
+}
+
+#[tokio::test]
+async fn the_same_again_is_one_row_with_a_count() {
+    let app = settled().await;
+    let grace = join(&app, "grace@example.com", Role::Member).await;
+    for _ in 0..25 {
+        assert_eq!(grace.caller.get(&team(&app, "/key-links")).await.status, 403);
+    }
+    assert_eq!(refusals(&app).await, [told("listKeyLinks", "role", 1)], "the others are only counted");
+    app.app.write_refusals(false).await.unwrap();
+    assert_eq!(refusals(&app).await.len(), 1, "for a minute");
+    app.clock.advance(60_000);
+    app.app.write_refusals(false).await.unwrap();
+    assert_eq!(refusals(&app).await, [told("listKeyLinks", "role", 24), told("listKeyLinks", "role", 1)]);
+}
+
+#[tokio::test]
+async fn being_refused_in_many_ways_leaves_few_rows() {
+    let app = settled().await;
+    let grace = join(&app, "grace@example.com", Role::Member).await;
+    let nobody = "3c90c3cc-0d44-4b50-8888-8dd25736052a";
+    let described: Value = serde_json::from_str(strongroom_api::document()).unwrap();
+    let paths =
+        described["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/v2/teams/{teamId}"));
+    let mut refused = 0;
+    for path in paths {
+        let path = path.replace("{teamId}", nobody).replace(['{', '}'], "");
+        for answer in [
+            grace.caller.get(&path).await,
+            grace.caller.post(&path, "{}").await,
+            grace.caller.delete(&path).await,
+            grace.caller.patch(&path, "{}").await,
+        ] {
+            refused += u64::from(answer.status == 403);
+        }
+    }
+    assert!(refused > 17, "{refused}");
+    app.app.write_refusals(true).await.unwrap();
+    let told = refusals(&app).await;
+    assert_eq!(told.len(), 18, "sixteen told apart, and the others together: at once and in the end");
+    assert_eq!(told.iter().map(|(_, _, times)| times).sum::<u64>(), refused);
 }

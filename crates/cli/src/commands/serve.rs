@@ -182,6 +182,7 @@ impl Open {
             () = renew(self.tls.as_mut()) => {}
         }
         housekeeping::write_uses(&app).await;
+        housekeeping::write_refusals(&app, true).await;
         match end {
             End::Asked => Ok(()),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(

@@ -19,6 +19,8 @@ use crate::tags::Condition;
 pub struct Cause {
     /// The request's id.
     pub request_id: Option<Uuid>,
+    /// What it asks for, where that is known before it is tried.
+    pub action: Option<Action>,
 }
 
 /// Who asks, in which request, and on which condition.

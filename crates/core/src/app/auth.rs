@@ -218,14 +218,14 @@ impl App {
         let (key, now) = (ApiKeyId::from_uuid(token.id()), self.world.clock.monotonic());
         // A wrong secret is looked up as an unknown key is: neither is quicker.
         if let Some(known) = self.callers.find(Means::Key(key), &hash, now) {
-            return self.admitted(known.caller.clone(), from);
+            return self.admitted(known.caller.clone(), from, cause).await;
         }
         let known =
             self.decided(key, cause).await?.filter(|known| self.keys.proves(&token, &hash, &known.hash));
         let known = known.ok_or(Error::NotProven)?;
         let caller = known.caller.clone();
         self.callers.keep(known);
-        let caller = self.admitted(caller, from)?;
+        let caller = self.admitted(caller, from, cause).await?;
         self.uses.note(key, self.world.clock.now());
         Ok(caller)
     }
@@ -246,7 +246,7 @@ impl App {
         if !self.keys.proves(&token, &self.keys.hash(&token), &kept) {
             return Err(Error::NotProven);
         }
-        self.admitted(caller, None)
+        self.admitted(caller, None, cause).await
     }
 
     /// The person whose browser brings this session's token.
@@ -324,7 +324,7 @@ impl App {
         let (id, proven_at) = (RunId::from_uuid(token.id()), self.world.clock.monotonic());
         let good = |known: &Arc<Known>| !lapsed(known.caller.grant.expires_at, self.world.clock.now());
         if let Some(known) = self.callers.find(Means::Run(id), &hash, proven_at).filter(good) {
-            return self.admitted(known.caller.clone(), from);
+            return self.admitted(known.caller.clone(), from, cause).await;
         }
         let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };
         let era = self.callers.era();
@@ -335,7 +335,7 @@ impl App {
         }
         let caller = self.running(rows)?;
         self.callers.keep(Known { caller: caller.clone(), hash: kept, proven_at, era });
-        self.admitted(caller, from)
+        self.admitted(caller, from, cause).await
     }
 
     /// The rows of a run, proven.
@@ -384,12 +384,16 @@ impl App {
     }
 
     /// A proven caller, unless the time is over or the place is wrong.
-    fn admitted(&self, caller: Caller, from: Option<IpAddr>) -> Result<Caller, Error> {
+    async fn admitted(&self, caller: Caller, from: Option<IpAddr>, cause: &Cause) -> Result<Caller, Error> {
         if lapsed(caller.grant.expires_at, self.world.clock.now()) {
             return Err(Error::NotProven);
         }
         match &caller.grant.networks {
-            Some(networks) if !from.is_some_and(|from| networks.contain(from)) => Err(Denied::Address.into()),
+            Some(networks) if !from.is_some_and(|from| networks.contain(from)) => {
+                let team = Object::of::<Team>(Some(caller.team_id.uuid()));
+                self.note_refusal(&caller, cause, team, Denied::Address).await;
+                Err(Denied::Address.into())
+            }
             _ => Ok(caller),
         }
     }

@@ -44,6 +44,11 @@ impl Hands {
         self.millis.fetch_add(millis, Ordering::SeqCst);
     }
 
+    /// Lets the monotonic clock go on.
+    pub(crate) fn go_on(&self, seconds: u64) {
+        self.looks.fetch_add(seconds, Ordering::SeqCst);
+    }
+
     /// From now on what is kept for a moment is there at each look.
     pub(crate) fn hold(&self) {
         self.pace.store(0, Ordering::SeqCst);
@@ -113,7 +118,7 @@ pub(crate) fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// The same request again, by whoever that is by now.
 fn ask(caller: strongroom_core::Caller) -> Ask {
-    let cause = Cause { request_id: Some(Uuid::from_u128(7)) };
+    let cause = Cause { request_id: Some(Uuid::from_u128(7)), action: None };
     Ask { caller, cause, condition: None }
 }
 

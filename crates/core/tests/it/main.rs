@@ -30,6 +30,8 @@ mod properties;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod repeated_chance;
 #[cfg(test)]
 mod row_macs;
