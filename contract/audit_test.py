@@ -94,7 +94,7 @@ def rows(page):
 
 def search(page, **fields):
     """Fills in the form as it is when the page is opened anew, and sends it."""
-    page.goto(re.sub(r"/audit.*", "/audit", page.url))
+    page.goto(re.match(r"https?://[^/]+", page.url)[0] + "/audit")
     for label, value in fields.items():
         field = page.get_by_label({"since": "From", "until": "To", "secret": "Secret or id"}.get(label, label.title()))
         if field.evaluate("field => field.tagName") == "SELECT":
@@ -207,6 +207,31 @@ def test_members_see_and_take_away_what_they_did_themselves(chromium, team):
         page.goto(f"{team.instance.url}/audit")
         text, _ = taken(page, "JSON Lines")
         assert {json.loads(line)["user_id"] for line in text.splitlines()} == {team.member["id"]}
+
+
+def test_who_was_refused_what_stands_there(chromium, team):
+    """By the API and on the pages, each once, however often it was tried."""
+    for _ in range(3):
+        status, _ = team.instance.call("DELETE", f"/v2/credentials/{team.secret['id']}", key=team.member_key)
+        assert status == 403
+    with audit(chromium, team, "grace@example.com") as page:
+        assert page.goto(f"{team.instance.url}/secrets/{team.other['id']}").status == 404, "not there isn't refused"
+        page.goto(f"{team.instance.url}/agents/{team.agent['id']}")
+        # Their page has no such form, so they make one of another.
+        made = "(form, path) => { form.action = path; form.submit(); }"
+        with page.expect_navigation() as leads:
+            page.locator("form[action='/sign-out']").evaluate(made, f"/agents/{team.agent['id']}/delete")
+        assert leads.value.status == 403
+        own = search(page, what="Refusals")
+    with audit(chromium, team) as page:
+        told = search(page, what="Refusals")
+        assert told == own, "they see it, too"
+        assert len(told) == 2, told
+        assert "was refused deleteAgent: their role doesn't reach courier" in told[0]
+        assert "on these pages" in told[0]
+        assert "was refused deleteSecret: their role doesn't reach =Stripe 2" in told[1]
+        assert "with the key “+laptop”" in told[1]
+        assert all("Grace <Hopper>" in row for row in told)
 
 
 def test_nobody_takes_anything_away_who_is_not_signed_in(chromium, team):
