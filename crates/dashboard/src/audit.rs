@@ -200,7 +200,7 @@ fn listed(
             ("Older", page.next.map(|next| desk.to(&wanted.path("/audit", &[("before", next.to_string())])))),
         ]))
         @if !page.events.is_empty() || page.next.is_some() {
-            p { "Download what is shown here and older: " a href=(export("csv")) { "CSV" } ", " a href=(export("jsonl")) { "JSON Lines" } }
+            p { "Download all that matches: " a href=(export("csv")) { "CSV" } ", " a href=(export("jsonl")) { "JSON Lines" } }
         }
     }
 }
