@@ -13,8 +13,8 @@ mod deliveries;
 mod dotenv;
 mod environment;
 mod error;
-mod fill_requests;
 mod events;
+mod fill_requests;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;

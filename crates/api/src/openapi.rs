@@ -21,7 +21,7 @@ use utoipa::openapi::{
 use crate::{conditions, gate};
 
 /// The groups of operations, in the order in which they are best read.
-const GROUPS: [(&str, &str); 11] = [
+const GROUPS: [(&str, &str); 12] = [
     ("Secrets", "Named bundles of environment variables. Values go in and never come back."),
     ("Agents", "What runs: each has revisions, to which secrets are attached."),
     ("Revisions", "States of an agent, and which secrets a run of each receives."),

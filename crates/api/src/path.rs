@@ -10,11 +10,10 @@ use strongroom_core::runs::Run;
 use strongroom_core::secrets::Secret;
 use strongroom_core::teams::Team;
 use strongroom_core::text::Invalid;
+use strongroom_core::users::User;
 use strongroom_core::{
     AgentId, ApiKeyId, FillRequestId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId,
 };
-use strongroom_core::users::User;
-use strongroom_core::{AgentId, ApiKeyId, KeyLinkId, RevisionId, RunId, SecretId, TeamId, UserId};
 
 use crate::error::{ApiError, malformed_id};
 

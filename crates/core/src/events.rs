@@ -32,7 +32,7 @@ pub enum EventKind {
     SecretPurged,
     /// A team was created.
     TeamCreated,
-    /// A team was renamed.
+    /// A team was renamed, or what holds for it changed.
     TeamUpdated,
     /// A team was deleted; it can be brought back.
     TeamDeleted,
@@ -115,7 +115,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::InstanceCreated,
         Self::SecretCreated,
         Self::SecretUpdated,
@@ -160,6 +160,9 @@ impl EventKind {
         Self::InvitationCreated,
         Self::InvitationCancelled,
         Self::InvitationAccepted,
+        Self::FillRequestCreated,
+        Self::FillRequestCancelled,
+        Self::FillRequestFilled,
         Self::IntegrityViolation,
         Self::AccessDenied,
     ];
@@ -478,7 +481,8 @@ mod tests {
         KeyLinkCreated KeyLinkCancelled KeyLinkClaimed AgentCreated AgentUpdated AgentDeleted
         AgentRunsRevoked RevisionCreated RevisionUpdated SecretAttached SecretDetached RunStarted
         RunExtended RunStopped RunRevoked SecretDelivered SignInSetUp SignInChanged SessionStarted
-        SessionMoved SessionEnded InvitationCreated InvitationCancelled InvitationAccepted
+        SessionMoved SessionEnded InvitationCreated InvitationCancelled InvitationAccepted FillRequestCreated
+        FillRequestCancelled FillRequestFilled
         IntegrityViolation AccessDenied
     }
 

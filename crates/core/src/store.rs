@@ -11,8 +11,8 @@ use crate::agents::{Agent, Attachment, Revision};
 use crate::answers::{AnswerId, KeptAnswer};
 use crate::api_keys::{ApiKey, ProofRows, UsedKey};
 use crate::clock::Timestamp;
-use crate::fill_requests::FillRequest;
 use crate::events::{Event, EventFilter, EventPage};
+use crate::fill_requests::FillRequest;
 use crate::ids::{
     AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
     TeamId, UserId,
@@ -472,6 +472,10 @@ pub trait Store: Send + Sync {
     /// many deliveries there were to them; of the newest `most` runs. Days are counted
     /// from 1970 in UTC; those without any are left out.
     async fn runs_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<ByDay, StoreError>;
+
+    /// How often the access table refused somebody something in a team on each day since
+    /// this moment, of the newest `most` events that tell of it.
+    async fn refusals_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<Days, StoreError>;
 
     /// What was delivered to runs of a team, in the order of the runs.
     async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError>;

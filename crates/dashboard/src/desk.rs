@@ -35,14 +35,8 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(app: Arc<App>, address: Address, terms: Terms) -> Self {
         let is_secure = address.is_secure();
-        Self { app, address, is_secure, terms, stretching: Arc::new(Semaphore::new(STRETCHED)) }
-    pub(crate) fn new(app: Arc<App>, front: &Front) -> Self {
-        let url = front.public_url.clone().unwrap_or_default();
-        let base = crate::base(&url);
-        let origin = url.strip_suffix(&base).filter(|origin| !origin.is_empty()).map(ToOwned::to_owned);
-        let is_secure = front.is_secure || url.starts_with("https://");
         let [stretching, exporting] = [STRETCHED, EXPORTED].map(|turns| Arc::new(Semaphore::new(turns)));
-        Self { app, base, origin, is_secure, stretching, exporting }
+        Self { app, address, is_secure, terms, stretching, exporting }
     }
 
     /// What a link to this path is.

@@ -201,7 +201,7 @@ async fn fill(
     match done {
         Ok(secret) => {
             let attached = attach(&desk, &visit, &link, (&fields, secret.id)).await;
-            Ok(layout::page(&desk, &visit, "Filled in", &thanks(&desk, &link, Some((&secret, attached)))))
+            Ok(layout::page(&desk, &visit, "Filled in", &thanks(&desk, Some((&secret, attached)))))
         }
         Err(refusal) => {
             let status = refusal.status;
@@ -219,7 +219,7 @@ async fn fill_alone(
     let link = opened(desk.app.fill_link(&token, browser::cause(&sent.parts.extensions)).await)?;
     let ask = link.alone().ok_or_else(Refusal::signed_out)?;
     match filled(&desk, ask, &link, (&sent.fields, false)).await {
-        Ok(_) => Ok(layout::alone(&desk, "Filled in", &thanks(&desk, &link, None))),
+        Ok(_) => Ok(layout::alone(&desk, "Filled in", &thanks(&desk, None))),
         Err(refusal) => {
             let status = refusal.status;
             let message = refusal.in_form()?;
@@ -255,7 +255,7 @@ async fn attach(
     Some(desk.done(&visit.ask, || desk.app.attach_secret(&visit.ask, to, secret)).await.is_ok())
 }
 
-fn thanks(desk: &Desk, link: &FillLink, secret: Option<(&Secret, Option<bool>)>) -> Markup {
+fn thanks(desk: &Desk, secret: Option<(&Secret, Option<bool>)>) -> Markup {
     html! {
         h1 { "Filled in" }
         p role="status" { "Whoever asked is told that it was, and nothing of what. The link is used up." }

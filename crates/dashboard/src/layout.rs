@@ -109,17 +109,16 @@ pub(crate) fn alone(desk: &Desk, title: &str, content: &Markup) -> Response {
 
 /// Where the desk's pages are, in the order of its menu, and what shows that
 /// somebody may look there.
-const MENU: [(&str, &str, Action); 8] = [
+const MENU: [(&str, &str, Action); 9] = [
     ("/overview", "Overview", Action::ListRuns),
-const MENU: [(&str, &str, Action); 6] = [
     ("/secrets", "Secrets", Action::ListSecrets),
     ("/agents", "Agents", Action::ListAgents),
     ("/runs", "Runs", Action::ListRuns),
     ("/requests", "Requests", Action::ListFillRequests),
     ("/keys", "API keys", Action::ListApiKeys),
     ("/members", "Members", Action::ListMembers),
-    ("/settings", "Settings", Action::ReadTeam),
     ("/audit", "Audit", Action::ListEvents),
+    ("/settings", "Settings", Action::ReadTeam),
 ];
 
 /// A page of the desk.

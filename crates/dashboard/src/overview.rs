@@ -36,6 +36,9 @@ async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, R
             @if activity.deliveries_seen {
                 (chart::days("Secrets delivered", "delivery", &activity.by_day.deliveries, (activity.first_day, DAYS)))
             }
+            @if let Some(refusals) = &activity.refusals {
+                (chart::days("Refused", "refusal", refusals, (activity.first_day, DAYS)))
+            }
         }
         (stale(&desk, &activity))
     };

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::health::{SecretHint, of_secret};
 use crate::rows::Proven;
 use crate::secrets::{Filter, Secret};
-use crate::store::ByDay;
+use crate::store::{ByDay, Days};
 
 /// Milliseconds in a day.
 const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -24,6 +24,9 @@ pub struct Activity {
     pub by_day: ByDay,
     /// Whether the caller may see what was delivered.
     pub deliveries_seen: bool,
+    /// How often somebody was refused something on each day; `None` when the caller may
+    /// not see that.
+    pub refusals: Option<Days>,
     /// Of the caller's 100 oldest secrets, those that haven't changed for long, the
     /// oldest first.
     pub stale: Vec<Proven<Secret>>,
@@ -39,11 +42,16 @@ impl App {
         let deliveries_seen = ask.permit(Action::ListDeliveries, Ownership::Shared).is_ok();
         let first_day = self.world.clock.now().as_millis() / DAY + 1 - i64::from(days);
         let since = Timestamp::from_millis(first_day * DAY);
-        let mut by_day = self.store.runs_by_day(ask.caller.team_id, since, RUNS).await?;
+        let team = ask.caller.team_id;
+        let mut by_day = self.store.runs_by_day(team, since, RUNS).await?;
         if !deliveries_seen {
             by_day.deliveries.clear();
         }
-        Ok(Activity { first_day, by_day, deliveries_seen, stale: self.stale_secrets(ask).await? })
+        let refusals = match ask.permit(Action::ListEvents, Ownership::Shared) {
+            Ok(_permit) => Some(self.store.refusals_by_day(team, since, RUNS).await?),
+            Err(_) => None,
+        };
+        Ok(Activity { first_day, by_day, deliveries_seen, refusals, stale: self.stale_secrets(ask).await? })
     }
 
     async fn stale_secrets(&self, ask: &Ask) -> Result<Vec<Proven<Secret>>, Error> {

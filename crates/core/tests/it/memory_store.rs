@@ -9,8 +9,8 @@ use strongroom_core::access::{Means, Permit, Proof};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
-use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::events::{Event, EventFilter, EventPage, Recorded, RecordedRefusal};
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -756,6 +756,17 @@ impl Store for MemoryStore {
         let to = |delivery: &&Delivery| newest.iter().any(|run| run.id == delivery.run_id);
         let deliveries = tables.deliveries.iter().filter(to).map(|delivery| delivery.at);
         Ok(ByDay { runs: by_day(newest.iter().map(|run| run.created_at)), deliveries: by_day(deliveries) })
+    }
+
+    async fn refusals_by_day(&self, team: TeamId, since: Timestamp, _: u32) -> Result<Days, StoreError> {
+        let mut days = BTreeMap::new();
+        for event in &self.tables().events {
+            let refusal = event.refusal.filter(|_| event.team_id == Some(team) && event.at >= since);
+            if let Some(refusal) = refusal {
+                *days.entry(event.at.as_millis() / 86_400_000).or_insert(0) += u64::from(refusal.times);
+            }
+        }
+        Ok(days.into_iter().collect())
     }
 
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {

@@ -8,14 +8,15 @@ use super::transaction::Transaction;
 use super::{Database, appends, walk, writes};
 use crate::query;
 use crate::tables::{
-    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge as due, runs, secrets, sessions, users, events,
+    agents, answers, api_keys, events, fill_requests, instance, invitations, key_links, proofs, purge as due,
+    runs, secrets, sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::events::{Event, EventFilter, EventPage};
+use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -25,7 +26,7 @@ use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
-use strongroom_core::store::{AnyRow, ByDay, Held, Purge, Write};
+use strongroom_core::store::{AnyRow, ByDay, Days, Held, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
@@ -305,6 +306,10 @@ impl Store for Database {
         let runs = self.readers.all(runs::by_day(team, since, most)).await?;
         let deliveries = self.readers.all(runs::deliveries_by_day(team, since, most)).await?;
         Ok(ByDay { runs, deliveries })
+    }
+
+    async fn refusals_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<Days, StoreError> {
+        self.readers.all(events::refusals_by_day(team, since, most)).await
     }
 
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {

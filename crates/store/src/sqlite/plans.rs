@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::migrations;
 use crate::query::Query;
 use crate::tables::{
-    agents, answers, api_keys, fill_requests, instance, invitations, key_links, proofs, purge, runs, secrets, events,
-    sessions, users,
+    agents, answers, api_keys, events, fill_requests, instance, invitations, key_links, proofs, purge, runs,
+    secrets, sessions, users,
 };
 
 fn plan(statement: &str) -> String {
@@ -46,7 +46,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 39] = [
+    let indexed: [(String, &[&str]); 40] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
@@ -62,6 +62,7 @@ fn every_query_goes_by_a_key_or_an_index() {
         (said(agents::attachments_of(t, s, 1)), &["attachments_by_secret (team_id=? AND secret_id=?)"]),
         (said(runs::run(run)), &["SEARCH r USING PRIMARY KEY (id=?)"]),
         (said(proofs::proof(Means::Run(run), (t, u))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
+        (said(events::refusals_by_day(t, now, 1)), &["events_refused (team_id=? AND at>?)"]),
         (said(runs::by_day(t, now, 1)), &["runs_by_team (team_id=? AND id>?)"]),
         (
             said(runs::deliveries_by_day(t, now, 1)),

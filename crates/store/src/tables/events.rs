@@ -1,5 +1,6 @@
 //! Audit rows.
 
+use super::runs::DAY;
 use super::{Cells, Column, Columns, Malformed, Read, Shape, Value, bytes, id, number, text};
 use crate::query::{Query, Text};
 use std::sync::LazyLock;
@@ -8,7 +9,7 @@ use strongroom_core::events::{
 };
 use strongroom_core::rows::RowMac;
 use strongroom_core::store::EVENTS_LOOKED_AT;
-use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
+use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, Timestamp, UserId};
 use uuid::Uuid;
 
 /// The columns but for the number.
@@ -194,4 +195,18 @@ impl<'a> Search<'a> {
         let next = if more { events.last().map(|last| last.sequence).or(Some(self.before)) } else { end };
         EventPage { events, next }
     }
+}
+
+/// How often somebody was refused something in a team on each day.
+pub(crate) fn refusals_by_day(team: TeamId, since: Timestamp, most: u32) -> Query<'static, (i64, u64)> {
+    static BY_DAY: LazyLock<Text> = LazyLock::new(|| {
+        let newest = "(SELECT at, repeats FROM events INDEXED BY events_refused \
+             WHERE team_id = ?1 AND kind = 'access.denied' AND at >= ?2 ORDER BY at DESC LIMIT ?3) r";
+        let days = format!(
+            "SELECT r.at / {DAY}, CAST(sum(coalesce(r.repeats, 1)) AS BIGINT) FROM {newest} GROUP BY 1 ORDER BY 1"
+        );
+        Text::hinted(days, "")
+    });
+    let values = [team.as_bytes().into(), since.into(), Value::number(most)];
+    Query::new("events", &*BY_DAY, values)
 }

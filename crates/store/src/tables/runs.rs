@@ -210,7 +210,7 @@ pub(crate) fn count(team: TeamId, of: RunsOf) -> Query<'static, u64> {
 }
 
 /// How many days' milliseconds are in a day's number.
-const DAY: i64 = 24 * 60 * 60 * 1_000;
+pub(super) const DAY: i64 = 24 * 60 * 60 * 1_000;
 
 /// The newest runs of a team since a moment: they are named by when they were started.
 const NEWEST: &str = "(SELECT id, created_at FROM runs INDEXED BY runs_by_team \

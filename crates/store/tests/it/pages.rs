@@ -1,12 +1,13 @@
 //! Lists: whom and what they hold, in which order, and that pages neither
 //! overlap nor leave anything out.
 
+use strongroom_core::events::{Event, EventKind, Refusal};
 use strongroom_core::runs::{Delivery, Run, RunsOf};
 use strongroom_core::store::{ByDay, Change, Put};
-use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, Store as _, TeamId};
+use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, TeamId};
 use uuid::Uuid;
 
-use crate::support::{Colleague, Instance, NOW, at, delivery};
+use crate::support::{Colleague, Instance, NOW, at, delivery, event};
 
 #[tokio::test]
 async fn members_who_left_are_found_but_not_listed() {
@@ -232,7 +233,7 @@ async fn runs_come_the_newest_first() {
         let end = expected.len().min(3);
         assert_eq!(runs.page(of, None, (1, 2)).await, expected[1.min(end)..end], "{of:?}");
     }
-    let other = strongroom_core::TeamId::from_uuid(runs.instance.id());
+    let other = TeamId::from_uuid(runs.instance.id());
     for (of, _) in runs.questions() {
         assert!(runs.instance.database.runs(other, of, None, (0, 10)).await.unwrap().is_empty());
         assert_eq!(runs.instance.database.count_runs(other, of).await.unwrap(), 0);
@@ -291,7 +292,7 @@ async fn deliveries_are_found_by_whatever_received_them_and_by_the_secret() {
     assert_eq!(order, expected, "the newest first");
     assert_eq!(instance.database.deliveries_of(first, 4).await.unwrap(), of_secret[..4]);
     assert_eq!(instance.database.deliveries_of(SecretId::from_uuid(instance.id()), 9).await.unwrap(), []);
-    let other = strongroom_core::TeamId::from_uuid(instance.id());
+    let other = TeamId::from_uuid(instance.id());
     assert_eq!(instance.database.deliveries(other, RunsOf::Run(runs.started[0])).await.unwrap(), []);
 }
 
@@ -330,4 +331,27 @@ async fn runs_and_deliveries_are_counted_by_day() {
     let newest = by_day(instance.team, 0, 2).await;
     assert_eq!((newest.runs, newest.deliveries), (vec![(today, 2)], vec![(today, 4)]), "the newest two");
     assert_eq!(by_day(TeamId::from_uuid(instance.id()), 0, 10).await, ByDay::default(), "another team's");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_day() {
+    const DAY: i64 = 86_400_000;
+    let instance = Instance::new().await;
+    let permit = instance.permit().await;
+    let noon = NOW / DAY * DAY + DAY / 2;
+    let refused = |moment, times| {
+        let refusal = Refusal { action: None, reason: None, times };
+        Event { at: at(moment), kind: EventKind::AccessDenied, refusal: Some(refusal), ..event(&permit) }
+    };
+    for (moment, times) in [(noon - DAY, 1), (noon - DAY, 7), (noon, 1)] {
+        instance.database.record(refused(moment, times)).await.unwrap();
+    }
+    instance.database.record(Event { at: at(noon), ..event(&permit) }).await.unwrap();
+    let by_day =
+        async |team, since, most| instance.database.refusals_by_day(team, at(since), most).await.unwrap();
+    let today = NOW / DAY;
+    assert_eq!(by_day(instance.team, noon - DAY, 10).await, [(today - 1, 8), (today, 1)]);
+    assert_eq!(by_day(instance.team, noon - DAY + 1, 10).await, [(today, 1)]);
+    assert_eq!(by_day(instance.team, 0, 1).await, [(today, 1)], "of the newest");
+    assert_eq!(by_day(TeamId::from_uuid(instance.id()), 0, 10).await, []);
 }
