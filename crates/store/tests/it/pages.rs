@@ -341,12 +341,22 @@ async fn refusals_are_counted_by_day() {
     let noon = NOW / DAY * DAY + DAY / 2;
     let refused = |moment, times| {
         let refusal = Refusal { action: None, reason: None, times };
-        Event { at: at(moment), kind: EventKind::AccessDenied, refusal: Some(refusal), ..event(&permit) }
+        Event {
+            at: at(moment),
+            kind: EventKind::AccessDenied,
+            team_id: Some(instance.team),
+            refusal: Some(refusal),
+            ..event(&permit)
+        }
     };
     for (moment, times) in [(noon - DAY, 1), (noon - DAY, 7), (noon, 1)] {
         instance.database.record(refused(moment, times)).await.unwrap();
     }
-    instance.database.record(Event { at: at(noon), ..event(&permit) }).await.unwrap();
+    instance
+        .database
+        .record(Event { at: at(noon), team_id: Some(instance.team), ..event(&permit) })
+        .await
+        .unwrap();
     let by_day =
         async |team, since, most| instance.database.refusals_by_day(team, at(since), most).await.unwrap();
     let today = NOW / DAY;
