@@ -96,6 +96,14 @@ async fn what_a_later_program_recorded_is_read_by_its_names() {
 }
 
 #[tokio::test]
+async fn what_was_put_in_a_mac_s_place_hides_nothing() {
+    let instance = recorded(|team| vec![full(team, 1)]).await;
+    let altered = "UPDATE events SET object_mac = ? WHERE kind = 'run.started'";
+    instance.behind(|database| database.execute(altered, [b"short".as_slice()]).unwrap());
+    assert_eq!(all(&instance, &EventFilter::default()).await[0].kind, "run.started");
+}
+
+#[tokio::test]
 async fn pages_neither_overlap_nor_leave_anything_out() {
     let instance = recorded(|team| (1..=7).map(|number| full(team, number)).collect()).await;
     let whole = all(&instance, &EventFilter::default()).await;
