@@ -14,7 +14,10 @@ PATIENCE_SECONDS = 30
 
 
 class Instance:
-    """`init`, then `serve` on free ports of the loopback."""
+    """`init`, then `serve` on free ports of the loopback, with these options beside its own."""
+
+    def __init__(self, *options):
+        self._options = options
 
     def __enter__(self):
         self._place = tempfile.TemporaryDirectory(prefix="strongroom-contract-")
@@ -32,8 +35,9 @@ class Instance:
         self.key, self.team, self.user = made["api_key"], made["team_id"], made["user_id"]
         # A limit on requests would end every run after its first second.
         serve = self.command(
-            "serve", *data, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--rate-limit", "0"
-        )
+            "serve", *data, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--rate-limit", "0",
+            *self._options,
+        )  # fmt: skip
         self.log = place / "stderr"
         with self.log.open("w") as log:
             self._server = subprocess.Popen(serve, **self._clean(), stdout=subprocess.PIPE, stderr=log, text=True)
@@ -76,6 +80,12 @@ class Instance:
     def call(self, method, path, body=None, key=None):
         """One request, with the instance's first key unless another is given; its answer's status and JSON."""
         return call(self.url, method, path, key or self.key, body)
+
+    def setup_link(self, email="owner@localhost", url=None):
+        """A link by which somebody sets up how they sign in."""
+        data = ["--data-dir", self.place / "data", "--public-url", url or self.url]
+        made = self.command("setup-link", *data, "--email", email)
+        return subprocess.run(made, **self._clean(), check=True, capture_output=True, text=True).stdout.strip()
 
     def answers(self):
         """How many answers the server counted, by class of status."""

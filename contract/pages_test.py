@@ -14,12 +14,6 @@ def instance():
         yield running
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.browser() as running:
-        yield running
-
-
 #: One page of each kind: these are examined more closely.
 KINDS = ["/docs", "/docs/first-run", "/docs/threat-model", "/docs/api/runs", "/docs/none"]
 
