@@ -71,8 +71,8 @@ async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Marku
                         (parts::token(&visit.form))
                         input type="hidden" name="change" value="app";
                         (set_up::app_offer(&state.app, email))
-                        (parts::field("Your password", "password", "", &html! {
-                            input #password name="password" type="password" required maxlength="256" autocomplete="current-password";
+                        (parts::field("Your password", "app-password", "", &html! {
+                            input #app-password name="password" type="password" required maxlength="256" autocomplete="current-password";
                         }))
                         button type="submit" { "Add the app" }
                     }
@@ -88,7 +88,7 @@ fn changing(desk: &Desk, visit: &Visit, change: &str, label: &str, more: &Markup
         form method="post" action=(desk.to("/account/sign-in")) {
             (parts::token(&visit.form))
             input type="hidden" name="change" value=(change);
-            (sign_in::present())
+            (sign_in::present(&format!("{change}-")))
             (more)
             button type="submit" { (label) }
         }

@@ -107,8 +107,8 @@ pub(crate) fn app_offer(app: &AppSecret, account: &str) -> Markup {
             }
         }
         p { code.wide { (app.text()) } }
-        (parts::field("What the app shows now", "code", "Six digits. Leave it empty to do without an app.", &html! {
-            input #code name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="16" aria-describedby="code-hint";
+        (parts::field("What the app shows now", "app-code", "Six digits. Leave it empty to do without an app.", &html! {
+            input #app-code name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="16" aria-describedby="app-code-hint";
         }))
     }
 }

@@ -80,18 +80,20 @@ pub(crate) fn factors(email: &str) -> Markup {
         (parts::field("Email address", "email", "", &html! {
             input #email name="email" type="email" value=(email) required maxlength="254" autocomplete="username";
         }))
-        (present())
+        (present(""))
     }
 }
 
-/// The password that they have, and the code of their app.
-pub(crate) fn present() -> Markup {
+/// The password that they have, and the code of their app. A page with several forms
+/// calls each by another name, so that a label is of the field that it stands at.
+pub(crate) fn present(of: &str) -> Markup {
+    let (password, code) = (format!("{of}password"), format!("{of}code"));
     html! {
-        (parts::field("Password", "password", "", &html! {
-            input #password name="password" type="password" required maxlength="256" autocomplete="current-password";
+        (parts::field("Password", &password, "", &html! {
+            input #(password) name="password" type="password" required maxlength="256" autocomplete="current-password";
         }))
-        (parts::field("Code", "code", "Only if you have an authenticator app: the six digits that it shows, or one of your recovery codes.", &html! {
-            input #code name="code" autocomplete="one-time-code" maxlength="32" aria-describedby="code-hint";
+        (parts::field("Code", &code, "Only if you have an authenticator app: the six digits that it shows, or one of your recovery codes.", &html! {
+            input #(code) name="code" autocomplete="one-time-code" maxlength="32" aria-describedby={ (code) "-hint" };
         }))
     }
 }
