@@ -184,8 +184,10 @@ async fn of_revision(desk: &Desk, visit: &Visit, agent: &Agent, live: &Revision)
                             td { (keys(&secret.env_keys)) }
                             td { (whose(secret)) }
                             td {
-                                (parts::button(&desk.to(&format!("/agents/{}/detach", agent.id)), &visit.form, "Detach",
-                                    &[("secret", &secret.id.to_string()), ("revision", &live.id.to_string())]))
+                                @if may(visit, Action::DetachSecret, secret) {
+                                    (parts::button(&desk.to(&format!("/agents/{}/detach", agent.id)), &visit.form, "Detach",
+                                        &[("secret", &secret.id.to_string()), ("revision", &live.id.to_string())]))
+                                }
                             }
                         }
                     }
@@ -195,6 +197,12 @@ async fn of_revision(desk: &Desk, visit: &Visit, agent: &Agent, live: &Revision)
         @if visit.may_ever(Action::AttachSecret) { (choice(desk, visit, agent, live, &attached).await?) }
         @if let Some(preview) = &preview { (previewed(preview)) }
     })
+}
+
+/// Whether they may do this to a secret: with one of their own more than with the team's.
+fn may(visit: &Visit, action: Action, secret: &Secret) -> bool {
+    let caller = &visit.ask.caller;
+    caller.permit(action, caller.ownership(secret.team_id, secret.owner)).is_ok()
 }
 
 /// Secrets that could be attached.
@@ -207,7 +215,9 @@ async fn choice(
 ) -> Result<Markup, Refusal> {
     let few = u32::try_from(SHOWN).unwrap_or(u32::MAX);
     let mut secrets = desk.app.secrets_after(&visit.ask, None, &Filter::default(), few).await?.secrets;
-    secrets.retain(|secret| attached.iter().all(|there| there.id != secret.id));
+    secrets.retain(|secret| {
+        may(visit, Action::AttachSecret, secret) && attached.iter().all(|there| there.id != secret.id)
+    });
     Ok(html! {
         form.search method="post" action=(desk.to(&format!("/agents/{}/attach", agent.id))) {
             (parts::token(&visit.form))

@@ -66,6 +66,8 @@ async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Marku
 fn row(desk: &Desk, visit: &Visit, names: &Names, used: &UsedKey<Proven<ApiKey>>) -> Markup {
     let key = &used.key;
     let over = key.grant.expires_at.is_some_and(|end| end <= desk.app.clock().now());
+    // Nobody reaches above themselves.
+    let may_revoke = names.role(key.user_id) <= visit.role();
     html! {
         tr.gone[key.revoked_at.is_some() || over] {
             th scope="row" { (key.name) br; small { "made " (parts::time(key.created_at)) } }
@@ -76,7 +78,7 @@ fn row(desk: &Desk, visit: &Visit, names: &Names, used: &UsedKey<Proven<ApiKey>>
             td {
                 @if let Some(revoked) = key.revoked_at {
                     "revoked " (parts::time(revoked))
-                } @else if over { "expired" } @else {
+                } @else if over { "expired" } @else if may_revoke {
                     (parts::danger("Revoke", "Whatever uses this key is refused from then on.",
                         &parts::button(&desk.to("/keys/revoke"), &visit.form, "Revoke it", &[("key", &key.id.to_string())])))
                 }
@@ -97,7 +99,8 @@ fn limits(key: &ApiKey) -> Markup {
 
 async fn form(desk: &Desk, visit: &Visit, names: &Names) -> Result<Markup, Refusal> {
     let agents = desk.app.agents(&visit.ask, None, (0, 100)).await?.agents;
-    let services: Vec<&ProvenMember> = names.services().collect();
+    let services: Vec<&ProvenMember> =
+        names.services().filter(|service| service.membership.role <= visit.role()).collect();
     Ok(html! {
         form method="post" action=(desk.to("/keys")) {
             (parts::token(&visit.form))
@@ -154,8 +157,9 @@ const fn meaning(scope: Scope) -> &'static str {
     }
 }
 
-/// What somebody wishes for.
-fn wish(fields: &Fields, now: Timestamp) -> Result<NewKey, Refusal> {
+/// What somebody wishes for. A key's role is "at most" what is chosen: of a service user no
+/// more than it has.
+fn wish(fields: &Fields, names: &Names, now: Timestamp) -> Result<NewKey, Refusal> {
     let named = |what: &str, refused: Invalid| Refusal::invalid(format!("The {what} {}.", refused.reason()));
     let scopes: Option<Scopes> = fields.all("scope").map(Scope::from_name).collect();
     let scopes = scopes.filter(|scopes| *scopes != Scopes::default());
@@ -166,10 +170,11 @@ fn wish(fields: &Fields, now: Timestamp) -> Result<NewKey, Refusal> {
         .map(|text| Networks::parse(text.split([' ', ',']).filter(|one| !one.is_empty())));
     let days = fields.filled("days").map(str::parse::<i64>).transpose().map_err(|_| Refusal::absent())?;
     let service_user = fields.filled("as").map(UserId::parse).transpose().map_err(|_| Refusal::absent())?;
+    let role = Role::from_name(fields.text("role")).ok_or_else(Refusal::absent)?;
     Ok(NewKey {
         name: KeyName::parse(fields.text("name").trim()).map_err(|refused| named("name", refused))?,
         grant: GrantWish {
-            role: Some(Role::from_name(fields.text("role")).ok_or_else(Refusal::absent)?),
+            role: Some(service_user.map_or(role, |service| role.min(names.role(service)))),
             scopes: Some(
                 scopes
                     .ok_or_else(|| Refusal::invalid("A key is good for something: tick at least one box."))?,
@@ -188,7 +193,8 @@ fn wish(fields: &Fields, now: Timestamp) -> Result<NewKey, Refusal> {
 
 async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
-    let made = match wish(&fields, desk.app.clock().now()) {
+    let names = Names::read(&desk, &visit).await?;
+    let made = match wish(&fields, &names, desk.app.clock().now()) {
         Ok(new) => {
             let planned = desk.app.create_api_key(&visit.ask, new).await.map_err(Refusal::from);
             match planned {

@@ -56,6 +56,12 @@ impl Names {
         self.members.iter().map(|member| (member.user.id, member.user.name.as_str()))
     }
 
+    /// What a user is in the team; who left is as the lowest.
+    pub(crate) fn role(&self, user: UserId) -> Role {
+        let member = self.places.get(&user).and_then(|at| self.members.get(*at));
+        member.map_or(Role::Member, |member| member.membership.role)
+    }
+
     /// The team's service users.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ProvenMember> {
         self.members.iter().filter(|member| member.user.service_of.is_some())
@@ -97,7 +103,8 @@ fn row(desk: &Desk, visit: &Visit, member: &ProvenMember) -> Markup {
                 (user.name) @if is_self { " (you)" }
                 br; small { (user.email.as_ref().map_or("service user", Email::as_str)) }
             }
-            td { @if below { (roles(desk, visit, &id, role)) } @else { (role) } }
+            // Everybody may be less than they are.
+            td { @if below || is_self && role > Role::Member { (roles(desk, visit, &id, role)) } @else { (role) } }
             td { @if !is_person { "never" } @else if member.membership.sign_in.is_some() { "yes" } @else { "not yet" } }
             td {
                 @if below && is_person && !is_self {
@@ -157,7 +164,9 @@ async fn invitations(desk: &Desk, visit: &Visit, names: &Names) -> Result<Markup
                 @for invitation in &open {
                     li {
                         (names.of(invitation.user_id)) ", until " (parts::time(invitation.expires_at)) " "
-                        (parts::button(&desk.to("/members/uninvite"), &visit.form, "Withdraw", &[("invitation", &invitation.id.to_string())]))
+                        @if names.role(invitation.user_id) <= visit.role() {
+                            (parts::button(&desk.to("/members/uninvite"), &visit.form, "Withdraw", &[("invitation", &invitation.id.to_string())]))
+                        }
                     }
                 }
             }
