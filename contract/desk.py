@@ -159,8 +159,10 @@ def come_in(page, visitor):
 
 
 def complaints(page):
-    """What went wrong in a browser. That a form was refused is told on its console, too."""
-    return [said for said in page.complaints if not re.search(r"responded with a status of 4(0[349]|10|22)", said)]
+    """What went wrong in a browser, but for what is meant to be: that a form was refused is told
+    on its console, too, and that an answer to one isn't there any more to go back to."""
+    meant = re.compile(r"responded with a status of 4(0[349]|10|22)|ERR_CACHE_MISS")
+    return [said for said in page.complaints if not meant.search(said)]
 
 
 def owner(chromium, instance, **options):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+import acts
 import wire
 from desk import pages
 from stock import Shop, stocked
@@ -39,10 +40,6 @@ OFFERED = """
 /sign-out                 member         -
 """
 SCOPES = ["secrets:read", "secrets:write", "runs:start", "team:read"]
-#: What is done last, for it takes away what the others are about.
-LAST = ["panic", "stop", "detach", "delete", "uninvite", "invite", "revoke", "remove", "end", "end-others", "sign-out"]
-#: Fills in any form so that it makes sense.
-FILLED = {"name": "Renamed", "email": "new@example.com", "key": "NEW_KEY", "value": "a value", "pasted": ""}
 
 
 @dataclass
@@ -55,20 +52,6 @@ class Somebody:
     #: The ids of what is theirs.
     own: set
     pages: list
-
-    def forms(self):
-        """All that they are offered, each form once."""
-        found = {}
-        for page in self.pages:
-            answer = self.visitor.get(page)
-            assert answer.status == 200, page
-            found |= {subject(form): form for form in answer.forms if form.method == "post"}
-        return found
-
-
-def subject(form):
-    """What a form does, and to what."""
-    return form.action, *sorted(form.about.items())
 
 
 def somebody(instance, shop, role):
@@ -140,43 +123,27 @@ def offered(who, forms):
 
 def test_what_is_offered_is_what_is_allowed(team):
     role, who, owner, stock = team
-    forms = who.forms()
+    forms = acts.forms(who.visitor, who.pages)
     assert offered(who, forms.values()) == expected(role)
     # What others are offered and they aren't, they are refused.
     token = dict(who.visitor.get("/account").form("/sign-out").fields)[wire.TOKEN]
-    before = state(owner, stock)
-    others = Somebody(owner, who.shop, "", set(), [*pages(stock)]).forms()
+    before = acts.state(owner, stock)
+    others = acts.forms(owner, pages(stock))
     # They could invite themselves, which is of no use.
     mine = ("/members/invite", ("user", who.user))
     refused = [form for about, form in others.items() if about not in forms and about != mine]
     for form in refused:
         # A role that they have already would change nothing.
         role_wanted = {"role": "owner"} if form.act == "/members/role" else {}
-        answer = who.visitor.send(form, **filled(form), **role_wanted, form=token)
+        answer = who.visitor.send(form, **acts.filled(form), **role_wanted, form=token)
         assert answer.status in (403, 404), (form.act, answer.status)
-    assert state(owner, stock) == before
+    assert acts.state(owner, stock) == before
     assert role == "owner" or len(refused) >= 3
     # What they are offered is done.
-    for form in sorted(forms.values(), key=last):
-        answer = who.visitor.send(form, **filled(form))
+    for form in sorted(forms.values(), key=acts.last):
+        answer = who.visitor.send(form, **acts.filled(form))
         assert answer.status in (200, 303, 422), (form.act, answer.status, answer.text)
-        assert answer.leads != "/sign-in" or last(form) >= LAST.index("remove"), form.act
-
-
-def last(form):
-    """When to send a form: what takes away comes late."""
-    name = form.action.rsplit("/", 1)[-1]
-    return LAST.index(name) if name in LAST else -1
-
-
-def filled(form):
-    names = {name for name, _ in form.fields} - set(form.about)
-    return {name: value for name, value in FILLED.items() if name in names}
-
-
-def state(owner, stock):
-    """What a team has, as its owner sees it."""
-    return [owner.get(page).text for page in pages(stock)]
+        assert answer.leads != "/sign-in" or acts.last(form) >= acts.LAST.index("remove"), form.act
 
 
 def test_another_team_s_things_are_not_there(instance, shop):
@@ -203,17 +170,17 @@ def test_nothing_is_done_to_another_team_s_things(instance, shop):
     shop.member("Ada", "administrator", "ada@example.com")
     ada = wire.member(instance, "ada@example.com")
     move = owner.get("/account").form("/account/team")
-    forms = Somebody(ada, shop, "", set(), pages(mine)).forms()
+    forms = acts.forms(ada, pages(mine))
     owner.send(move)
-    before = state(owner, theirs)
+    before = acts.state(owner, theirs)
     swapped = {mine.__dict__[name]: theirs.__dict__[name] for name in vars(mine)}
     tried = 0
     for form in forms.values():
         fields = [(name, swapped.get(value, value)) for name, value in form.fields]
         action = "/".join(swapped.get(piece, piece) for piece in form.action.split("/"))
         if (action, fields) != (form.action, form.fields):
-            answer = ada.post(action, [(name, FILLED.get(name, value)) for name, value in fields])
+            answer = ada.post(action, [(name, acts.FILLED.get(name, value)) for name, value in fields])
             assert answer.status == 404, (form.act, answer.status)
             tried += 1
     assert tried >= 10
-    assert state(owner, theirs) == before
+    assert acts.state(owner, theirs) == before

@@ -1,0 +1,169 @@
+"""Whatever anybody is called, and whatever is asked for: pages show it, letter by letter, and do nothing of it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import desk
+import wire
+from instance import Instance
+from payloads import AT_ONCE, PAYLOADS, joined
+from stock import Shop
+
+#: All that a page shows, as it was given.
+SHOWN = """() => [...document.querySelectorAll("title, header *, main *")].map(
+    place => ["INPUT", "TEXTAREA"].includes(place.tagName) ? place.value : place.textContent)"""
+#: As long as a name may be, and what is asked for.
+LONG, ASKED = joined(128), joined(1_000)
+
+
+def test_there_are_many_kinds_of_them():
+    assert len(PAYLOADS) >= 200
+    assert set(AT_ONCE) < set(PAYLOADS)
+
+
+@pytest.fixture(scope="module")
+def called():
+    """An instance in which everything is called something hostile, and the ids of what has a page of its own."""
+    with Instance() as instance:
+        shop = Shop(instance)
+        # A page shows so many revisions.
+        agents = [shop.agent("Busy"), shop.agent("Busy, too")]
+        for at, payload in enumerate(PAYLOADS):
+            shop.revision(agents[at % 2], payload)
+        for payload in PAYLOADS:
+            named(shop, payload)
+            shop.member(payload, email=address(payload))
+        yield instance, shop, {text: named(shop, text) for text in LONG}, agents
+
+
+def named(shop, text):
+    """One of everything with this name; their ids."""
+    secret = shop.secret(text, service_slug=text[:64])
+    agent = shop.agent(text)
+    shop.attach(agent, shop.revision(agent, text), secret)
+    _, key = shop.api_key(text, scopes=["secrets:read", "runs:start"])
+    run = shop.ask("POST", f"/v2/teams/{shop.team}/runs", {"agent_id": agent, "note": text}, key)
+    shop.received(run["token"])
+    return {"secrets": secret, "agents": agent, "runs": run["run"]["id"]}
+
+
+def address(payload):
+    """As much of it as an email address may have."""
+    user = "".join(letter for letter in payload if letter.isprintable() and letter not in " @\u3000")
+    return f"{user}x@{PAYLOADS.index(payload)}"
+
+
+@pytest.fixture
+def visitor(chromium, called):
+    """The owner, at a browser."""
+    with desk.owner(chromium, called[0]) as owner:
+        yield owner
+
+
+def shown(visitor, path):
+    """What a page shows, which does nothing else."""
+    assert visitor.open(path) == 200, path
+    assert desk.complaints(visitor.page) == [], path
+    assert visitor.page.title().endswith(" · Strongroom"), path
+    return set(visitor.page.evaluate(SHOWN))
+
+
+def all_pages(visitor, path, link):
+    """What a list shows, on all of its pages."""
+    found = shown(visitor, path)
+    while visitor.page.get_by_role("link", name=link, exact=True).count():
+        found |= shown(
+            visitor, visitor.url + visitor.page.get_by_role("link", name=link, exact=True).get_attribute("href")
+        )
+    return found
+
+
+def missing(found):
+    """Those that aren't shown as they are, with whatever stands before and after them."""
+    everything = "\n".join(found)
+    return [payload for payload in PAYLOADS if payload not in everything]
+
+
+def test_lists_show_them_all(visitor, called):
+    *_, agents = called
+    for path in ("/keys", "/members"):
+        assert missing(shown(visitor, path)) == [], path
+    assert missing(set.union(*(shown(visitor, f"/agents/{agent}") for agent in agents))) == []
+    for path, link in [("/secrets", "More"), ("/runs", "Older")]:
+        assert missing(all_pages(visitor, path, link)) == [], path
+    assert len(missing(shown(visitor, "/agents"))) < len(PAYLOADS) - 150, "the first 200 agents"
+
+
+@pytest.mark.parametrize("kind", ["secrets", "agents", "runs"])
+def test_a_page_of_each_shows_it(visitor, called, kind):
+    _, shop, made, _ = called
+    for text, ids in made.items():
+        # The team is called so, too.
+        shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": text})
+        found = shown(visitor, f"/{kind}/{ids[kind]}")
+        assert {text, f"owner · {text}"} <= found, text
+
+
+def test_what_is_asked_for_is_shown(visitor):
+    for text in ASKED:
+        query = wire.urlencode({"search": text, "done": text, "whose": text, "after": text})
+        one_line = text.replace("\n", "")
+        assert one_line in shown(visitor, f"/secrets?{query}"), text
+        assert not visitor.page.get_by_role("status").count(), "nothing that a link made up is told"
+
+
+def test_what_strangers_ask_for_is_shown(chromium, called):
+    with desk.person(chromium, called[0]) as stranger:
+        for text in ASKED:
+            query = wire.urlencode({"to": text, "email": text, "done": text})
+            assert text in shown(stranger, f"/sign-in?{query}"), text
+        for payload in AT_ONCE:
+            stranger.open("/sign-in")
+            # A browser would find that it is no address.
+            stranger.page.locator("form").evaluate("form => form.noValidate = true")
+            stranger.fill("Email address", payload)
+            stranger.fill("Password", payload)
+            assert stranger.send("Sign in") == 422
+            assert stranger.page.get_by_label("Email address").input_value() == payload
+
+
+def test_what_browsers_are_called_is_shown(visitor, called):
+    plain = [payload for payload in PAYLOADS if payload.isascii() and payload.isprintable() and len(payload) <= 60]
+    assert len(plain) > 180
+
+    def sign_in(agent):
+        return wire.Visitor(called[0].url).sign_in("owner@localhost", User_Agent=agent).leads
+
+    agents = [text.strip() for text in joined(60, plain)]
+    with ThreadPoolExecutor(4) as several:
+        assert set(several.map(sign_in, agents)) == {"/secrets"}
+    found = shown(visitor, "/account")
+    assert [agent for agent in agents if agent not in found] == []
+
+
+def test_who_is_invited_is_shown(chromium, called):
+    """Those who set up how they sign in see their own name and the team's."""
+    instance, shop, *_ = called
+    with desk.person(chromium, instance) as stranger:
+        for payload in AT_ONCE:
+            shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": payload})
+            found = shown(stranger, instance.setup_link(address(payload)))
+            assert f"You are {payload}, member of {payload}." in found
+
+
+def test_a_page_that_took_them_for_markup_would_be_noticed(chromium, instance):
+    for payload in AT_ONCE:
+        with chromium.page() as page:
+            with page.expect_event("dialog"):
+                page.set_content(payload)
+            assert "dialog: 1" in page.complaints, payload
+    with chromium.page() as page:
+        page.goto(f"{instance.url}/sign-in")
+        for payload in AT_ONCE:
+            page.complaints.clear()
+            with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+                page.evaluate(
+                    "markup => document.body.append(document.createRange().createContextualFragment(markup))", payload
+                )
+            assert not any("dialog" in said for said in page.complaints), payload
