@@ -67,8 +67,8 @@ async fn listed(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Mar
                     @for agent in &list.agents {
                         tr {
                             th scope="row" { a href=(desk.to(&format!("/agents/{}", agent.id))) { (agent.name) } }
-                            td { @if agent.live.is_some() { "yes" } @else { "no revision yet" } }
-                            td { (parts::time(agent.updated_at)) }
+                            td data-label="Live" { @if agent.live.is_some() { "yes" } @else { "no revision yet" } }
+                            td data-label="Changed" { (parts::time(agent.updated_at)) }
                         }
                     }
                 }
@@ -107,7 +107,8 @@ async fn show(
 }
 
 async fn shown(desk: &Desk, visit: &Visit, id: AgentId, problem: Option<&str>) -> Result<Response, Refusal> {
-    let list = desk.app.revisions(&visit.ask, id, (0, SHOWN)).await?;
+    // All of them: the live one may be old, and the newest are what somebody looks for.
+    let list = desk.app.revisions(&visit.ask, id, (0, usize::MAX)).await?;
     let agent = &list.agent;
     let content = html! {
         h1 { (agent.name) }
@@ -151,7 +152,7 @@ fn revisions(desk: &Desk, visit: &Visit, agent: &Agent, revisions: &[Proven<Revi
             }
         }
         ul.plain {
-            @for revision in revisions.iter().rev() {
+            @for revision in revisions.iter().rev().take(SHOWN) {
                 li {
                     (revision.name) ", " (parts::time(revision.created_at)) " "
                     @if agent.live == Some(revision.id) { "(live)" } @else if visit.may(Action::PromoteRevision) {
@@ -160,6 +161,7 @@ fn revisions(desk: &Desk, visit: &Visit, agent: &Agent, revisions: &[Proven<Revi
                 }
             }
         }
+        @if revisions.len() > SHOWN { p { "These are the newest " (SHOWN) " of " (revisions.len()) "." } }
     }
 }
 
@@ -182,7 +184,7 @@ async fn of_revision(desk: &Desk, visit: &Visit, agent: &Agent, live: &Revision)
                         tr {
                             th scope="row" { a href=(desk.to(&format!("/secrets/{}", secret.id))) { (secret.name) } }
                             td { (keys(&secret.env_keys)) }
-                            td { (whose(secret)) }
+                            td data-label="Whose" { (whose(secret)) }
                             td {
                                 @if may(visit, Action::DetachSecret, secret) {
                                     (parts::button(&desk.to(&format!("/agents/{}/detach", agent.id)), &visit.form, "Detach",
@@ -246,7 +248,7 @@ fn previewed(preview: &Preview) -> Markup {
                     @for name in &preview.names {
                         tr {
                             th scope="row" { code { (name.key) } }
-                            td { (called(&name.secret_id)) }
+                            td data-label="From" { (called(&name.secret_id)) }
                             td { (note(name, &name.over.iter().map(called).collect::<Vec<_>>())) }
                         }
                     }

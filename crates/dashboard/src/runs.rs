@@ -74,9 +74,9 @@ fn row(desk: &Desk, rows: &ProvenRun, now: Timestamp) -> Markup {
                 a href=(desk.to(&format!("/runs/{}", rows.run.id))) { code { (short(&rows.run.id.to_string())) } }
                 @if let Some(note) = &rows.run.note { br; small { (note) } }
             }
-            td { (rows.agent.name) }
-            td { (parts::time(rows.run.created_at)) br; small { "by " (rows.user.name) } }
-            td { (state(rows, now)) }
+            td data-label="Agent" { (rows.agent.name) }
+            td data-label="Started" { (parts::time(rows.run.created_at)) br; small { "by " (rows.user.name) } }
+            td data-label="State" { (state(rows, now)) }
         }
     }
 }
@@ -137,7 +137,7 @@ fn deliveries(desk: &Desk, received: &[Delivery]) -> Markup {
                         @let names: Vec<EnvKey> = delivery.env_keys.iter().cloned().collect();
                         tr {
                             td { a href=(desk.to(&format!("/secrets/{}", delivery.secret_id))) { code { (short(&delivery.secret_id.to_string())) } } }
-                            td { (delivery.version) }
+                            td data-label="Version" { (delivery.version) }
                             td { (keys(&names)) }
                             td { (parts::time(delivery.at)) }
                         }

@@ -111,9 +111,9 @@ fn values(desk: &Desk, visit: &Visit, secret: &Secret) -> Markup {
                         @for key in &secret.env_keys {
                             tr {
                                 th scope="row" { code { (key) } input type="hidden" name="old" value=(key); }
-                                td { textarea.value name={ "value-" (key) } rows="1" placeholder="stays as it is" aria-label={ "New value of " (key) } spellcheck="false" autocomplete="off" autocapitalize="off" {} }
-                                td { input name={ "name-" (key) } maxlength=(EnvKey::MAX) pattern="[A-Z_][A-Z0-9_]*" placeholder=(key) aria-label={ "New name of " (key) } spellcheck="false" autocomplete="off"; }
-                                td { input type="checkbox" name="remove" value=(key) aria-label={ "Remove " (key) }; }
+                                td data-label="New value" { textarea.value name={ "value-" (key) } rows="1" placeholder="stays as it is" aria-label={ "New value of " (key) } spellcheck="false" autocomplete="off" autocapitalize="off" {} }
+                                td data-label="New name" { input name={ "name-" (key) } maxlength=(EnvKey::MAX) pattern="[A-Z_][A-Z0-9_]*" placeholder=(key) aria-label={ "New name of " (key) } spellcheck="false" autocomplete="off"; }
+                                td data-label="Remove" { input type="checkbox" name="remove" value=(key) aria-label={ "Remove " (key) }; }
                             }
                         }
                     }
@@ -177,7 +177,7 @@ fn received(desk: &Desk, deliveries: &[Delivery]) -> Markup {
                         @for delivery in deliveries.iter().take(NEWEST) {
                             tr {
                                 td { a href=(desk.to(&format!("/runs/{}", delivery.run_id))) { code { (short(&delivery.run_id.to_string())) } } }
-                                td { (delivery.version) }
+                                td data-label="Version" { (delivery.version) }
                                 td { (parts::time(delivery.at)) }
                             }
                         }

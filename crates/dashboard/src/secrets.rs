@@ -150,8 +150,8 @@ fn row(desk: &Desk, secret: &Proven<Secret>) -> Markup {
                 @if let Some(slug) = &secret.service_slug { br; small { (service(slug)) } }
             }
             td { (keys(&secret.env_keys)) }
-            td { (whose(secret)) }
-            td { (parts::time(secret.updated_at)) }
+            td data-label="Whose" { (whose(secret)) }
+            td data-label="Changed" { (parts::time(secret.updated_at)) }
         }
     }
 }

@@ -1,0 +1,249 @@
+"""The desk is for everybody: at a desk by day and by night, on a phone, with a keyboard alone, and on a slow line."""
+
+import pytest
+
+import browser
+import desk
+import wire
+from instance import Instance
+from stock import Shop, stocked
+
+LONG = "The billing service's credentials for the European subsidiaries, which finance changes each quarter in January"
+#: All that the keyboard must reach.
+REACHED = """() => {
+    const all = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")];
+    return all.filter(one => one.checkVisibility() && !one.closest("details:not([open]) > :not(summary)"))
+        .map((one, at) => { one.dataset.at = at; return String(at); });
+}"""
+
+
+@pytest.fixture(scope="module")
+def crowded():
+    """A team that has been at it for a while."""
+    with Instance() as instance:
+        shop = Shop(instance)
+        stock = stocked(shop)
+        for number in range(9):
+            name = LONG if number == 3 else f"Service number {number}"
+            shop.secret(
+                name,
+                shared=number % 2 == 0,
+                values={f"{name[:7].strip().upper()}_KEY_{at}".replace(" ", "_"): "v" for at in range(number + 1)},
+            )
+            agent = shop.agent(LONG if number == 4 else f"Agent number {number}")
+            shop.revision(agent, "2024-06")
+            run, _ = shop.run(agent, note=LONG if number == 5 else f"job {number}")
+            if number % 3 == 0:
+                shop.ask("POST", f"/v2/runs/{run}/stop")
+        many(shop, stock)
+        yield instance, shop, stock
+
+
+def many(shop, stock):
+    """Much of what one page shows."""
+    again = shop.secret("Payments, again", values={"API_KEY": "changeme", "OTHER_KEY": '"quoted"'}, shared=False)
+    shop.attach(stock.agent, stock.revision, again)
+    for at in range(6):
+        shop.ask("PATCH", f"/v2/credentials/{stock.secret}", {"add_values": {f"KEY_{at}": "v"}})
+        shop.revision(stock.agent, f"2024-0{at + 1}")
+    for role in ("member", "builder", "manager", "administrator", "owner"):
+        shop.member(f"{role.capitalize()} Lovelace", role, f"{role}.lovelace@subsidiary.example.com")
+    shop.member(LONG, "builder", f"{'a-long-name-' * 8}@example.com")
+    robot = shop.member("Build server", "builder")
+    shop.api_key(
+        "deploy on the build server", service_user_id=robot, role="builder", cidrs=["192.0.2.0/24", "2001:db8::/32"]
+    )
+    shop.api_key(LONG, agents=[stock.agent], expires_at="2099-01-01T00:00:00Z")
+    revoked, _ = shop.api_key("an old one")
+    shop.ask("DELETE", f"/v2/teams/{shop.team}/api-keys/{revoked}")
+
+
+def opened(person, path, fold=None):
+    """A page, with what is folded away in it."""
+    person.open(path)
+    if fold:
+        person.opened(fold)
+
+
+def refused_secret(person):
+    person.open("/secrets/new")
+    person.fill("Name", "Payments")
+    person.page.get_by_label("Name of a variable").first.fill("API_KEY")
+    person.send("Store it")
+
+
+def refused_member(person):
+    person.open("/members")
+    form = person.opened("Add a member")
+    form.fill("Name", "Ada")
+    form.fill("Email address", "owner@localhost")
+    form.send("Add")
+
+
+def refused_password(person):
+    person.open("/account")
+    form = person.opened("Change the password")
+    form.fill("Password", "not the right one")
+    form.fill("New password", "quite a long password")
+    form.send("Change the password")
+
+
+def new_key(person):
+    person.open("/keys")
+    form = person.opened("Make a key")
+    form.fill("Name", "deploy")
+    form.send("Make the key")
+
+
+def removing(person):
+    person.open("/members")
+    person.row("member.lovelace").opened("Remove")
+
+
+def invited(person):
+    person.open("/members")
+    person.row("member.lovelace").send("Invite")
+
+
+def revoked_run(person, run):
+    person.open(f"/runs/{run}")
+    person.opened("Its values may be in wrong hands").send("Revoke it, and list what to change")
+
+
+def named_at_length(person, shop):
+    """The team, in the head of the page."""
+    shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": LONG})
+    person.open("/secrets")
+    shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": "My team"})
+
+
+def done(person, path):
+    person.open(f"{path}?done=secret-changed")
+
+
+def states(shop, stock):
+    """What the desk looks like: its pages as they are opened, and as they are in use."""
+    pages = {
+        path.strip("/").replace("{", "").replace("}", "").replace("/", "-"): path.format(**vars(stock))
+        for path in desk.PAGES
+    }
+    shown = {name: lambda person, path=path: opened(person, path) for name, path in pages.items()}
+    return shown | {
+        "secrets-none-found": lambda person: opened(person, "/secrets?search=nothing+like+it"),
+        "secrets-new-pasting": lambda person: opened(person, "/secrets/new?service=aws", "Or paste"),
+        "secrets-new-refused": refused_secret,
+        "secret-adding": lambda person: opened(person, f"/secrets/{stock.secret}", "Add variables"),
+        "secret-deleting": lambda person: opened(person, f"/secrets/{stock.secret}", "Delete this secret"),
+        "secret-changed": lambda person: done(person, f"/secrets/{stock.secret}"),
+        "keys-making": lambda person: opened(person, "/keys", "Make a key"),
+        "keys-made": new_key,
+        "members-adding": lambda person: opened(person, "/members", "Add a member"),
+        "members-refused": refused_member,
+        "members-invited": invited,
+        "account-password": lambda person: opened(person, "/account", "Change the password"),
+        "account-app": lambda person: opened(person, "/account", "Add an authenticator app"),
+        "account-refused": refused_password,
+        "run-revoked": lambda person: revoked_run(person, stock.run),
+        "members-removing": removing,
+        "team-named-at-length": lambda person: named_at_length(person, shop),
+        "not-here": lambda person: person.open("/secrets/nothing"),
+    }
+
+
+def strangers(instance):
+    """What they see who aren't signed in."""
+    link = instance.setup_link("manager.lovelace@subsidiary.example.com")
+
+    def wrong(person):
+        person.sign_in("ada@example.com", "not the right one")
+
+    return {
+        "sign-in": lambda person: opened(person, "/sign-in"),
+        "sign-in-help": lambda person: opened(person, "/sign-in", "You can't"),
+        "sign-in-refused": wrong,
+        "set-up": lambda person: opened(person, link),
+        "set-up-app": lambda person: opened(person, link, "Add an authenticator app"),
+        "link-used": lambda person: person.open("/setup/nothing"),
+    }
+
+
+def empty(stock):
+    """A team's first day."""
+    del stock
+    return {
+        f"first-{path.strip('/').replace('/', '-')}": lambda person, path=path: opened(person, path)
+        for path in desk.PAGES
+        if "{" not in path
+    }
+
+
+#: What can be used and is cut off at the side.
+CUT_OFF = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    .filter(one => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth).map(one => one.outerHTML)"""
+
+
+def examine(person, name, screen):
+    """Whether everybody can use what is open now; and a picture of it."""
+    page = person.page
+    assert desk.complaints(page) == [], name
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    browser.picture(page, f"{name}-{screen}")
+    assert wide <= 0, f"{name} is {wide} pixels too wide"
+    assert page.evaluate(CUT_OFF) == [], name
+    assert browser.barriers(page) == [], name
+    weight = browser.weight(page)
+    assert 4_000 < weight <= 150 * 1024, name
+    return weight
+
+
+@pytest.mark.parametrize("screen", browser.SCREENS)
+def test_every_page_is_for_everybody(crowded, chromium, instance, screen):
+    busy, shop, stock = crowded
+    looks = browser.SCREENS[screen]
+    weights = {}
+    with desk.owner(chromium, busy, **looks) as owner:
+        for name, show in states(shop, stock).items():
+            show(owner)
+            weights[name] = examine(owner, name, screen)
+    with desk.person(chromium, busy, **looks) as stranger:
+        for name, show in strangers(busy).items():
+            show(stranger)
+            weights[name] = examine(stranger, name, screen)
+    with desk.owner(chromium, instance, **looks) as newcomer:
+        for name, show in empty(stock).items():
+            show(newcomer)
+            weights[name] = examine(newcomer, name, screen)
+    heaviest = max(weights, key=weights.get)
+    print(f"{screen}: the heaviest of {len(weights)} is {heaviest}, {weights[heaviest]} bytes")
+
+
+def test_the_keyboard_reaches_all(crowded, chromium):
+    instance, _, stock = crowded
+    with desk.owner(chromium, instance) as owner:
+        for path in desk.pages(stock):
+            owner.open(path)
+            wanted = set(owner.page.evaluate(REACHED))
+            assert len(wanted) > 8, path
+            reached = set()
+            for _ in range(2 * len(wanted)):
+                owner.page.keyboard.press("Tab")
+                reached.add(owner.page.evaluate("document.activeElement.dataset.at"))
+                if wanted <= reached:
+                    break
+            assert wanted <= reached, path
+
+
+def test_labels_are_of_the_field_beside_them(crowded, chromium):
+    """No two things on a page have the same name in it."""
+    instance, _, stock = crowded
+    owner = wire.member(instance)
+    with desk.person(chromium, instance) as somebody:
+        desk.come_in(somebody.page, owner)
+        for path in [*desk.pages(stock), instance.setup_link("builder.lovelace@subsidiary.example.com")]:
+            somebody.open(path)
+            ids = somebody.page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+            assert len(ids) == len(set(ids)), path
+            stray = somebody.page.eval_on_selector_all(
+                "label[for]", "all => all.map(one => one.htmlFor).filter(id => !document.getElementById(id))"
+            )
+            assert stray == [], path
