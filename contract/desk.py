@@ -73,7 +73,8 @@ class Person:
     def opened(self, summary):
         """Opens what is folded away under these words, and looks at that alone."""
         fold = self._place.locator("details").filter(has=self.page.locator("summary", has_text=summary)).first
-        fold.locator("summary").first.click()
+        if fold.get_attribute("open") is None:
+            fold.locator("summary").first.click()
         return self.within(fold)
 
     def fill(self, label, text):

@@ -54,10 +54,13 @@ def test_a_key_is_for_some_agents_networks_and_a_service_user(owner, shop):
 
 
 def test_a_key_that_makes_no_sense_is_none(owner):
-    form = made(owner, "nowhere")
+    form = made(owner, "nowhere", Lasts="7")
     form.fill("Only from these networks", "somewhere")
     assert form.send("Make the key") == 422
     assert "networks" in owner.problem
+    assert owner.page.get_by_label("Name", exact=True).input_value() == "nowhere", "it is mended, not filled in anew"
+    assert owner.page.get_by_label("Only from these networks").input_value() == "somewhere"
+    assert owner.page.get_by_label("Lasts").input_value() == "7"
     assert "nowhere" not in owner.column()
 
 
@@ -149,3 +152,5 @@ def test_an_address_that_is_none_is_told(chromium, instance, name, email):
         form.fill("Email address", email)
         assert form.send("Add") == 422
         assert "The address must be" in owner.problem
+        assert owner.page.get_by_label("Name", exact=True).input_value() == name
+        assert owner.page.get_by_label("Email address").input_value() == email

@@ -32,17 +32,19 @@ async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, R
     Ok(layout::page(&desk, &visit, "Account", &page(&desk, &visit, None).await?))
 }
 
-async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Markup, Refusal> {
+/// The page, with what is wrong with which change.
+async fn page(desk: &Desk, visit: &Visit, problem: Option<(&str, &str)>) -> Result<Markup, Refusal> {
+    let refused = |change| problem.is_some_and(|(of, _)| of == change);
     let state = desk.app.sign_in_state(&visit.ask).await?;
     let email = visit.member.user.email.as_ref().map_or("", Email::as_str);
     Ok(html! {
         h1 { (visit.member.user.name) }
         p.lead { (email) ", " (visit.role()) " of " (visit.team.name) }
-        (parts::problem(problem))
+        (parts::problem(problem.map(|(_, message)| message)))
         (teams(desk, visit).await?)
         (sessions(desk, visit).await?)
         h2 { "Password" }
-        details {
+        details open[refused("password")] {
             summary { "Change the password" }
             (changing(desk, visit, "password", "Change the password", &html! {
                 (parts::field("New password", "new", "At least 15 characters; 8 are enough with an authenticator app.", &html! {
@@ -54,23 +56,23 @@ async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Marku
         @match state.codes_left {
             Some(left) => {
                 p { "You sign in with an app. " (left) " recovery codes are left." }
-                details {
+                details open[refused("codes")] {
                     summary { "Make new recovery codes" }
                     (changing(desk, visit, "codes", "Make new codes", &html! {}))
                 }
-                details {
+                details open[refused("no-app")] {
                     summary { "Do without an app" }
                     (changing(desk, visit, "no-app", "Remove the app", &html! {}))
                 }
             }
             None => {
                 p { "You sign in with your password alone." }
-                details {
+                details open[refused("app")] {
                     summary { "Add an authenticator app" }
                     form method="post" action=(desk.to("/account/sign-in")) {
                         (parts::token(&visit.form))
                         input type="hidden" name="change" value="app";
-                        (set_up::app_offer(&state.app, email))
+                        (set_up::app_offer(&state.app, email, "Six digits."))
                         (parts::field("Your password", "app-password", "", &html! {
                             input #app-password name="password" type="password" required maxlength="256" autocomplete="current-password";
                         }))
@@ -124,8 +126,8 @@ async fn sessions(desk: &Desk, visit: &Visit) -> Result<Markup, Refusal> {
                 @for session in &sessions {
                     tr {
                         td { (session.browser.as_ref().map_or("unknown", BrowserName::as_str)) }
-                        td { (parts::time(session.created_at)) }
-                        td { (parts::time(session.expires_at)) }
+                        td data-label="Since" { (parts::time(session.created_at)) }
+                        td data-label="Until" { (parts::time(session.expires_at)) }
                         td {
                             @if visit.ask.caller.means == Means::Session(session.id) { "this one" } @else {
                                 (parts::button(&desk.to("/account/sessions/end"), &visit.form, "End", &[("session", &session.id.to_string())]))
@@ -164,7 +166,7 @@ async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
             let refusal = Refusal::from(error);
             let status = refusal.status;
             let message = refusal.in_form()?;
-            let page = page(&desk, &visit, Some(&message)).await?;
+            let page = page(&desk, &visit, Some((fields.text("change"), &message))).await?;
             Ok((status, layout::page(&desk, &visit, "Account", &page)).into_response())
         }
     }

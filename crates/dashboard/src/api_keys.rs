@@ -32,10 +32,15 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 }
 
 async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "API keys", &page(&desk, &visit, None).await?))
+    Ok(layout::page(&desk, &visit, "API keys", &page(&desk, &visit, (None, &Fields::default())).await?))
 }
 
-async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Markup, Refusal> {
+/// The page, with what is wrong and what was filled in.
+async fn page(
+    desk: &Desk,
+    visit: &Visit,
+    (problem, filled): (Option<&str>, &Fields),
+) -> Result<Markup, Refusal> {
     let mut keys = desk.app.api_keys(&visit.ask).await?;
     // What is of use comes first, the newest at the top.
     keys.sort_by_key(|used| (used.key.revoked_at.is_some(), std::cmp::Reverse(used.key.id)));
@@ -47,7 +52,7 @@ async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Marku
         @if visit.may(Action::CreateApiKey) {
             details open[keys.is_empty() || problem.is_some()] {
                 summary { "Make a key" }
-                (form(desk, visit, &names).await?)
+                (form(desk, visit, &names, filled).await?)
             }
         } @else {
             p { "Administrators make keys. Ask one for a link by which you make your own." }
@@ -71,10 +76,10 @@ fn row(desk: &Desk, visit: &Visit, names: &Names, used: &UsedKey<Proven<ApiKey>>
     html! {
         tr.gone[key.revoked_at.is_some() || over] {
             th scope="row" { (key.name) br; small { "made " (parts::time(key.created_at)) } }
-            td { (names.of(key.user_id)) br; small { "as " (key.grant.role) } }
-            td { (limits(key)) }
-            td { (parts::maybe_time(used.last_used_at, "never")) }
-            td { (parts::maybe_time(key.grant.expires_at, "never")) }
+            td data-label="Acts as" { (names.of(key.user_id)) br; small { "as " (key.grant.role) } }
+            td data-label="Good for" { (limits(key)) }
+            td data-label="Last used" { (parts::maybe_time(used.last_used_at, "never")) }
+            td data-label="Expires" { (parts::maybe_time(key.grant.expires_at, "never")) }
             td {
                 @if let Some(revoked) = key.revoked_at {
                     "revoked " (parts::time(revoked))
@@ -92,31 +97,37 @@ fn limits(key: &ApiKey) -> Markup {
     let grant = &key.grant;
     html! {
         (grant.scopes.to_string().replace(' ', ", "))
-        @if let Some(agents) = &grant.agents { br; small { "runs of " (agents.iter().count()) " agents only" } }
+        @if let Some(agents) = &grant.agents { br; small { "runs of " (few(agents.iter().count())) " only" } }
         @if let Some(networks) = &grant.networks { br; small { "from " (networks) } }
     }
 }
 
-async fn form(desk: &Desk, visit: &Visit, names: &Names) -> Result<Markup, Refusal> {
+fn few(agents: usize) -> String {
+    if agents == 1 { "one agent".to_owned() } else { format!("{agents} agents") }
+}
+
+async fn form(desk: &Desk, visit: &Visit, names: &Names, filled: &Fields) -> Result<Markup, Refusal> {
+    let is_new = filled.all("role").next().is_none();
+    let ticked = |name, value: &str| filled.all(name).any(|one| one == value);
     let agents = desk.app.agents(&visit.ask, None, (0, 100)).await?.agents;
     let services: Vec<&ProvenMember> =
         names.services().filter(|service| service.membership.role <= visit.role()).collect();
     Ok(html! {
         form method="post" action=(desk.to("/keys")) {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "What will use it, such as: deploy on the build server.", &parts::text("name", "", KeyName::MAX, true)))
+            (parts::field("Name", "name", "What will use it, such as: deploy on the build server.", &parts::text("name", filled.text("name"), KeyName::MAX, true)))
             @if !services.is_empty() {
                 (parts::field("Acts as", "as", "A key of a service user stays when people leave.", &html! {
                     select #as name="as" aria-describedby="as-hint" {
                         option value="" { (visit.member.user.name) " (you)" }
-                        @for service in services { option value=(service.user.id) { (service.user.name) } }
+                        @for service in services { option value=(service.user.id) selected[ticked("as", &service.user.id.to_string())] { (service.user.name) } }
                     }
                 }))
             }
             (parts::field("Role at most", "role", "", &html! {
                 select #role name="role" {
                     @for role in Role::ALL.into_iter().rev().filter(|role| *role <= visit.role()) {
-                        option value=(role) { (role) }
+                        option value=(role) selected[ticked("role", &role.to_string())] { (role) }
                     }
                 }
             }))
@@ -124,7 +135,7 @@ async fn form(desk: &Desk, visit: &Visit, names: &Names) -> Result<Markup, Refus
                 legend { "Good for" }
                 @for scope in Scope::ALL {
                     label.box {
-                        input type="checkbox" name="scope" value=(scope.name()) checked[scope != Scope::RunsStart && scope != Scope::Admin];
+                        input type="checkbox" name="scope" value=(scope.name()) checked[if is_new { scope != Scope::RunsStart && scope != Scope::Admin } else { ticked("scope", scope.name()) }];
                         " " code { (scope.name()) } " " (meaning(scope))
                     }
                 }
@@ -134,13 +145,13 @@ async fn form(desk: &Desk, visit: &Visit, names: &Names) -> Result<Markup, Refus
                     legend { "Runs of these agents only" }
                     small { "None ticked: of any." }
                     @for agent in &agents {
-                        label.box { input type="checkbox" name="agent" value=(agent.id); " " (agent.name) }
+                        label.box { input type="checkbox" name="agent" value=(agent.id) checked[ticked("agent", &agent.id.to_string())]; " " (agent.name) }
                     }
                 }
             }
-            (parts::field("Only from these networks", "networks", "Such as 192.0.2.0/24, with spaces between them. Empty: from anywhere.", &parts::text("networks", "", 1_000, false)))
+            (parts::field("Only from these networks", "networks", "Such as 192.0.2.0/24, with spaces between them. Empty: from anywhere.", &parts::text("networks", filled.text("networks"), 1_000, false)))
             (parts::field("Lasts", "days", "", &html! {
-                select #days name="days" { @for (days, words) in TERMS { option value=(days) { (words) } } }
+                select #days name="days" { @for (days, words) in TERMS { option value=(days) selected[ticked("days", days)] { (words) } } }
             }))
             button type="submit" { "Make the key" }
         }
@@ -212,7 +223,7 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Err(refusal) => {
             let status = refusal.status;
             let message = refusal.in_form()?;
-            let page = page(&desk, &visit, Some(&message)).await?;
+            let page = page(&desk, &visit, (Some(&message), &fields)).await?;
             Ok((status, layout::page(&desk, &visit, "API keys", &page)).into_response())
         }
     }

@@ -69,18 +69,23 @@ impl Names {
 }
 
 async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "Members", &page(&desk, &visit, None).await?))
+    Ok(layout::page(&desk, &visit, "Members", &page(&desk, &visit, (None, &Fields::default())).await?))
 }
 
-async fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Markup, Refusal> {
+/// The page, with what is wrong and what was filled in.
+async fn page(
+    desk: &Desk,
+    visit: &Visit,
+    (problem, filled): (Option<&str>, &Fields),
+) -> Result<Markup, Refusal> {
     let names = Names::read(desk, visit).await?;
     Ok(html! {
         h1 { "Members" }
         (parts::problem(problem))
         @if visit.may(Action::AddMember) {
-            details open[problem.is_some()] {
+            details open[filled.filled("name").is_some()] {
                 summary { "Add a member" }
-                (form(desk, visit))
+                (form(desk, visit, filled))
             }
         }
         div.scroll { table {
@@ -105,7 +110,7 @@ fn row(desk: &Desk, visit: &Visit, member: &ProvenMember) -> Markup {
             }
             // Everybody may be less than they are.
             td { @if below || is_self && role > Role::Member { (roles(desk, visit, &id, role)) } @else { (role) } }
-            td { @if !is_person { "never" } @else if member.membership.sign_in.is_some() { "yes" } @else { "not yet" } }
+            td data-label="Signs in" { @if !is_person { "never" } @else if member.membership.sign_in.is_some() { "yes" } @else { "not yet" } }
             td {
                 @if below && is_person && !is_self {
                     (parts::button(&desk.to("/members/invite"), &visit.form, "Invite", &[("user", &id)]))
@@ -141,15 +146,16 @@ fn role_choice(visit: &Visit, present: Role, id: &str) -> Markup {
     }
 }
 
-fn form(desk: &Desk, visit: &Visit) -> Markup {
+fn form(desk: &Desk, visit: &Visit, filled: &Fields) -> Markup {
+    let chosen = Role::from_name(filled.text("role")).unwrap_or(Role::Member);
     html! {
         form method="post" action=(desk.to("/members")) {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "", &parts::text("name", "", UserName::MAX, true)))
+            (parts::field("Name", "name", "", &parts::text("name", filled.text("name"), UserName::MAX, true)))
             (parts::field("Email address", "email", "Of a person. Leave it empty for a service user: one that programs act as, and that stays when people leave.", &html! {
-                input #email name="email" type="email" maxlength="254" autocomplete="off" aria-describedby="email-hint";
+                input #email name="email" type="email" value=(filled.text("email")) maxlength="254" autocomplete="off" aria-describedby="email-hint";
             }))
-            (parts::field("Role", "role", "", &role_choice(visit, Role::Member, "role")))
+            (parts::field("Role", "role", "", &role_choice(visit, chosen, "role")))
             button type="submit" { "Add" }
         }
     }
@@ -200,32 +206,32 @@ async fn add(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refu
         Ok(new) => desk.done(&visit.ask, || desk.app.add_member(&visit.ask, &new)).await.map(|_| ()),
         Err(refusal) => Err(refusal),
     };
-    answered(&desk, &visit, added, "member-added").await
+    answered(&desk, &visit, (added, &fields), "member-added").await
 }
 
 async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let (id, role, ask) = (user(&sent.fields)?, role(&sent.fields)?, &sent.visit.ask);
     let changed = desk.done(ask, || desk.app.update_member(ask, id, role)).await.map(|_| ());
-    answered(&desk, &sent.visit, changed, "member-changed").await
+    answered(&desk, &sent.visit, (changed, &Fields::default()), "member-changed").await
 }
 
 async fn remove(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let (id, ask) = (user(&sent.fields)?, &sent.visit.ask);
     let removed = desk.done(ask, || desk.app.remove_member(ask, id)).await;
-    answered(&desk, &sent.visit, removed, "member-removed").await
+    answered(&desk, &sent.visit, (removed, &Fields::default()), "member-removed").await
 }
 
 /// The list anew, with what was done or what is in the way.
 async fn answered(
     desk: &Desk,
     visit: &Visit,
-    done: Result<(), Refusal>,
+    (done, filled): (Result<(), Refusal>, &Fields),
     name: &str,
 ) -> Result<Response, Refusal> {
     let Err(refusal) = done else { return Ok(desk.go(&format!("/members?done={name}")).into_response()) };
     let status = refusal.status;
     let message = refusal.in_form()?;
-    let page = page(desk, visit, Some(&message)).await?;
+    let page = page(desk, visit, (Some(&message), filled)).await?;
     Ok((status, layout::page(desk, visit, "Members", &page)).into_response())
 }
 

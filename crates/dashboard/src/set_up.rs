@@ -83,7 +83,7 @@ pub(crate) fn page(
             }))
             details {
                 summary { "Add an authenticator app (recommended)" }
-                (app_offer(&link.app, address(link)))
+                (app_offer(&link.app, address(link), "Six digits. Leave it empty to do without an app."))
             }
             button type="submit" { "Set up and sign in" }
         }
@@ -95,7 +95,7 @@ fn address(link: &OpenLink) -> &str {
 }
 
 /// What an authenticator app is given, and shows.
-pub(crate) fn app_offer(app: &AppSecret, account: &str) -> Markup {
+pub(crate) fn app_offer(app: &AppSecret, account: &str, hint: &str) -> Markup {
     let uri = app.uri(account, "Strongroom");
     html! {
         p { "Scan this with the app, or type the text into it." }
@@ -107,7 +107,7 @@ pub(crate) fn app_offer(app: &AppSecret, account: &str) -> Markup {
             }
         }
         p { code.wide { (app.text()) } }
-        (parts::field("What the app shows now", "app-code", "Six digits. Leave it empty to do without an app.", &html! {
+        (parts::field("What the app shows now", "app-code", hint, &html! {
             input #app-code name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="16" aria-describedby="app-code-hint";
         }))
     }
