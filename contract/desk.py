@@ -6,6 +6,8 @@ import re
 import time
 from contextlib import contextmanager
 
+import pytest
+
 import wire
 
 #: Every page of the desk: what stands in braces is the id of something that the team has.
@@ -21,6 +23,9 @@ PAGES = (
     "/members",
     "/account",
 )
+
+#: What must be possible in a browser without scripts, too.
+without_scripts_too = pytest.mark.parametrize("owner", [True, False], ids=["with scripts", "without"], indirect=True)
 
 
 def pages(stock):

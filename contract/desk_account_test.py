@@ -35,6 +35,7 @@ def with_app(owner):
     return secret, codes
 
 
+@desk.without_scripts_too
 def test_people_sign_out_and_in(owner):
     owner.sign_out()
     assert owner.path == "/sign-in"
@@ -52,6 +53,7 @@ def test_people_sign_out_and_in(owner):
     assert "Chrome on Linux" in owner.row("this one").text
 
 
+@desk.without_scripts_too
 def test_a_password_is_changed(owner, chromium):
     owner.open("/account")
     form = owner.opened("Change the password")
@@ -75,6 +77,7 @@ def test_a_password_is_changed(owner, chromium):
         assert other.path == "/secrets"
 
 
+@desk.without_scripts_too
 def test_an_app_is_added_used_and_removed(owner, chromium):
     secret, codes = with_app(owner)
     assert len(codes) == 10
@@ -149,6 +152,7 @@ def test_an_app_comes_with_setting_up(chromium, instance):
         assert owner.path == "/secrets"
 
 
+@desk.without_scripts_too
 def test_sessions_are_listed_and_ended(owner, instance):
     others = [wire.Visitor(instance.url) for _ in range(3)]
     for number, other in enumerate(others):

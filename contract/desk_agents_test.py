@@ -3,6 +3,7 @@
 import desk
 
 
+@desk.without_scripts_too
 def test_an_agent_comes_to_receive_what_is_attached(owner, shop):
     shop.secret("Payments", values={"PAY_KEY": "a value"})
     owner.open("/agents")
@@ -37,6 +38,7 @@ def test_the_preview_shows_collisions_and_likely_mistakes(owner, shop):
     assert "reads like an example" in preview
 
 
+@desk.without_scripts_too
 def test_another_revision_goes_live(owner, shop):
     agent = shop.agent("Invoices")
     first, second = shop.revision(agent, "first"), shop.revision(agent, "second")
@@ -62,6 +64,7 @@ def test_an_agent_is_renamed_and_deleted(owner, shop):
     assert owner.open(f"/agents/{agent}") == 404
 
 
+@desk.without_scripts_too
 def test_a_run_is_seen_and_stopped(owner, shop):
     agent = shop.agent("Invoices")
     shop.attach(agent, shop.revision(agent, "one"), shop.secret("Payments", values={"PAY_KEY": "a value"}))
@@ -81,6 +84,7 @@ def test_a_run_is_seen_and_stopped(owner, shop):
     assert "stopped" in owner.column(3)[0]
 
 
+@desk.without_scripts_too
 def test_a_run_in_wrong_hands_is_revoked_and_told_what_to_change(owner, shop):
     agent = shop.agent("Invoices")
     secret = shop.secret("Payments", values={"PAY_KEY": "a value", "PAY_URL": "another"})

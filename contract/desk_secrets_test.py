@@ -24,6 +24,7 @@ def variables(person):
     return person.column(0)
 
 
+@desk.without_scripts_too
 def test_one_is_stored_from_rows(owner):
     add(owner, "Weather")
     owner.fill("Service", "weather.example")
@@ -40,6 +41,7 @@ def test_one_is_stored_from_rows(owner):
     assert owner.column(0) == ["Weather\nweather.example"]
 
 
+@desk.without_scripts_too
 def test_one_is_stored_from_a_pasted_file(owner):
     add(owner, "Pasted")
     fold = owner.opened("Or paste a .env file")
@@ -49,6 +51,7 @@ def test_one_is_stored_from_a_pasted_file(owner):
     assert "personal" in owner.text
 
 
+@desk.without_scripts_too
 def test_a_known_service_has_names_for_its_variables(owner):
     owner.open("/secrets/new")
     owner.choose("For a known service", "Stripe")
@@ -139,6 +142,7 @@ def test_many_are_turned_over(owner, shop):
     assert (first, owner.column()) == (200, seen[:50])
 
 
+@desk.without_scripts_too
 def test_values_are_changed_renamed_removed_and_added(owner, shop):
     secret = shop.secret("Changing", values={"STAYS": HIDDEN, "NEW_VALUE": HIDDEN, "OLD_NAME": HIDDEN, "GONE": HIDDEN})
     owner.open(f"/secrets/{secret}")
@@ -166,6 +170,7 @@ def test_what_a_change_stored_is_what_runs_receive(owner, shop):
     assert shop.received(token)["environment"] == {"LINES": value}
 
 
+@desk.without_scripts_too
 def test_an_earlier_version_comes_back(owner, shop):
     secret = shop.secret("Rolled", values={"FIRST": HIDDEN})
     owner.open(f"/secrets/{secret}")
@@ -195,6 +200,7 @@ def test_its_settings_are_changed(owner, shop):
     assert owner.column() == ["After"]
 
 
+@desk.without_scripts_too
 def test_it_is_deleted_and_brought_back(owner, shop):
     secret = shop.secret("Here and gone")
     owner.open(f"/secrets/{secret}")

@@ -1,7 +1,7 @@
 """Another site, whose pages are empty until something is written into them."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -14,7 +14,9 @@ class Empty(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/html")
         self.send_header("content-length", str(len(page)))
         self.end_headers()
-        self.wfile.write(page)
+        # The browser may have gone on already.
+        with suppress(ConnectionError):
+            self.wfile.write(page)
 
     def log_message(self, *_):
         pass

@@ -174,3 +174,14 @@ def test_a_code_is_good_once_of_64_at_a_time(instance):
     assert {answer.status for answer in answers} == {303, 422}
     looked_at = [answer for answer in answers if "too many tries" not in answer.text.lower()]
     assert len(looked_at) > 20, "so many got to the code"
+
+
+def test_nothing_is_there_to_go_back_to(chromium, instance, shop):
+    shop.secret("Payments")
+    with desk.owner(chromium, instance) as owner:
+        owner.open("/secrets")
+        assert "Payments" in owner.text
+        owner.sign_out()
+        owner.page.go_back()
+        assert owner.path == "/sign-in"
+        assert "Payments" not in owner.page.content()

@@ -170,7 +170,7 @@ const fn meaning(scope: Scope) -> &'static str {
 
 /// What somebody wishes for. A key's role is "at most" what is chosen: of a service user no
 /// more than it has.
-fn wish(fields: &Fields, names: &Names, now: Timestamp) -> Result<NewKey, Refusal> {
+fn wish(fields: &Fields, members: &Names, now: Timestamp) -> Result<NewKey, Refusal> {
     let named = |what: &str, refused: Invalid| Refusal::invalid(format!("The {what} {}.", refused.reason()));
     let scopes: Option<Scopes> = fields.all("scope").map(Scope::from_name).collect();
     let scopes = scopes.filter(|scopes| *scopes != Scopes::default());
@@ -185,7 +185,7 @@ fn wish(fields: &Fields, names: &Names, now: Timestamp) -> Result<NewKey, Refusa
     Ok(NewKey {
         name: KeyName::parse(fields.text("name").trim()).map_err(|refused| named("name", refused))?,
         grant: GrantWish {
-            role: Some(service_user.map_or(role, |service| role.min(names.role(service)))),
+            role: Some(service_user.map_or(role, |service| role.min(members.role(service)))),
             scopes: Some(
                 scopes
                     .ok_or_else(|| Refusal::invalid("A key is good for something: tick at least one box."))?,
