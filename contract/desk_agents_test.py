@@ -52,6 +52,17 @@ def test_another_revision_goes_live(owner, shop):
     assert owner.column()[0] == "New one"
 
 
+def test_of_many_revisions_the_newest_and_the_live_one_are_seen(owner, shop):
+    agent = shop.agent("Often built")
+    shop.attach(agent, shop.revision(agent, "the first"), shop.secret("Payments"))
+    for number in range(201):
+        shop.revision(agent, f"build {number}")
+    owner.open(f"/agents/{agent}")
+    assert "Of the live revision, the first" in owner.text
+    assert owner.page.locator("h2:has-text('Revisions') ~ ul li").first.inner_text().startswith("build 200,")
+    assert "These are the newest 200 of 202" in owner.text
+
+
 def test_an_agent_is_renamed_and_deleted(owner, shop):
     agent = shop.agent("Before")
     owner.open(f"/agents/{agent}")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import browser
 import desk
 import wire
 
@@ -44,13 +45,14 @@ def test_a_key_is_made_shown_once_and_revoked(owner, instance):
 def test_a_key_is_for_some_agents_networks_and_a_service_user(owner, shop):
     shop.agent("Invoices")
     shop.member("Robot", "builder")
-    form = made(owner, "narrow", Acts_as="Robot", Role_at_most="builder")
+    # At most an owner: it is what its user is.
+    form = made(owner, "narrow", Acts_as="Robot", Role_at_most="owner")
     form.tick("Invoices")
     form.fill("Only from these networks", "192.0.2.0/24 10.0.0.0/8")
     form.send("Make the key")
     owner.follow("I have kept it")
     told = owner.row("narrow").text
-    for word in ("Robot", "runs of one agent only", "from 192.0.2.0/24", "10.0.0.0/8"):
+    for word in ("Robot", "as builder", "runs of one agent only", "from 192.0.2.0/24", "10.0.0.0/8"):
         assert word in told
 
 
@@ -137,6 +139,24 @@ def test_roles_change_and_members_go(owner, shop):
     owner.row("ada@example.com").opened("Remove").send("Remove them")
     assert "They are no member any more" in owner.notice
     assert "ada@example.com" not in owner.text
+
+
+def test_many_members_and_keys_are_turned_over(owner, shop):
+    for number in range(119):
+        shop.member(f"Member {number}", email=f"{number}@example.com")
+        shop.api_key(f"key {number}")
+    for path in ("/members", "/keys"):
+        owner.open(path)
+        seen = owner.column()
+        # As light as any page.
+        assert browser.weight(owner.page) < 150 * 1024
+        for _ in range(2):
+            owner.follow("More")
+            seen += owner.column()
+        assert not owner.page.get_by_role("link", name="More").count()
+        assert len(set(seen)) == 120
+        owner.follow("Back")
+        assert owner.column() == seen[50:100]
 
 
 def test_a_team_keeps_an_owner(owner):

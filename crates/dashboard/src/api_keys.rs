@@ -1,7 +1,7 @@
 //! API keys: what there is, and making and revoking them.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -19,7 +19,7 @@ use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
 use crate::members::Names;
 use crate::refusal::Refusal;
-use crate::visit::Visit;
+use crate::visit::{self, Visit};
 use crate::{layout, parts};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -31,8 +31,10 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/keys", get(list).post(create)).route("/keys/revoke", post(revoke))
 }
 
-async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "API keys", &page(&desk, &visit, (None, &Fields::default())).await?))
+async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
+    let from = visit::from(&request.into_parts().0);
+    let page = page(&desk, &visit, (None, &Fields::default()), from).await?;
+    Ok(layout::page(&desk, &visit, "API keys", &page))
 }
 
 /// The page, with what is wrong and what was filled in.
@@ -40,6 +42,7 @@ async fn page(
     desk: &Desk,
     visit: &Visit,
     (problem, filled): (Option<&str>, &Fields),
+    from: usize,
 ) -> Result<Markup, Refusal> {
     let mut keys = desk.app.api_keys(&visit.ask).await?;
     // What is of use comes first, the newest at the top.
@@ -62,8 +65,11 @@ async fn page(
         } @else {
             div.scroll { table {
                 thead { tr { th { "Name" } th { "Acts as" } th { "Good for" } th { "Last used" } th { "Expires" } th {} } }
-                tbody { @for used in &keys { (row(desk, visit, &names, used)) } }
+                tbody {
+                    @for used in keys.iter().skip(from).take(parts::SHOWN) { (row(desk, visit, &names, used)) }
+                }
             } }
+            (parts::turned(desk, "/keys", from, keys.len()))
         }
     })
 }
@@ -223,7 +229,7 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Err(refusal) => {
             let status = refusal.status;
             let message = refusal.in_form()?;
-            let page = page(&desk, &visit, (Some(&message), &fields)).await?;
+            let page = page(&desk, &visit, (Some(&message), &fields), 0).await?;
             Ok((status, layout::page(&desk, &visit, "API keys", &page)).into_response())
         }
     }

@@ -2,7 +2,7 @@
 //! which people come to sign in.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -17,7 +17,7 @@ use strongroom_core::{InvitationId, Role, UserId};
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
 use crate::refusal::Refusal;
-use crate::visit::Visit;
+use crate::visit::{self, Visit};
 use crate::{layout, parts, set_up};
 
 /// The most members that are shown.
@@ -68,8 +68,10 @@ impl Names {
     }
 }
 
-async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "Members", &page(&desk, &visit, (None, &Fields::default())).await?))
+async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
+    let from = visit::from(&request.into_parts().0);
+    let page = page(&desk, &visit, (None, &Fields::default()), from).await?;
+    Ok(layout::page(&desk, &visit, "Members", &page))
 }
 
 /// The page, with what is wrong and what was filled in.
@@ -77,6 +79,7 @@ async fn page(
     desk: &Desk,
     visit: &Visit,
     (problem, filled): (Option<&str>, &Fields),
+    from: usize,
 ) -> Result<Markup, Refusal> {
     let names = Names::read(desk, visit).await?;
     Ok(html! {
@@ -90,8 +93,11 @@ async fn page(
         }
         div.scroll { table {
             thead { tr { th { "Name" } th { "Role" } th { "Signs in" } th {} } }
-            tbody { @for member in &names.members { (row(desk, visit, member)) } }
+            tbody {
+                @for member in names.members.iter().skip(from).take(parts::SHOWN) { (row(desk, visit, member)) }
+            }
         } }
+        (parts::turned(desk, "/members", from, names.members.len()))
         @if visit.may(Action::ListInvitations) { (invitations(desk, visit, &names).await?) }
     })
 }
@@ -231,7 +237,7 @@ async fn answered(
     let Err(refusal) = done else { return Ok(desk.go(&format!("/members?done={name}")).into_response()) };
     let status = refusal.status;
     let message = refusal.in_form()?;
-    let page = page(desk, visit, (Some(&message), filled)).await?;
+    let page = page(desk, visit, (Some(&message), filled), 0).await?;
     Ok((status, layout::page(desk, visit, "Members", &page)).into_response())
 }
 

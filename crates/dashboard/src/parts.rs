@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use strongroom_core::Timestamp;
 
+use crate::desk::Desk;
 use crate::forms::TOKEN;
 
 /// What was just done, in words; `None` for a name that a link made up.
@@ -114,6 +115,19 @@ pub(crate) fn pages(links: &[(&str, Option<String>)]) -> Markup {
             }
         }
     }
+}
+
+/// How many of a list are on a page that has a form in each row: a page stays light.
+pub(crate) const SHOWN: usize = 50;
+
+/// The links of such a list of so many, shown from a place on.
+pub(crate) fn turned(desk: &Desk, path: &str, from: usize, total: usize) -> Markup {
+    let to = |from: usize| desk.to(&format!("{path}?from={from}"));
+    let next = from.saturating_add(SHOWN);
+    pages(&[
+        ("Back", (from > 0).then(|| to(from.saturating_sub(SHOWN)))),
+        ("More", (next < total).then(|| to(next))),
+    ])
 }
 
 /// Text that is shown once, to be copied.

@@ -74,6 +74,11 @@ impl FromRequestParts<Arc<Desk>> for Visit {
     }
 }
 
+/// From which place on a list is to be shown.
+pub(crate) fn from(parts: &Parts) -> usize {
+    query(parts, "from").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// A parameter of the query.
 pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
     let query = parts.uri.query().unwrap_or_default();
