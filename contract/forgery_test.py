@@ -1,6 +1,7 @@
 """Nothing is done that another site had a browser send, and no other site shows our pages as its own."""
 
 import re
+from contextlib import contextmanager
 from html import escape
 
 import pytest
@@ -28,8 +29,8 @@ ORIGINS = [
 STRANGERS = ("/sign-in", "/setup/{}", "/invitation/{}")
 
 
-@pytest.fixture(scope="module")
-def forms():
+@contextmanager
+def every_form():
     """Every form that there is, its owner, and what must stay as it is."""
     with Instance() as instance:
         shop = Shop(instance)
@@ -50,6 +51,13 @@ def forms():
         found = acts.forms(owner, desk.pages(stock))
         links = [f"{instance.url}/sign-in", instance.setup_link("ada@example.com"), invitation]
         yield instance, owner, stock, found.values(), links
+
+
+@pytest.fixture(scope="module")
+def forms():
+    """The same for all that do nothing."""
+    with every_form() as found:
+        yield found
 
 
 def stranger(instance, link):
@@ -162,11 +170,12 @@ def test_no_page_is_shown_within_another(forms, chromium):
         assert page.frames[1].title() == "elsewhere"
 
 
-def test_the_same_is_done_for_our_own_pages(forms):
-    """Comes last: with nothing forged all of it is done."""
-    everything = sorted(all_forms(forms), key=lambda one: acts.last(one[1]))
-    for visitor, form, values in everything:
-        headers = {**wire.OURS, "Origin": forms[0].url}
-        answer = visitor.send(form, headers, **values)
-        assert not refused(answer), form.act
-        assert answer.status in (200, 303, 410, 422), (form.act, answer.status)
+def test_the_same_is_done_for_our_own_pages():
+    """With nothing forged."""
+    with every_form() as forms:
+        everything = sorted(all_forms(forms), key=lambda one: acts.last(one[1]))
+        for visitor, form, values in everything:
+            headers = {**wire.OURS, "Origin": forms[0].url}
+            answer = visitor.send(form, headers, **values)
+            assert not refused(answer), form.act
+            assert answer.status in (200, 303, 410, 422), (form.act, answer.status)
