@@ -227,9 +227,9 @@ async fn create_fill_request(
     found: Found,
     Json(new): Json<CreateFillRequest>,
 ) -> Result<Response, ApiError> {
-    let planned = app.request_fill(&act.ask, new.into()).await?;
-    let now = app.clock().now();
-    act.carry_out(&app, planned, |(request, token)| created(&act, (request, now), found.link(token))).await
+    let (new, now) = (new.into(), app.clock().now());
+    let plan = || app.request_fill(&act.ask, &new);
+    act.retrying(&app, plan, |(request, token)| created(&act, (request, now), found.link(token))).await
 }
 
 fn created(act: &Act, (request, now): (&Proven<StoredRequest>, Timestamp), link: String) -> Answer {
@@ -258,8 +258,8 @@ async fn get_fill_request(
 
 /// Withdraw a request
 ///
-/// It can't be filled in from this answer on. One that was filled in or withdrawn is not found. Yours, or with the role
-/// manager anybody's in the team.
+/// It can't be filled in from this answer on. One that is over is not found: filled in, withdrawn, or expired. Yours, or
+/// with the role manager anybody's in the team.
 #[utoipa::path(delete, path = "/v2/teams/{teamId}/fill-requests/{requestId}", operation_id = "cancelFillRequest",
     tag = "Fill requests",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid),

@@ -448,6 +448,7 @@ impl Action {
                 | Self::RemoveMember
                 | Self::RevokeApiKey
                 | Self::CancelKeyLink
+                | Self::CancelFillRequest
                 | Self::UpdateAgent
                 | Self::DeleteAgent
                 | Self::PromoteRevision

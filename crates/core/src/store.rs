@@ -61,6 +61,9 @@ pub enum StoreError {
     /// A team would be left without an owner.
     #[error("the team would have no owner")]
     LastOwner,
+    /// A user would have asked for more secrets to be filled in than they may at a time.
+    #[error("too many of the user's requests are open")]
+    AskedTooOften,
     /// The request was answered before.
     #[error("it was answered before")]
     Answered,
@@ -141,6 +144,10 @@ pub enum Change {
     /// Changes nothing, but demands that the user has no key in the team by now
     /// that isn't revoked.
     HasNoKey(TeamId, UserId),
+    /// Changes nothing, but demands that fewer than
+    /// [`MOST_OPEN`](crate::fill_requests::MOST_OPEN) of the user's requests to fill in
+    /// a secret of this team can be filled in after this moment.
+    AsksForFewer(TeamId, UserId, Timestamp),
 }
 
 /// What a verb does to the store, in one transaction.
@@ -326,11 +333,11 @@ pub trait Store: Send + Sync {
         request: FillRequestId,
     ) -> Result<Option<Stored<FillRequest>>, StoreError>;
 
-    /// The team's requests to fill in a secret that aren't closed and can be filled in
-    /// after this moment, by their end: the last `limit`.
+    /// The requests to fill in a secret, of a team or of one user in it, that aren't
+    /// closed and can be filled in after this moment, by their end: the last `limit`.
     async fn fill_requests(
         &self,
-        team: TeamId,
+        whose: (TeamId, Option<UserId>),
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Stored<FillRequest>>, StoreError>;
@@ -495,7 +502,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::StalePermit`], [`StoreError::Changed`], [`StoreError::Exists`],
-    /// [`StoreError::LastOwner`], [`StoreError::Answered`]; nothing was done then.
+    /// [`StoreError::LastOwner`], [`StoreError::AskedTooOften`], [`StoreError::Answered`];
+    /// nothing was done then.
     async fn write(&self, write: Write) -> Result<(), StoreError>;
 
     /// Keeps these secrets of a team from being changed while a write that rests

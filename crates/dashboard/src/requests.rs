@@ -129,7 +129,7 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
 
 /// Makes the request: its link, which is shown once.
 async fn made(desk: &Desk, visit: &Visit, fields: &Fields) -> Result<Markup, Refusal> {
-    let planned = desk.app.request_fill(&visit.ask, new(fields)?).await?;
+    let planned = desk.app.request_fill(&visit.ask, &new(fields)?).await?;
     let (request, token) = desk.app.carry_out(&visit.ask, planned, None).await?;
     let url = desk.address.url(&format!("/fill/{}", token.reveal()), visit.host.as_deref());
     let alone = visit.team.fills_by_link_since.is_some();

@@ -16,7 +16,8 @@ use strongroom_core::text::{Email, KeyName, TeamName, UserName};
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
-    ApiKeyId, App, Clock, Grant, Random, Role, RootKey, Scopes, Store, TeamId, Timestamp, UserId,
+    ApiKeyId, App, Bundle, Clock, Grant, Random, Role, RootKey, Scopes, SecretValue, Store, TeamId,
+    Timestamp, UserId,
 };
 use strongroom_net::{Address, Front, Limits, RequestId};
 use strongroom_store::{postgres, sqlite};
@@ -246,6 +247,26 @@ impl TestApp {
         let cause = Cause::default();
         let caller = self.app.authenticate(caller.token.as_ref().unwrap(), None, &cause).await.unwrap();
         Ask { caller, cause, condition: None }
+    }
+
+    /// Lets links fill in what is asked for, or doesn't.
+    pub(crate) async fn let_links_fill(&self, they_may: bool) {
+        let ask = self.ask(&self.owner).await;
+        let planned = self.app.let_links_fill(&ask, they_may).await.unwrap();
+        self.app.carry_out(&ask, planned, None).await.unwrap();
+    }
+
+    /// Fills in the only value that is asked for, by the link alone.
+    pub(crate) async fn fill_in(&self, url: &str) {
+        self.let_links_fill(true).await;
+        let (_, token) = url.rsplit_once('/').unwrap();
+        let link = self.app.fill_link(token, Cause::default()).await.ok().unwrap();
+        let value = SecretValue::parse(canary("filled")).unwrap();
+        let values = Bundle::new(vec![(link.request.env_keys[0].clone(), value)]).unwrap();
+        let ask = link.alone().unwrap();
+        let planned = self.app.fill(ask, link.request.id, (values, false)).await.unwrap();
+        self.app.carry_out(ask, planned, None).await.unwrap();
+        self.let_links_fill(false).await;
     }
 
     /// A metric, as whoever watches the server reads it.

@@ -215,6 +215,9 @@ impl App {
             StoreError::LastOwner => Error::Conflict(
                 "a team needs an owner who is a person and not disabled; make somebody else an owner first",
             ),
+            StoreError::AskedTooOften => Error::Conflict(
+                "20 of your requests are open already; wait until people have filled them in, or withdraw some",
+            ),
             other => Error::Store(other),
         }
     }

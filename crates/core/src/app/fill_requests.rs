@@ -10,7 +10,7 @@ use crate::access::{Action, Denied, Means, Ownership};
 use crate::agents::{Agent, Revision};
 use crate::clock::Timestamp;
 use crate::events::{Event, EventKind, Object, Place};
-use crate::fill_requests::{AskingRun, Fate, FillRequest, MOST_KEYS, MOST_OPEN};
+use crate::fill_requests::{AskingRun, Fate, FillRequest, MOST_KEYS};
 use crate::ids::{FillRequestId, SecretId, UserId};
 use crate::rows::{Proven, Stored};
 use crate::runs::Ended;
@@ -26,6 +26,7 @@ use crate::values::{Bundle, EnvKey};
 const PAGE: u32 = 1_000;
 
 /// What somebody asks for.
+#[derive(Clone)]
 pub struct NewFillRequest {
     /// What the secret is to be called.
     pub name: SecretName,
@@ -65,27 +66,28 @@ impl App {
     /// Asks for a secret to be filled in. The outcome's token is shown once.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when no value or too many are asked for, or one twice;
-    /// [`Error::Conflict`] when too many requests of the asker's are open.
+    /// [`Error::Invalid`] when no value or too many are asked for, or one twice. It
+    /// becomes [`Error::Conflict`] when too many requests of the asker's are open.
     pub async fn request_fill(
         &self,
         ask: &Ask,
-        new: NewFillRequest,
+        new: &NewFillRequest,
     ) -> Result<Planned<(Proven<FillRequest>, Token)>, Error> {
+        // A run's row changes with its lease: as it was a moment ago it may do nothing.
+        let again = match ask.caller.means {
+            Means::Run(_) => Some(self.own_run(ask).await?.1),
+            _ => None,
+        };
+        let ask = again.as_ref().unwrap_or(ask);
         let permit = ask.permit(Action::RequestFill, Ownership::Own)?;
         distinct(&new.env_keys)?;
-        let open = self.open_requests(ask).await?;
-        if open.iter().filter(|request| request.user_id == ask.caller.user_id).count() >= MOST_OPEN {
-            return Err(Error::Conflict(
-                "20 of your requests are open already; wait until people have filled them in, or withdraw some",
-            ));
-        }
-        let (stored, token) = self.new_request(ask, new);
+        let (stored, token) = self.new_request(ask, new.clone());
         let request = stored.row();
         let event = ask.event(EventKind::FillRequestCreated, request.id.uuid(), request.created_at, &stored);
         let event = Event { place: place(request), ..event };
+        let few = Change::AsksForFewer(request.team_id, request.user_id, request.created_at);
         let outcome = (stored.proven(), token);
-        let steps = Steps::default().and(Change::FillRequest(Put::new(stored)), event);
+        let steps = Steps::default().with(few).and(Change::FillRequest(Put::new(stored)), event);
         Ok(Planned::new(outcome, permit, steps))
     }
 
@@ -144,12 +146,10 @@ impl App {
     pub async fn fill_requests(&self, ask: &Ask) -> Result<Vec<Proven<FillRequest>>, Error> {
         let _permit = ask.permit(Action::ListFillRequests, Ownership::Own)?;
         let sees_all = ask.permit(Action::ListFillRequests, Ownership::Shared).is_ok();
-        let mut open = self.open_requests(ask).await?;
-        open.retain(|request| sees_all || request.user_id == ask.caller.user_id);
-        Ok(open)
+        self.open_requests(ask, (!sees_all).then_some(ask.caller.user_id)).await
     }
 
-    /// Withdraws a request. One that was filled in or withdrawn is gone.
+    /// Withdraws a request. One that is over is gone: what came of it stays so.
     ///
     /// # Errors
     /// When the caller may not, or there is none.
@@ -159,7 +159,7 @@ impl App {
             Err(Denied::Role(_)) => return Err(Denied::Invisible.into()),
             permit => permit?,
         };
-        if before.closed_at.is_some() {
+        if before.fate(self.world.clock.now()) != Fate::Open {
             return Err(Denied::Invisible.into());
         }
         ask.demands(before.mac())?;
@@ -174,6 +174,7 @@ impl App {
     pub async fn fill_link(&self, token: &str, cause: Cause) -> Result<FillLink, Error> {
         let token = Token::parse(TokenKind::Link, token).map_err(|_| Error::NotProven)?;
         let caller = self.authenticate_fill(&token, &cause).await?;
+        caller.screen(Action::Fill).map_err(|_| Error::NotProven)?;
         let by_link = Ask { caller, cause, condition: None };
         let id = FillRequestId::from_uuid(token.id());
         let request = self.any_request(&by_link, id).await.map_err(not_proven)?;
@@ -237,10 +238,11 @@ impl App {
         if request.fate(self.world.clock.now()) != Fate::Open {
             return Err(Denied::Invisible.into());
         }
-        if matches!(ask.caller.means, Means::Fill(_))
-            && self.own_team(ask).await?.fills_by_link_since.is_none()
-        {
-            return Err(Error::NotProven);
+        if let Means::Fill(link) = ask.caller.means {
+            let lets_links = self.own_team(ask).await?.fills_by_link_since.is_some();
+            if link != request.id || !lets_links {
+                return Err(Error::NotProven);
+            }
         }
         self.asker_stands(ask, request).await
     }
@@ -258,7 +260,8 @@ impl App {
         }
         if let Some(run) = request.run {
             let rows = self.run_rows(run.run_id, suspect(ask, Some(request.id.uuid()))).await?;
-            let ended = rows.and_then(|rows| rows.ended(self.world.clock.now()));
+            // Runs are kept: one that isn't there was taken away.
+            let ended = rows.ok_or(Error::NotProven)?.ended(self.world.clock.now());
             stands &= ended != Some(Ended::Revoked);
         }
         if stands { Ok(()) } else { Err(Error::NotProven) }
@@ -267,15 +270,20 @@ impl App {
     /// Withdraws the open requests of a user.
     pub(super) async fn withdrawn_requests_of(&self, ask: &Ask, user: UserId) -> Result<Steps, Error> {
         let mut steps = Steps::default();
-        for request in self.open_requests(ask).await?.iter().filter(|request| request.user_id == user) {
-            steps.extend(self.closed_request(ask, request, None));
+        for request in self.open_requests(ask, Some(user)).await? {
+            steps.extend(self.closed_request(ask, &request, None));
         }
         Ok(steps)
     }
 
-    async fn open_requests(&self, ask: &Ask) -> Result<Vec<Proven<FillRequest>>, Error> {
+    /// The open requests of the caller's team, or of one user in it.
+    async fn open_requests(
+        &self,
+        ask: &Ask,
+        user: Option<UserId>,
+    ) -> Result<Vec<Proven<FillRequest>>, Error> {
         let (suspect, now) = (suspect(ask, None), self.world.clock.now());
-        let stored = self.store.fill_requests(ask.caller.team_id, now, PAGE).await;
+        let stored = self.store.fill_requests((ask.caller.team_id, user), now, PAGE).await;
         let mut requests = Vec::new();
         for stored in self.readable(stored, suspect).await? {
             requests.push(self.noting(self.keys.verify(stored), suspect).await?);

@@ -46,8 +46,8 @@ impl App {
         let answers = self.forget_answers().await;
         let runs = self.forget_runs().await;
         let sessions = self.forget_sessions().await;
-        let purged = Purged { teams: teams?, secrets: secrets? };
         let requests = self.forget_fill_requests().await;
+        let purged = Purged { teams: teams?, secrets: secrets? };
         answers.and(runs).and(sessions).and(requests).map(|()| purged)
     }
 

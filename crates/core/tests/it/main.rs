@@ -16,6 +16,8 @@ mod end_to_end;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fill_requests;
+#[cfg(test)]
 mod flips;
 #[cfg(test)]
 mod independent;

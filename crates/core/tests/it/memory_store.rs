@@ -10,7 +10,7 @@ use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::events::{Event, EventFilter, EventPage, Recorded, RecordedRefusal};
-use strongroom_core::fill_requests::FillRequest;
+use strongroom_core::fill_requests::{FillRequest, MOST_OPEN};
 use strongroom_core::instance::{Instance, NewInstance};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
@@ -268,6 +268,12 @@ impl Tables {
                     |key: &ApiKey| (key.team_id, key.user_id) == (team, user) && key.revoked_at.is_none();
                 holds(find(&self.api_keys, good).is_none(), StoreError::Changed)
             }
+            Change::AsksForFewer(team, user, now) => {
+                let theirs = |row: &FillRequest| (row.team_id, row.user_id) == (team, user);
+                let open = self.fill_requests.iter().map(Stored::row).filter(|row| theirs(row));
+                let open = open.filter(|row| is_open(row, now)).count();
+                holds(open < MOST_OPEN, StoreError::AskedTooOften)
+            }
         }
     }
 
@@ -425,6 +431,10 @@ impl MemoryStore {
     }
 }
 
+fn is_open(request: &FillRequest, now: Timestamp) -> bool {
+    request.closed_at.is_none() && request.expires_at > now
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     async fn instance(&self) -> Result<Option<Stored<Instance>>, StoreError> {
@@ -540,11 +550,12 @@ impl Store for MemoryStore {
 
     async fn fill_requests(
         &self,
-        team: TeamId,
+        whose: (TeamId, Option<UserId>),
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Stored<FillRequest>>, StoreError> {
-        let open = |row: &FillRequest| row.team_id == team && row.closed_at.is_none() && row.expires_at > now;
+        let theirs = |row: &FillRequest| whose.1.is_none_or(|user| row.user_id == user);
+        let open = |row: &FillRequest| row.team_id == whose.0 && theirs(row) && is_open(row, now);
         let by_end = |row: &FillRequest| Reverse((row.expires_at, row.id));
         Ok(page(&self.tables().fill_requests, limit, by_end, open))
     }

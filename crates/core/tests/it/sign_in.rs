@@ -75,7 +75,7 @@ fn shown(app: &AppSecret, now: Timestamp) -> String {
 }
 
 impl Instance {
-    fn set_up_link(&self, email: &str) -> Token {
+    pub(crate) fn set_up_link(&self, email: &str) -> Token {
         at_once(self.app.set_up_link(&address(email))).unwrap()
     }
 
@@ -89,7 +89,7 @@ impl Instance {
     }
 
     /// Somebody comes to sign in by a password alone.
-    fn set_up(&self, email: &str, password: &str) -> SignedIn {
+    pub(crate) fn set_up(&self, email: &str, password: &str) -> SignedIn {
         let link = self.set_up_link(email);
         self.set_up_by(LinkKind::SetUp, &link, chosen(password, "")).unwrap().signed_in
     }
@@ -99,21 +99,21 @@ impl Instance {
     }
 
     /// Somebody signs in, and is in their session.
-    fn session_of(&self, email: &str, password: &str) -> Ask {
+    pub(crate) fn session_of(&self, email: &str, password: &str) -> Ask {
         let signed_in = self.sign_in(attempt(email, password, "")).ok().unwrap();
         self.by_session(&signed_in.token).unwrap()
     }
 
-    fn ada(&self) -> UserId {
+    pub(crate) fn ada(&self) -> UserId {
         self.owner.caller.user_id
     }
 
-    fn team(&self) -> TeamId {
+    pub(crate) fn team(&self) -> TeamId {
         self.owner.caller.team_id
     }
 
     /// A member with an address, whether or not they are one elsewhere.
-    fn person(&self, by: &Ask, role: Role, email: &str) -> UserId {
+    pub(crate) fn person(&self, by: &Ask, role: Role, email: &str) -> UserId {
         let who = Newcomer::Person(address(email), UserName::parse("Ben").unwrap());
         let planned = at_once(self.app.add_member(by, &NewMember { who, role }));
         self.done(by, planned).unwrap().user.id
@@ -130,19 +130,19 @@ impl Instance {
         self.by_key(&token).unwrap()
     }
 
-    fn remove(&self, by: &Ask, user: UserId) {
+    pub(crate) fn remove(&self, by: &Ask, user: UserId) {
         self.done(by, at_once(self.app.remove_member(by, user))).unwrap();
     }
 
-    fn change_role(&self, by: &Ask, user: UserId, role: Role) {
+    pub(crate) fn change_role(&self, by: &Ask, user: UserId, role: Role) {
         self.done(by, at_once(self.app.update_member(by, user, role))).unwrap();
     }
 
-    fn delete_team(&self, by: &Ask) {
+    pub(crate) fn delete_team(&self, by: &Ask) {
         self.done(by, at_once(self.app.delete_team(by))).unwrap();
     }
 
-    fn disable(&self, user: UserId) {
+    pub(crate) fn disable(&self, user: UserId) {
         let now = self.now();
         self.alter_user(user, |user| user.disabled_at = Some(now));
     }

@@ -73,7 +73,9 @@ impl Locks {
             Change::Invitation(put) => self.replacing(put, |invitation| invitation.team_id),
             Change::FillRequest(put) => self.replacing(put, |request| request.team_id),
             Change::Agent(put) => self.replacing(put, |agent| agent.team_id),
-            Change::HasOwner(team) | Change::HasNoKey(team, _) => self.add(of_team(*team), true),
+            Change::HasOwner(team) | Change::HasNoKey(team, _) | Change::AsksForFewer(team, ..) => {
+                self.add(of_team(*team), true);
+            }
             Change::Run(put) if put.was.is_some() => self.add(of_run(put.now.row().id), true),
             // In whichever teams they are.
             Change::User(put) if put.was.is_some() => {

@@ -146,11 +146,11 @@ impl Store for Database {
 
     async fn fill_requests(
         &self,
-        team: TeamId,
+        whose: (TeamId, Option<UserId>),
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Stored<FillRequest>>, StoreError> {
-        self.readers.all(fill_requests::open(team, now, limit)).await
+        self.readers.all(fill_requests::open(whose, now, limit)).await
     }
 
     async fn forget_fill_requests(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {

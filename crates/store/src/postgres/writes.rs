@@ -79,6 +79,10 @@ fn step<'a>(transaction: &mut Transaction<'a>, change: &'a Change) {
             let none = Expected::Count(|keys| keys == 0, || StoreError::Changed);
             transaction.add(api_keys::good(*team, *user), none);
         }
+        Change::AsksForFewer(team, user, now) => {
+            let few = Expected::Count(fill_requests::few, || StoreError::AskedTooOften);
+            transaction.add(fill_requests::how_many(*team, *user, *now), few);
+        }
     }
 }
 

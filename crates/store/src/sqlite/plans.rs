@@ -46,7 +46,7 @@ fn every_query_goes_by_a_key_or_an_index() {
     let (run, now) = (RunId::from_uuid(nil), Timestamp::from_millis(0));
     let (email, of_agent) = (Email::parse("ada@example.com").unwrap(), (t, AgentId::from_uuid(nil)));
     let by_team = "runs_by_team (team_id=?)";
-    let indexed: [(String, &[&str]); 40] = [
+    let indexed: [(String, &[&str]); 42] = [
         (said(instance::purpose_keys()), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(instance::team_keys(t)), &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"]),
         (said(agents::agents(t, None, 1)), &["SEARCH agents USING PRIMARY KEY (team_id=? AND id>?)"]),
@@ -93,7 +93,12 @@ fn every_query_goes_by_a_key_or_an_index() {
         (said(invitations::open(t, None, 1)), &["invitations_open (team_id=? AND id>?)"]),
         (said(invitations::forget(now, 1)), &["invitations_by_end (expires_at<?)"]),
         (said(proofs::of_fill(FillRequestId::from_uuid(nil))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
-        (said(fill_requests::open(t, now, 1)), &["fill_requests_open (team_id=? AND expires_at>?)"]),
+        (said(fill_requests::open((t, None), now, 1)), &["fill_requests_open (team_id=? AND expires_at>?)"]),
+        (
+            said(fill_requests::open((t, Some(u)), now, 1)),
+            &["fill_requests_open (team_id=? AND expires_at>?)"],
+        ),
+        (said(fill_requests::how_many(t, u, now)), &["fill_requests_open (team_id=? AND expires_at>?)"]),
         (said(fill_requests::forget(now, 1)), &["fill_requests_by_end (expires_at<?)"]),
         (said(key_links::open(t, None, 1)), &["key_links_open (team_id=? AND id>?)"]),
         (said(secrets::visible((t, u), None, 1)), &["SEARCH secrets USING PRIMARY KEY (team_id=? AND id>?)"]),

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::{rows, tables};
 use crate::query;
-use crate::tables::{agents, answers, api_keys, events, proofs, runs, users};
+use crate::tables::{agents, answers, api_keys, events, fill_requests, proofs, runs, users};
 use strongroom_core::StoreError;
 use strongroom_core::access::Permit;
 use strongroom_core::agents::{Agent, Attachment};
@@ -79,6 +79,10 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
             0 => Ok(()),
             _ => Err(StoreError::Changed),
         },
+        Change::AsksForFewer(team, user, now) => {
+            let open = tables::count(transaction, &fill_requests::how_many(*team, *user, *now))?;
+            if fill_requests::few(open) { Ok(()) } else { Err(StoreError::AskedTooOften) }
+        }
     }
 }
 

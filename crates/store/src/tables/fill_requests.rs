@@ -5,7 +5,7 @@ use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, bytes, id, nu
 use crate::query::{Query, Statement};
 use std::sync::LazyLock;
 use strongroom_core::clock::Timestamp;
-use strongroom_core::fill_requests::{AskingRun, FillRequest};
+use strongroom_core::fill_requests::{AskingRun, FillRequest, MOST_OPEN};
 use strongroom_core::rows::{Row, Stored};
 use strongroom_core::text::{FillNote, SecretName, ServiceSlug};
 use strongroom_core::{AgentId, ApiKeyId, FillRequestId, RevisionId, RunId, SecretId, TeamId, UserId};
@@ -94,14 +94,45 @@ fn run<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Option<AskingRun
     }
 }
 
-/// A team's requests that can be filled in after this moment, the last of them first.
-pub(crate) fn open(team: TeamId, now: Timestamp, limit: u32) -> Query<'static, Stored<FillRequest>> {
-    static OPEN: LazyLock<String> = LazyLock::new(|| {
-        let open = "team_id = ?1 AND closed_at IS NULL AND expires_at > ?2";
-        FillRequest::shape().select(&format!("{open} ORDER BY team_id, expires_at DESC, id DESC LIMIT ?3"))
+/// Which of a team's can be filled in after a moment.
+macro_rules! open {
+    () => {
+        "team_id = ?1 AND closed_at IS NULL AND expires_at > ?2"
+    };
+}
+
+/// A team's requests that can be filled in after this moment, or one user's in it, the
+/// last of them first.
+pub(crate) fn open(
+    (team, user): (TeamId, Option<UserId>),
+    now: Timestamp,
+    limit: u32,
+) -> Query<'static, Stored<FillRequest>> {
+    static OPEN: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let order = "ORDER BY team_id, expires_at DESC, id DESC LIMIT ?3";
+        let select = |which| FillRequest::shape().select(&format!("{which} {order}"));
+        [select(open!()), select(concat!(open!(), " AND user_id = ?4"))]
     });
+    let [of_team, of_user] = &*OPEN;
     let values = [team.as_bytes().into(), now.into(), Value::number(limit)];
-    Query::new(FillRequest::TABLE, OPEN.as_str(), values)
+    match user {
+        None => Query::new(FillRequest::TABLE, of_team.as_str(), values),
+        Some(user) => {
+            let values = values.into_iter().chain([user.as_bytes().into()]);
+            Query::new(FillRequest::TABLE, of_user.as_str(), values)
+        }
+    }
+}
+
+/// How many of a user's can be.
+pub(crate) fn how_many(team: TeamId, user: UserId, now: Timestamp) -> Query<'static, u64> {
+    const COUNT: &str = concat!("SELECT count(*) FROM fill_requests WHERE ", open!(), " AND user_id = ?3");
+    Query::new(FillRequest::TABLE, COUNT, [team.as_bytes().into(), now.into(), user.as_bytes().into()])
+}
+
+/// Whether one more may be asked for beside so many.
+pub(crate) fn few(open: u64) -> bool {
+    usize::try_from(open).is_ok_and(|open| open < MOST_OPEN)
 }
 
 /// Forgets those whose time was over before this moment.

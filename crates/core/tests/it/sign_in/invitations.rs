@@ -18,7 +18,7 @@ use crate::support::at_once;
 const EVE: &str = "eve@example.com";
 
 impl Instance {
-    pub(super) fn invited(&self, by: &Ask, user: UserId) -> Result<Token, Error> {
+    pub(crate) fn invited(&self, by: &Ask, user: UserId) -> Result<Token, Error> {
         self.done(by, at_once(self.app.invite(by, user))).map(|(_, token)| token)
     }
 
