@@ -137,8 +137,7 @@ impl Gate {
         ask.condition = conditions::if_match(&parts.headers, action)?;
         let act = Act { dry_run: conditions::dry_run(&parts)?, once: None, ask };
         match conditions::idempotency_key(&parts.headers)? {
-            // A link is used once, and a run's own changes may be made twice.
-            Some(key) if !act.dry_run && matches!(act.ask.caller.means, Means::Key(_)) => {
+            Some(key) if !act.dry_run && may_come_again(act.ask.caller.means, action) => {
                 self.once(act, &key, (parts, body), next).await
             }
             _ => Ok(run(act, Request::from_parts(parts, body), next).await),
@@ -246,6 +245,16 @@ fn counted(means: Means) -> Option<Uuid> {
         Means::Key(key) => Some(key.uuid()),
         Means::Run(run) => Some(run.uuid()),
         _ => None,
+    }
+}
+
+/// Whether the same change may come again and is done once. A link is used once, and
+/// what a run does to itself may be done twice.
+fn may_come_again(means: Means, action: Action) -> bool {
+    match means {
+        Means::Key(_) => true,
+        Means::Run(_) => action.by() == By::Asker,
+        _ => false,
     }
 }
 

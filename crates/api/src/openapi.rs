@@ -140,14 +140,14 @@ fn changing(operation: &mut Operation) {
     let dry_run = parameter(conditions::DRY_RUN, ParameterIn::Query, flag);
     let dry_run = dry_run.description(Some("Answer as if it were done, and do nothing.")).build();
     operation.parameters.get_or_insert_default().push(dry_run.into());
-    // A link is used once, and a run's own changes may be made twice.
-    if by(operation) != By::Key {
+    // A link is used once, and what a run does to itself may be done twice.
+    if !matches!(by(operation), By::Key | By::Asker) {
         return;
     }
     let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
     let key = parameter("Idempotency-Key", ParameterIn::Header, text.pattern(Some("^[!-~]+$")).build());
     let key = key.description(Some(
-        "Names the request, for your key, this method and path, for 24 hours: sent again, it is not done again, but \
+        "Names the request, for your token, this method and path, for 24 hours: sent again, it is not done again, but \
          answered the same, with `idempotency-replayed: true`. A UUID will do.",
     ));
     operation.parameters.get_or_insert_default().push(key.build().into());

@@ -67,8 +67,17 @@ async fn a_change_is_made_only_in_the_state_that_was_named() {
 /// A path of this description, with ids of nothing.
 fn filled(path: &str, team: &str) -> String {
     let path = path.replace("{teamId}", team);
-    let ids =
-        ["{id}", "{agentId}", "{buildId}", "{credentialId}", "{runId}", "{userId}", "{keyId}", "{linkId}"];
+    let ids = [
+        "{id}",
+        "{agentId}",
+        "{buildId}",
+        "{credentialId}",
+        "{runId}",
+        "{userId}",
+        "{keyId}",
+        "{linkId}",
+        "{requestId}",
+    ];
     ids.iter().fold(path, |path, id| path.replace(id, "019ab3c4-7c1e-7d55-8a3f-0d3b4f5a6c7d"))
 }
 
@@ -108,8 +117,9 @@ async fn a_condition_is_held_against_an_object_or_refused() {
             refused += 1;
         }
     }
-    // Creating (2), attaching (2), teams, members, keys, links, agents, revisions, runs, comparing and panic.
-    assert_eq!(refused, 13);
+    // Creating (2), attaching (2), teams, members, keys, links, agents, revisions, runs, fill requests, comparing
+    // and panic.
+    assert_eq!(refused, 14);
     assert_eq!(app.owner().get("/v1/credentials").await.body, "[]");
 }
 

@@ -23,6 +23,8 @@ mod environment;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fill_requests;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod key_links;

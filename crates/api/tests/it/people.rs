@@ -117,6 +117,7 @@ pub(crate) fn contents(app: &TestApp) -> Vec<String> {
         "revisions",
         "attachments",
         "runs",
+        "fill_requests",
     ];
     let macs = tables.map(|table| format!("SELECT row_mac FROM {table} ORDER BY row_mac"));
     let counts = ["events WHERE kind <> 'access.denied'", "deliveries"]

@@ -174,20 +174,25 @@ fn root_key() -> LocalRootKey {
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
-        Self::opened(0, |app| app).await
+        Self::opened(0, |app| app, Address::default()).await
+    }
+
+    /// The same, found at this URL.
+    pub(crate) async fn found_at(url: &str) -> Self {
+        Self::opened(0, |app| app, Address::new(Some(url), false)).await
     }
 
     /// The same, with a limit on how often a key or run may ask.
     pub(crate) async fn limited(requests_per_minute: u32) -> Self {
-        Self::opened(requests_per_minute, |app| app).await
+        Self::opened(requests_per_minute, |app| app, Address::default()).await
     }
 
     /// The same, where attaching to an unknown agent makes it.
     pub(crate) async fn registering() -> Self {
-        Self::opened(0, |app| app.registering_agents(true)).await
+        Self::opened(0, |app| app.registering_agents(true), Address::default()).await
     }
 
-    async fn opened(requests_per_minute: u32, set: impl FnOnce(App) -> App) -> Self {
+    async fn opened(requests_per_minute: u32, set: impl FnOnce(App) -> App, address: Address) -> Self {
         watch_logs();
         let clock = Arc::new(FixedClock(AtomicI64::new(1_794_000_000_000)));
         let random = Arc::new(SeededRandom(AtomicU64::new(1)));
@@ -204,12 +209,7 @@ impl TestApp {
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let keyring = keyring(&*store, &root).await;
         let app = Arc::new(set(App::open(store, &root, world).await.unwrap()));
-        let api = strongroom_api::Api::new(
-            app.clone(),
-            requests_per_minute,
-            Address::default(),
-            axum::Router::new(),
-        );
+        let api = strongroom_api::Api::new(app.clone(), requests_per_minute, address, axum::Router::new());
         let (url, shutdown) = serve(api.operations).await;
         let (metrics_url, metrics_shutdown) = serve(api.metrics).await;
         let client = client();

@@ -106,6 +106,9 @@ fn filled(client: &mut Client) -> (String, String) {
     let link = json!({"user_id": me, "name": "link"}).to_string();
     let made = client.post(&format!("/v2/teams/{team}/key-links"), &link);
     assert_eq!(made.status, 201, "{}", made.body);
+    let asked = json!({"name": "Stripe", "env_var_keys": ["STRIPE_API_KEY"]}).to_string();
+    let made = client.post(&format!("/v2/teams/{team}/fill-requests"), &asked);
+    assert_eq!(made.status, 201, "{}", made.body);
     let start = json!({"agent_id": agent}).to_string();
     let kept = "Idempotency-Key: once\r\n";
     let started =

@@ -47,7 +47,7 @@ impl Drop for Once {
 
 impl App {
     /// Tells whether a request comes for the first time. Only callers with an
-    /// API key have requests that may come again.
+    /// API key or a run's token have requests that may come again.
     ///
     /// # Errors
     /// When the store can't tell.
@@ -57,9 +57,13 @@ impl App {
         request: &Repeatable<'_>,
         cause: &Cause,
     ) -> Result<Begun, Error> {
-        let Means::Key(key) = caller.means else { return Err(Error::NotProven) };
+        let by = match caller.means {
+            Means::Key(key) => key.uuid(),
+            Means::Run(run) => run.uuid(),
+            _ => return Err(Error::NotProven),
+        };
         let [method, path, name] = [request.method, request.path, request.key].map(str::as_bytes);
-        let id = self.keys.digest("strongroom.answer.v1", &[key.as_bytes(), method, path, name]);
+        let id = self.keys.digest("strongroom.answer.v1", &[by.as_bytes(), method, path, name]);
         let id = AnswerId::new(id);
         let pieces = [&[id.as_bytes().as_slice()], request.rest].concat();
         let request = RequestDigest::new(self.keys.digest("strongroom.request.v1", &pieces));

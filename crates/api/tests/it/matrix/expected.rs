@@ -15,7 +15,8 @@
 /// another; `mixed` is a revision of another agent than the path names,
 /// `build-…` one that isn't `ours` under an agent that is. Runs: `orphaned` has
 /// lost its agent. Somebody who is a mere member by now was a builder when they
-/// started a run of their `own`.
+/// started a run of their `own`. A request to fill in a secret that is `…-run` was
+/// asked for in a run.
 pub(super) const ROLES: &str = "
 operation           object                  member  builder manager administrator owner
 
@@ -333,6 +334,48 @@ cancelKeyLink       malformed               403     403     403     400         
 cancelKeyLink       member@other            403     403     403     403           403
 cancelKeyLink       member@unknown          403     403     403     403           403
 cancelKeyLink       member@malformed        400     400     400     400           400
+
+createFillRequest   own                     201     201     201     201           201
+createFillRequest   own@other               403     403     403     403           403
+createFillRequest   own@unknown             403     403     403     403           403
+createFillRequest   own@malformed           400     400     400     400           400
+
+listFillRequests    ours                    200     200     200     200           200
+listFillRequests    ours@other              403     403     403     403           403
+listFillRequests    ours@unknown            403     403     403     403           403
+listFillRequests    ours@malformed          400     400     400     400           400
+
+getFillRequest      own                     200     200     200     200           200
+getFillRequest      own-filled              200     200     200     200           200
+getFillRequest      own-cancelled           200     200     200     200           200
+getFillRequest      own-expired             200     200     200     200           200
+getFillRequest      others                  404     404     200     200           200
+getFillRequest      others-run              404     404     200     200           200
+getFillRequest      others-filled           404     404     200     200           200
+getFillRequest      others-cancelled        404     404     200     200           200
+getFillRequest      foreign                 404     404     404     404           404
+getFillRequest      elsewhere               404     404     404     404           404
+getFillRequest      absent                  404     404     404     404           404
+getFillRequest      malformed               400     400     400     400           400
+getFillRequest      own@other               403     403     403     403           403
+getFillRequest      own@unknown             403     403     403     403           403
+getFillRequest      own@malformed           400     400     400     400           400
+
+cancelFillRequest   own                     200     200     200     200           200
+cancelFillRequest   own-filled              404     404     404     404           404
+cancelFillRequest   own-cancelled           404     404     404     404           404
+cancelFillRequest   own-expired             404     404     404     404           404
+cancelFillRequest   others                  404     404     200     200           200
+cancelFillRequest   others-run              404     404     200     200           200
+cancelFillRequest   others-filled           404     404     404     404           404
+cancelFillRequest   others-cancelled        404     404     404     404           404
+cancelFillRequest   foreign                 404     404     404     404           404
+cancelFillRequest   elsewhere               404     404     404     404           404
+cancelFillRequest   absent                  404     404     404     404           404
+cancelFillRequest   malformed               400     400     400     400           400
+cancelFillRequest   own@other               403     403     403     403           403
+cancelFillRequest   own@unknown             403     403     403     403           403
+cancelFillRequest   own@malformed           400     400     400     400           400
 
 claimKeyLink        self                    201     201     201     201           201
 claimKeyLink        used                    401     401     401     401           401
@@ -694,6 +737,9 @@ pub(super) const ALWAYS_RECORDED: [&str; 2] = ["compareSecrets", "getRunEnvironm
 /// What a run's token is for.
 pub(super) const BY_RUN: [&str; 3] = ["getRunEnvironment", "extendRun", "endRun"];
 
+/// What a run's token is for beside a key.
+pub(super) const BY_ASKER: [&str; 2] = ["createFillRequest", "getFillRequest"];
+
 /// What a key must be for: one scope (`|`: or the other; `!`: and it must lack
 /// none), and an object that an owner may do it to. `any`: any key will do. `link`: a key link, and no key. `run`: a
 /// run's token, and no key. `open`: nothing at all.
@@ -736,6 +782,10 @@ listKeyLinks        admin           ours
 createKeyLink       admin           member
 cancelKeyLink       admin           member
 claimKeyLink        link            self
+createFillRequest   secrets:write   own
+listFillRequests    secrets:read    ours
+getFillRequest      secrets:read    own
+cancelFillRequest   secrets:write   own
 createAgent         secrets:write   new
 listAgents          secrets:read    ours
 getAgent            secrets:read    ours

@@ -150,6 +150,8 @@ pub(super) enum Noun {
     Key,
     Link,
     Run,
+    /// A request to fill in a secret.
+    Request,
 }
 
 /// Something that was made; links and runs have a token.
@@ -213,6 +215,7 @@ impl<'a> Scene<'a> {
             ("{keyId}", Noun::Key),
             ("{linkId}", Noun::Link),
             ("{runId}", Noun::Run),
+            ("{requestId}", Noun::Request),
         ];
         for (parameter, noun) in parameters {
             if path.contains(parameter) {
@@ -255,6 +258,7 @@ impl<'a> Scene<'a> {
             "updateMember" => json!({"role": words.to.unwrap()}),
             "createApiKey" => self.new_key(words).await,
             "createKeyLink" => self.new_link(words).await,
+            "createFillRequest" => new_request(),
             _ => return None,
         })
     }
@@ -310,6 +314,7 @@ impl<'a> Scene<'a> {
             Noun::Link => self.link(which).await,
             Noun::Attached => self.attached(which).await.into(),
             Noun::Run => self.run(which).await,
+            Noun::Request => self.fill_request(which).await.into(),
         };
         self.made.insert((noun, which.to_owned()), made.clone());
         made
@@ -413,6 +418,36 @@ impl<'a> Scene<'a> {
         }
         made
     }
+
+    /// A request to fill in a secret, and what became of it.
+    async fn fill_request(&mut self, which: &str) -> String {
+        let (whose, end) = which.split_once('-').map_or((which, None), |(whose, end)| (whose, Some(end)));
+        let abroad = ["foreign", "elsewhere"].contains(&whose);
+        let team = if abroad { self.world.other } else { self.world.home() };
+        let asker = match end {
+            Some("run") => self.world.app.bearer(&self.run(whose).await.token.unwrap()),
+            _ => self.maker(whose),
+        };
+        let path = format!("/v2/teams/{team}/fill-requests");
+        let mut wish = new_request();
+        if end == Some("expired") {
+            wish["expires_in"] = 60.into();
+        }
+        let made = done(&asker.post(&path, wish.to_string()).await, 201);
+        match end {
+            Some("filled") => self.world.app.fill_in(made["url"].as_str().unwrap()).await,
+            Some("expired") => self.world.app.clock.advance(60_000),
+            Some("cancelled") => {
+                done(&asker.delete(&format!("{path}/{}", id_of(&made))).await, 200);
+            }
+            _ => (),
+        }
+        id_of(&made)
+    }
+}
+
+fn new_request() -> Value {
+    json!({"name": "Stripe", "env_var_keys": ["K"]})
 }
 
 fn with_role(mut body: Value, role: Option<&str>) -> Value {

@@ -8,7 +8,7 @@ use strongroom_core::grants::Networks;
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{Clock, OsRandom, Role, Timestamp};
 
-use super::expected::BY_RUN;
+use super::expected::{BY_ASKER, BY_RUN};
 use super::scene::{ABSENT, Actor, Request, Scene, World, key_id};
 use super::table::{Operation, demanded, described};
 use crate::support::Caller;
@@ -111,13 +111,18 @@ async fn running(world: &World, actor: Actor) -> Caller {
 }
 
 #[tokio::test]
-async fn a_run_opens_nothing_but_its_environment_and_its_own_lease() {
+async fn a_run_opens_nothing_but_its_environment_its_own_lease_and_what_it_asks_for() {
     let world = World::new().await;
     let run = running(&world, world.actor(Role::Owner)).await;
     for (operation, request) in good_requests(&world).await {
         let seen = request.by(&run).await;
-        let own = BY_RUN.contains(&operation.verb());
-        let answer = if own { (200, "") } else { NOT_PROVEN };
+        let answer = match operation.verb() {
+            verb if BY_RUN.contains(&verb) => (200, ""),
+            "createFillRequest" => (201, ""),
+            // Another's.
+            verb if BY_ASKER.contains(&verb) => (404, "not_found"),
+            _ => NOT_PROVEN,
+        };
         assert_eq!((seen.status, seen.code.as_str()), answer, "{}", operation.name);
     }
 }
