@@ -7,12 +7,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use std::fmt::Display;
 use std::sync::Arc;
-use strongroom_core::access::{Action, Ownership};
-use strongroom_core::app::FillLink;
+use strongroom_core::access::{Action, Means, Ownership};
+use strongroom_core::app::{Ask, Error, FillLink};
 use strongroom_core::rows::Proven;
 use strongroom_core::secrets::Secret;
-use strongroom_core::{AgentId, RevisionId, SecretId};
+use strongroom_core::{AgentId, RevisionId, SecretId, StoreError};
 
 use crate::browser::{self, Cookie};
 use crate::desk::Desk;
@@ -85,6 +86,9 @@ async fn signed_in(
             }
         } @else {
             p role="alert" { "A secret of the team's is filled in by somebody with the role manager or higher. Send them the link." }
+            @if link.alone().is_some() {
+                p { "Who isn't signed in can fill it in, too: it becomes a secret of " strong { (theirs(&link.asker.name)) } "'s own then." }
+            }
         }
     };
     Ok(layout::page(desk, visit, "Fill in a secret", &content))
@@ -92,35 +96,41 @@ async fn signed_in(
 
 /// For somebody who is in another team just now.
 async fn elsewhere(desk: &Desk, visit: &Visit, link: &FillLink) -> Result<Markup, Refusal> {
-    let theirs = desk.app.teams_of_session(&visit.ask).await?.iter().any(|team| team.id == link.team.id);
+    let reachable = desk.app.teams_of_session(&visit.ask).await?.iter().any(|team| team.id == link.team.id);
     Ok(html! {
-        p role="alert" { "This is asked of the team " strong { (link.team.name) } ", and you are in " strong { (visit.team.name) } "." }
-        @if theirs {
+        p role="alert" { "This is asked of the team " strong { (theirs(&link.team.name)) } ", and you are in " strong { (theirs(&visit.team.name)) } "." }
+        @if reachable {
             (parts::button(&desk.to("/account/team"), &visit.form, "Go there", &[("team", &link.team.id.to_string())]))
             p { "Then open the link again." }
         }
     })
 }
 
+/// What somebody else wrote: whichever way it turns the letters, those around it stay
+/// as they are.
+fn theirs(text: &impl Display) -> Markup {
+    html! { bdi { (text.to_string()) } }
+}
+
 /// Who asks, and for what.
 fn asked(link: &FillLink) -> Markup {
     let request = &link.request;
     html! {
-        h1 { "Fill in " (request.name) }
+        h1 { "Fill in " (theirs(&request.name)) }
         p.lead {
             @match &link.asking {
                 Some((agent, revision)) => {
-                    "The agent " strong { (agent.name) }
-                    @if let Some(revision) = revision { " (" (revision.name) ")" }
-                    ", in a run that " strong { (link.asker.name) } " started, asks the team "
+                    "The agent " strong { (theirs(&agent.name)) }
+                    @if let Some(revision) = revision { " (" (theirs(&revision.name)) ")" }
+                    ", in a run that " strong { (theirs(&link.asker.name)) } " started, asks the team "
                 }
-                None => { strong { (link.asker.name) } " asks the team " }
+                None => { strong { (theirs(&link.asker.name)) } " asks the team " }
             }
-            strong { (link.team.name) } " for this."
+            strong { (theirs(&link.team.name)) } " for this."
         }
         dl.facts {
             @if let Some(slug) = &request.service_slug { dt { "Service" } dd { (service(slug)) } }
-            @if let Some(note) = &request.note { dt { "What for" } dd { q { (note) } " " small { "(their words, which nobody checked)" } } }
+            @if let Some(note) = &request.note { dt { "What for" } dd { q { (theirs(note)) } " " small { "(their words, which nobody checked)" } } }
             dt { "Until" } dd { (parts::time(request.expires_at)) }
         }
     }
@@ -161,7 +171,7 @@ fn places(visit: &Visit, link: &FillLink, may: May) -> Markup {
             @if let Some((agent, revision)) = attachable(visit, link) {
                 label.box {
                     input type="checkbox" name="attach" value="yes";
-                    " Attach it to the agent " strong { (agent) } " (" (revision) "): its runs that start from now on receive it"
+                    " Attach it to the agent " strong { (theirs(&agent)) } " (" (theirs(&revision)) "): runs of that revision that start from now on receive it"
                 }
             }
         }
@@ -183,7 +193,7 @@ fn alone(desk: &Desk, (token, link): (&str, &FillLink), (form, problem): (&str, 
         form method="post" action=(desk.to(&format!("/fill/{token}/alone"))) autocomplete="off" {
             (parts::token(form))
             (values(link))
-            p { "They go into a new secret of " strong { (link.asker.name) } "'s own: only runs that they start receive it, and only once they attach it to an agent." }
+            p { "They go into a new secret of " strong { (theirs(&link.asker.name)) } "'s own: only runs that they start receive it, and only once they attach it to an agent." }
             button type="submit" { "Fill it in" }
         }
         p { a href=(desk.to(&format!("/sign-in?to=/fill/{token}"))) { "Sign in instead" } }
@@ -234,13 +244,17 @@ async fn fill_alone(
 /// Fills in what was sent; done by somebody else at the same time, the link is used up.
 async fn filled(
     desk: &Desk,
-    ask: &strongroom_core::app::Ask,
+    ask: &Ask,
     link: &FillLink,
     (fields, shared): (&Fields, bool),
 ) -> Result<Proven<Secret>, Refusal> {
     let values = bundle(fields)?;
-    let planned = desk.app.fill(ask, link.request.id, (values, shared)).await?;
-    Ok(desk.app.carry_out(ask, planned, None).await?)
+    let planned = opened(desk.app.fill(ask, link.request.id, (values, shared)).await)?;
+    match desk.app.carry_out(ask, planned, None).await {
+        Err(Error::Store(StoreError::Changed)) => opened(Err(Error::NotProven)),
+        Err(Error::NotProven) if !matches!(ask.caller.means, Means::Fill(_)) => Err(Refusal::signed_out()),
+        done => opened(done),
+    }
 }
 
 /// Attaches the secret to the revision that asked, if that was wished: whether it is.

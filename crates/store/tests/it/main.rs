@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fill_requests;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod pages;

@@ -210,7 +210,7 @@ async fn both_engines_have_the_same_migrations_tables_and_columns() {
             .filter(|name| !name.starts_with("sqlite_"))
             .collect::<Vec<_>>()
     });
-    assert_eq!(tables.len(), 20);
+    assert_eq!(tables.len(), 21);
     for table in tables {
         let columns = |instance: &Instance| -> BTreeSet<String> {
             instance.behind(|database| database.columns(&table)).into_iter().map(|(name, _)| name).collect()
