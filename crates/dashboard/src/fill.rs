@@ -36,7 +36,7 @@ async fn ask(
     let (mut head, _) = request.into_parts();
     let link = opened(desk.app.fill_link(&token, browser::cause(&head.extensions)).await)?;
     match Visit::from_request_parts(&mut head, &desk).await {
-        Ok(visit) => signed_in(&desk, &visit, (&token, &link), None).await,
+        Ok(visit) => signed_in(&desk, &visit, (&token, &link), (None, &Fields::default())).await,
         Err(refusal) if refusal.status != StatusCode::UNAUTHORIZED => Err(refusal),
         Err(refusal) if link.alone().is_none() => Err(refusal),
         Err(_) => Ok(sign_in::bound(&desk, &head.headers, |form| {
@@ -69,7 +69,7 @@ async fn signed_in(
     desk: &Desk,
     visit: &Visit,
     (token, link): (&str, &FillLink),
-    problem: Option<&str>,
+    (problem, filled): (Option<&str>, &Fields),
 ) -> Result<Response, Refusal> {
     let may = May::of(visit, link);
     let content = html! {
@@ -81,7 +81,7 @@ async fn signed_in(
             form method="post" action=(desk.to(&format!("/fill/{token}"))) autocomplete="off" {
                 (parts::token(&visit.form))
                 (values(link))
-                (places(visit, link, may))
+                (places(visit, link, (may, filled)))
                 button type="submit" { "Fill it in" }
             }
         } @else {
@@ -153,14 +153,16 @@ fn values(link: &FillLink) -> Markup {
     }
 }
 
-/// Where the values will be allowed to go.
-fn places(visit: &Visit, link: &FillLink, may: May) -> Markup {
+/// Where the values will be allowed to go: no further than is chosen, which stays
+/// chosen when the form was refused.
+fn places(visit: &Visit, link: &FillLink, (may, filled): (May, &Fields)) -> Markup {
+    let shared = filled.ticked("shared");
     html! {
         fieldset {
             legend { "Where they go" }
             @if may.shared && may.own {
-                label.box { input type="radio" name="shared" value="yes" checked; " Into a secret of the team's" }
-                label.box { input type="radio" name="shared" value=""; " Into a secret of your own: only runs that you start receive it" }
+                label.box { input type="radio" name="shared" value="" checked[!shared]; " Into a secret of your own: only runs that you start receive it" }
+                label.box { input type="radio" name="shared" value="yes" checked[shared]; " Into a secret of the team's: runs that anybody in it starts receive it" }
             } @else if may.shared {
                 input type="hidden" name="shared" value="yes";
                 p { "Into a new secret of the team's." }
@@ -170,7 +172,7 @@ fn places(visit: &Visit, link: &FillLink, may: May) -> Markup {
             p { "No run receives them until the secret is attached to its agent." }
             @if let Some((agent, revision)) = attachable(visit, link) {
                 label.box {
-                    input type="checkbox" name="attach" value="yes";
+                    input type="checkbox" name="attach" value="yes" checked[filled.ticked("attach")];
                     " Attach it to the agent " strong { (theirs(&agent)) } " (" (theirs(&revision)) "): runs of that revision that start from now on receive it"
                 }
             }
@@ -215,8 +217,9 @@ async fn fill(
         }
         Err(refusal) => {
             let status = refusal.status;
-            let message = refusal.in_form()?;
-            Ok((status, signed_in(&desk, &visit, (&token, &link), Some(&message)).await?).into_response())
+            let message = again(refusal)?;
+            let page = signed_in(&desk, &visit, (&token, &link), (Some(&message), &fields)).await?;
+            Ok((status, page).into_response())
         }
     }
 }
@@ -232,13 +235,18 @@ async fn fill_alone(
         Ok(_) => Ok(layout::alone(&desk, "Filled in", &thanks(&desk, None))),
         Err(refusal) => {
             let status = refusal.status;
-            let message = refusal.in_form()?;
+            let message = again(refusal)?;
             let bound_to = Cookie::Form.read(&sent.parts.headers, desk.is_secure).unwrap_or_default();
             let form = desk.app.stranger_form_token(&bound_to);
             let page = alone(&desk, (&token, &link), (&form, Some(&message)));
             Ok((status, layout::alone(&desk, "Fill in a secret", &page)).into_response())
         }
     }
+}
+
+/// What stands in a form that was refused: no page gives a value back.
+fn again(refusal: Refusal) -> Result<String, Refusal> {
+    Ok(format!("{} Nothing was stored: fill in each value again.", refusal.in_form()?))
 }
 
 /// Fills in what was sent; done by somebody else at the same time, the link is used up.
@@ -277,7 +285,7 @@ fn thanks(desk: &Desk, secret: Option<(&Secret, Option<bool>)>) -> Markup {
             @match attached {
                 Some(true) => p { "It is attached: runs that start from now on receive it." },
                 Some(false) => p role="alert" { "It could not be attached to the agent: look at the agent's page." },
-                None => {}
+                None => p { "No run receives it until it is attached to its agent." },
             }
             p { a.button href=(desk.to(&format!("/secrets/{}", secret.id))) { "See the secret" } }
         } @else {
