@@ -4,6 +4,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod client;
+pub(crate) mod fill_requests;
 pub(crate) mod keys;
 pub(crate) mod people;
 pub(crate) mod run;
@@ -164,6 +165,15 @@ Examples:
   strongroom revision-secrets attach --agent ID --revision ID --secret ID"
     )]
     RevisionSecrets(agents::RevisionSecrets),
+    /// Ask a person for a secret by a link, and see what came of it.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom fill-requests create --name Stripe --value STRIPE_API_KEY
+  strongroom fill-requests get ID"
+    )]
+    FillRequests(fill_requests::FillRequests),
     /// List, show and stop runs, and see what they received.
     #[command(
         subcommand,

@@ -7,6 +7,7 @@ mod copy;
 mod counted;
 mod dev;
 mod doctor;
+mod fill_requests;
 mod init;
 mod keys;
 mod login;
@@ -54,6 +55,7 @@ pub(crate) fn run(command: Command, inherited: Inherited) -> ExitCode {
         Command::Agents(command) => block_on(agents::run(&command)),
         Command::Revisions(command) => block_on(revisions::run(&command)),
         Command::RevisionSecrets(command) => block_on(revision_secrets::run(&command)),
+        Command::FillRequests(command) => block_on(fill_requests::run(&command)),
         Command::Runs(command) => block_on(runs::run(&command)),
         Command::Panic(args) => block_on(panic::run(&args)),
         Command::Keys(command) => block_on(keys::run(&command)),

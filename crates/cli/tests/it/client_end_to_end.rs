@@ -1,6 +1,7 @@
 //! The client against the real server, as its people and programs use the two
 //! together. To extend it, take a [`Session`] and run commands.
 
+mod fill_requests;
 mod login;
 mod people;
 mod secrets;

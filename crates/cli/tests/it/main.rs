@@ -7,6 +7,8 @@ mod client_agents;
 #[cfg(test)]
 mod client_end_to_end;
 #[cfg(test)]
+mod client_fill_requests;
+#[cfg(test)]
 mod client_login;
 #[cfg(test)]
 mod client_people;
