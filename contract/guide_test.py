@@ -1,6 +1,6 @@
-"""The first guide works as it is printed, in a terminal, as somebody who has
-never seen the program would follow it: each block is typed, each question
-answered, and nothing asked for on the way is ever shown."""
+"""The guides work as they are printed, in a terminal, as somebody who has never
+seen the program would follow them: each block is typed, each question answered,
+and nothing asked for on the way is ever shown."""
 
 import os
 import pty
@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+import browser
 from instance import Instance
 
-GUIDE = Path(__file__).parent.parent / "docs/guides/first-run.md"
+GUIDES = Path(__file__).parent.parent / "docs/guides"
 #: What the guide has for the server's address; the test takes a free port.
 ADDRESS = "127.0.0.1:8700"
 PATIENCE_SECONDS = 60
@@ -26,11 +27,13 @@ PATIENCE_SECONDS = 60
 READY = "ready> "
 
 
-def blocks():
-    """The guide's commands: of which terminal, and the lines."""
+def blocks(guide):
+    """A guide's commands: of which terminal, and the lines."""
     return [
         ("server" if "server" in info else "shell", text.strip().splitlines())
-        for info, text in re.findall(r"^```sh([^\n]*)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+        for info, text in re.findall(
+            r"^```sh([^\n]*)\n(.*?)^```$", (GUIDES / guide).read_text(), re.MULTILINE | re.DOTALL
+        )
     ]
 
 
@@ -112,7 +115,7 @@ def test_the_first_guide_works_as_printed(place):
     address, value, newer = free_address(), f"sk-{secrets.token_hex(20)}", f"sk-{secrets.token_hex(20)}"
     path = {"PATH": f"{place / 'bin'}:{os.defpath}"}
     (place / "server").mkdir()
-    [(where, start), *rest] = blocks()
+    [(where, start), *rest] = blocks("first-run.md")
     assert (where, start) == ("server", ["strongroom dev"])
     server = Terminal(["strongroom", "dev"], place / "server", path | {"STRONGROOM_LISTEN": address})
     shell = Terminal(["bash", "--norc", "--noprofile"], place, path)
@@ -137,3 +140,49 @@ def test_the_first_guide_works_as_printed(place):
     assert len(shown) == len(rest) == 9
     assert "These values were received" in shown[-1]
     assert "OPENAI_API_KEY" in shown[-1]
+
+
+def set_up(page, link):
+    page.goto(link)
+    page.fill("#password", "correct horse battery staple")
+    page.click("text=Set up and sign in")
+    page.wait_for_url("**/secrets")
+
+
+def fill_in(page, link, value):
+    page.goto(link)
+    page.fill("textarea[name=value]", value)
+    page.check("[name=attach]")
+    page.click("text=Fill it in >> nth=-1")
+    page.wait_for_selector("text=It is attached")
+
+
+def test_the_guide_about_asking_works_as_printed(place):
+    value, shown = f"sk-{secrets.token_hex(20)}", []
+    with Instance() as instance, browser.browser() as chromium, chromium.page() as page:
+        environment = {
+            "PATH": f"{place / 'bin'}:{os.defpath}",
+            "STRONGROOM_URL": instance.url,
+            "STRONGROOM_API_KEY": instance.key,
+        }
+        data = f"--data-dir {instance.place / 'data'} --public-url {instance.url}"
+        shell = Terminal(["bash", "--norc", "--noprofile"], place, environment)
+        try:
+            shell.wait_for(READY)
+            for _, lines in blocks("fill-requests.md"):
+                here = [line.replace(ADDRESS, instance.url[7:]) for line in lines]
+                # Nothing is asked for.
+                shown.append(
+                    follow(shell, [line.replace("--data-dir strongroom-data", data) for line in here], {"(?!)": ""})
+                )
+                if link := re.search(r"http://\S+/setup/\S+", shown[-1]):
+                    set_up(page, link[0])
+                if lines[-1].endswith("jq -r .url"):
+                    fill_in(page, re.search(r"(?m)^http://\S+/fill/\S+", shown[-1])[0], value)
+        finally:
+            shell.close()
+    assert value not in shell.shown
+    assert len(shown) == 7
+    assert re.search(r"(?m)^filled$", shown[4])
+    assert f"the key has {len(value)} characters" in shown[5]
+    assert "Mail" in shown[6]

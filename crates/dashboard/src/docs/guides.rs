@@ -22,6 +22,7 @@ pub(crate) const GUIDES: [Guide; 10] = [
     guide!("guides", "first-run"),
     guide!("guides", "dashboard"),
     guide!("guides", "command-line"),
+    guide!("guides", "fill-requests"),
     guide!("guides", "agent-hosts"),
     guide!("guides", "tls"),
     guide!("guides", "scale"),
