@@ -18,7 +18,7 @@ macro_rules! guide {
 }
 
 /// In the order in which they are best read.
-pub(crate) const GUIDES: [Guide; 10] = [
+pub(crate) const GUIDES: [Guide; 11] = [
     guide!("guides", "first-run"),
     guide!("guides", "dashboard"),
     guide!("guides", "command-line"),
