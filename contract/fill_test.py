@@ -225,7 +225,7 @@ def test_a_member_without_the_role_is_told_whom_to_ask(instance, chromium, membe
         answer = page.request.post(request["url"], form=fields)
         assert answer.status == 403, answer.text()
         answer = page.request.post(request["url"], form=fields | {"shared": ""})
-        assert answer.status == 404, answer.text()
+        assert answer.status == 410, answer.text()
     assert status_of(instance, run, request)["status"] == "open"
 
 

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::fmt::Display;
 use std::sync::Arc;
-use strongroom_core::access::{Action, Means, Ownership};
+use strongroom_core::access::{Action, Denied, Means, Ownership};
 use strongroom_core::app::{Ask, Error, FillLink};
 use strongroom_core::rows::Proven;
 use strongroom_core::secrets::Secret;
@@ -230,7 +230,9 @@ async fn fill_alone(
     sent: Stranger,
 ) -> Result<Response, Refusal> {
     let link = opened(desk.app.fill_link(&token, browser::cause(&sent.parts.extensions)).await)?;
-    let ask = link.alone().ok_or_else(Refusal::signed_out)?;
+    let Some(ask) = link.alone() else {
+        return Ok(desk.go(&format!("/sign-in?to=/fill/{token}")).into_response());
+    };
     match filled(&desk, ask, &link, (&sent.fields, false)).await {
         Ok(_) => Ok(layout::alone(&desk, "Filled in", &thanks(&desk, None))),
         Err(refusal) => {
@@ -257,8 +259,11 @@ async fn filled(
     (fields, shared): (&Fields, bool),
 ) -> Result<Proven<Secret>, Refusal> {
     let values = bundle(fields)?;
-    let planned = opened(desk.app.fill(ask, link.request.id, (values, shared)).await)?;
-    match desk.app.carry_out(ask, planned, None).await {
+    let planned = match desk.app.fill(ask, link.request.id, (values, shared)).await {
+        Err(Error::Denied(Denied::Invisible)) => opened(Err(Error::NotProven)),
+        planned => opened(planned),
+    };
+    match desk.app.carry_out(ask, planned?, None).await {
         Err(Error::Store(StoreError::Changed)) => opened(Err(Error::NotProven)),
         Err(Error::NotProven) if !matches!(ask.caller.means, Means::Fill(_)) => Err(Refusal::signed_out()),
         done => opened(done),

@@ -1,4 +1,6 @@
 //! The pages as they are sent, without a browser.
 
 #[cfg(test)]
+mod fill;
+#[cfg(test)]
 mod pages;

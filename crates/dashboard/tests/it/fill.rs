@@ -1,0 +1,318 @@
+//! The page behind the link of a request, for whoever has the link and nothing else:
+//! only where the team lets them, and only for what was asked for.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+use strongroom_core::app::{
+    Ask, Cause, Founding, NewFillRequest, Recovery, RecoveryError, World, create_instance,
+};
+use strongroom_core::fill_requests::{Fate, USUALLY_SECONDS};
+use strongroom_core::root_key::LocalRootKey;
+use strongroom_core::secrets::Filter;
+use strongroom_core::text::{Email, FillNote, TeamName};
+use strongroom_core::{App, Clock, EnvKey, FillRequestId, OsRandom, SecretName, Timestamp};
+use strongroom_net::Address;
+use strongroom_store::sqlite::Database;
+use tower::ServiceExt as _;
+
+/// Shown as anything but text, it would do something.
+const HOSTILE: &str = "<script>alert(1)</script>\"'&amp;";
+const VALUE: &str = "sk-typed-by-somebody";
+
+/// Time that stands still.
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_794_000_000_000)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+struct NoRecovery;
+
+impl Recovery for NoRecovery {
+    fn recipient(&self) -> String {
+        "age1test".into()
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Result<Vec<u8>, RecoveryError> {
+        Ok(Vec::new())
+    }
+}
+
+/// An instance, and its pages.
+struct Instance {
+    app: Arc<App>,
+    pages: Router,
+    key: String,
+    _directory: tempfile::TempDir,
+}
+
+/// An answer to a browser.
+struct Page {
+    status: StatusCode,
+    cookie: Option<String>,
+    location: String,
+    body: String,
+}
+
+fn header(answer: &Response<Body>, name: &str) -> String {
+    answer.headers().get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+}
+
+impl Page {
+    async fn of(answer: Response<Body>) -> Self {
+        let cookie = header(&answer, "set-cookie").split(';').next().unwrap().to_owned();
+        let cookie = Some(cookie).filter(|cookie| !cookie.is_empty());
+        let (status, location) = (answer.status(), header(&answer, "location"));
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        Self { status, cookie, location, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// What its form carries.
+    fn form(&self) -> String {
+        let (_, rest) = self.body.split_once("name=\"form\" value=\"").unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    }
+}
+
+impl Instance {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Database::create(&directory.path().join("data")).unwrap());
+        let world = World { clock: Arc::new(StoppedClock), random: Arc::new(OsRandom) };
+        let root = LocalRootKey::take("file", &mut [7; 32]);
+        let founding = Founding {
+            team: TeamName::parse("Rockets").unwrap(),
+            email: Email::parse("ada@example.com").unwrap(),
+            root: &root,
+            root_parameters: String::new(),
+            recovery: &NoRecovery,
+        };
+        let created = create_instance(store.clone(), founding, &world).await.unwrap();
+        let app = Arc::new(App::open(store, &root, world).await.unwrap());
+        let pages = strongroom_dashboard::desk(Arc::clone(&app), &Address::default());
+        Self { app, pages, key: created.api_key.reveal().to_owned(), _directory: directory }
+    }
+
+    async fn owner(&self) -> Ask {
+        let caller = self.app.authenticate(&self.key, None, &Cause::default()).await.unwrap();
+        Ask { caller, cause: Cause::default(), condition: None }
+    }
+
+    async fn let_links_fill(&self, they_may: bool) {
+        let owner = self.owner().await;
+        let planned = self.app.let_links_fill(&owner, they_may).await.unwrap();
+        self.app.carry_out(&owner, planned, None).await.unwrap();
+    }
+
+    /// A request of the owner's: its id, and the path of its link.
+    async fn asked(&self) -> (FillRequestId, String) {
+        let new = NewFillRequest {
+            name: SecretName::parse(HOSTILE).unwrap(),
+            service_slug: None,
+            env_keys: ["A", "B"].map(|key| EnvKey::parse(key).unwrap()).to_vec(),
+            note: Some(FillNote::parse(HOSTILE).unwrap()),
+            valid_seconds: USUALLY_SECONDS,
+        };
+        let owner = self.owner().await;
+        let planned = self.app.request_fill(&owner, &new).await.unwrap();
+        let (request, token) = self.app.carry_out(&owner, planned, None).await.unwrap();
+        (request.id, format!("/fill/{}", token.reveal()))
+    }
+
+    async fn fate(&self, id: FillRequestId) -> Fate {
+        let request = self.app.fill_request(&self.owner().await, id).await.unwrap();
+        request.fate(self.app.clock().now())
+    }
+
+    async fn open(&self, path: &str) -> Page {
+        let request = Request::get(path).header("host", "secrets.example.com").body(Body::empty()).unwrap();
+        Page::of(self.pages.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Sends a form with these fields and headers.
+    async fn send(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+        let mut request = Request::post(path)
+            .header("host", "secrets.example.com")
+            .header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = request.body(Body::from(body.join("&"))).unwrap();
+        Page::of(self.pages.clone().oneshot(request).await.unwrap()).await
+    }
+}
+
+/// What is sent when both values are filled in.
+fn filled(form: &str) -> [(&str, &str); 5] {
+    [("form", form), ("key", "A"), ("value", VALUE), ("key", "B"), ("value", "another")]
+}
+
+#[tokio::test]
+async fn whoever_has_the_link_is_led_to_sign_in_unless_the_team_lets_them() {
+    let instance = Instance::new().await;
+    let (_, path) = instance.asked().await;
+    let page = instance.open(&path).await;
+    assert_eq!((page.status, page.location), (StatusCode::SEE_OTHER, format!("/sign-in?to={path}")));
+    assert!(page.body.is_empty(), "nothing is told of who asks, or for what");
+    instance.let_links_fill(true).await;
+    let page = instance.open(&path).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains(&format!("action=\"{path}/alone\"")) && page.cookie.is_some());
+    assert!(
+        page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.body.contains("<script>alert")
+    );
+    assert!(page.body.contains(&format!("/sign-in?to={path}")), "who signs in may choose more");
+    for chosen in ["name=\"shared\"", "name=\"attach\""] {
+        assert!(!page.body.contains(chosen), "{chosen}");
+    }
+}
+
+#[tokio::test]
+async fn it_becomes_the_askers_own_and_the_link_is_used_up() {
+    let instance = Instance::new().await;
+    instance.let_links_fill(true).await;
+    let (id, path) = instance.asked().await;
+    let (page, alone) = (instance.open(&path).await, format!("{path}/alone"));
+    let (form, cookie) = (page.form(), page.cookie.unwrap());
+    let with_cookie = [("cookie", cookie.as_str())];
+    // Whatever else a form claims.
+    let fields = [&filled(&form)[..], &[("shared", "yes"), ("attach", "yes")]].concat();
+    let done = instance.send(&alone, &fields, &with_cookie).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    assert!(done.body.contains("The link is used up.") && !done.body.contains(VALUE));
+    assert!(!done.body.contains("/secrets/"), "nobody who isn't signed in is led to the secret");
+    assert_eq!(instance.fate(id).await, Fate::Filled);
+    let owner = instance.owner().await;
+    let secrets = instance.app.secrets_after(&owner, None, &Filter::new(None, None), 9).await.unwrap();
+    assert_eq!(secrets.secrets.len(), 1);
+    assert_eq!(secrets.secrets[0].owner, Some(owner.caller.user_id));
+    for page in [instance.open(&path).await, instance.send(&alone, &fields, &with_cookie).await] {
+        assert_eq!(page.status, StatusCode::GONE, "{}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_is_refused() {
+    let instance = Instance::new().await;
+    instance.let_links_fill(true).await;
+    let (id, path) = instance.asked().await;
+    let (page, alone) = (instance.open(&path).await, format!("{path}/alone"));
+    let (form, cookie) = (page.form(), page.cookie.clone().unwrap());
+    let good = ("cookie", cookie.as_str());
+    let other = instance.open(&path).await;
+    let foreign = other.form();
+    assert_ne!(foreign, form, "each browser has its own");
+    for (form, headers) in [
+        (&*form, vec![]),
+        (&*form, vec![("cookie", "strongroom-form=x")]),
+        ("", vec![good]),
+        (&*foreign, vec![good]),
+        (&*form, vec![good, ("origin", "https://evil.example")]),
+        (&*form, vec![good, ("origin", "http://secrets.example.com.evil.example")]),
+        (&*form, vec![good, ("sec-fetch-site", "cross-site")]),
+        (&*form, vec![good, ("sec-fetch-site", "same-site")]),
+    ] {
+        let refused = instance.send(&alone, &filled(form), &headers).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    // Nor is the form of a stranger one of somebody's who is signed in.
+    let refused = instance.send(&path, &filled(&form), &[good]).await;
+    assert_eq!((refused.status, refused.location.as_str()), (StatusCode::SEE_OTHER, "/sign-in"));
+    assert_eq!(instance.fate(id).await, Fate::Open);
+    let own = [good, ("origin", "http://secrets.example.com"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(instance.send(&alone, &filled(&form), &own).await.status, StatusCode::OK, "the control");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_and_no_value_given_back() {
+    let instance = Instance::new().await;
+    instance.let_links_fill(true).await;
+    let (id, path) = instance.asked().await;
+    let page = instance.open(&path).await;
+    let (form, cookie) = (page.form(), page.cookie.clone().unwrap());
+    let form = ("form", form.as_str());
+    let large = "x".repeat(65_537);
+    for (fields, says) in [
+        (vec![("key", "A"), ("value", VALUE), ("key", "B"), ("value", "")], "The value of B must be"),
+        (vec![("key", "A"), ("value", VALUE)], "Every value that was asked for is to be filled in"),
+        (vec![("key", "A"), ("value", VALUE), ("key", "C"), ("value", "x")], "and no other"),
+        (vec![("key", "A"), ("value", VALUE), ("key", "A"), ("value", "x")], "repeats the name"),
+        (vec![("key", "A"), ("value", VALUE), ("key", "B"), ("value", &large)], "The value of B must be"),
+        (vec![("key", "A"), ("value", VALUE), ("pasted", "B=1%0AC=2")], "and no other"),
+        (vec![], "Every value that was asked for"),
+    ] {
+        let fields = [&[form], &fields[..]].concat();
+        let refused = instance.send(&format!("{path}/alone"), &fields, &[("cookie", &cookie)]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{says}");
+        assert!(refused.body.contains(says), "{says}: {}", refused.body);
+        assert!(refused.body.contains("Nothing was stored: fill in each value again."), "{says}");
+        assert!(!refused.body.contains(VALUE), "{says}");
+        assert_eq!(refused.form(), form.1, "it can be sent again");
+    }
+    assert_eq!(instance.fate(id).await, Fate::Open);
+}
+
+#[tokio::test]
+async fn switched_off_while_it_was_being_filled_in_nothing_is_stored() {
+    let instance = Instance::new().await;
+    instance.let_links_fill(true).await;
+    let (id, path) = instance.asked().await;
+    let page = instance.open(&path).await;
+    let (form, cookie) = (page.form(), page.cookie.clone().unwrap());
+    instance.let_links_fill(false).await;
+    let led = instance.send(&format!("{path}/alone"), &filled(&form), &[("cookie", &cookie)]).await;
+    assert_eq!((led.status, led.location), (StatusCode::SEE_OTHER, format!("/sign-in?to={path}")));
+    assert_eq!(instance.fate(id).await, Fate::Open);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_who_have_the_link_one_fills_it_in_and_the_others_hear_that_it_was_used() {
+    let instance = Arc::new(Instance::new().await);
+    instance.let_links_fill(true).await;
+    let (id, path) = instance.asked().await;
+    let page = instance.open(&path).await;
+    let (form, cookie) = (page.form(), page.cookie.clone().unwrap());
+    let sent: Vec<_> = (0..64)
+        .map(|_| {
+            let (instance, form, cookie) = (Arc::clone(&instance), form.clone(), cookie.clone());
+            let alone = format!("{path}/alone");
+            tokio::spawn(
+                async move { instance.send(&alone, &filled(&form), &[("cookie", &cookie)]).await.status },
+            )
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for sent in sent {
+        statuses.push(sent.await.unwrap());
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == StatusCode::OK).count(), 1, "{statuses:?}");
+    let used = statuses.iter().filter(|status| **status == StatusCode::GONE).count();
+    assert_eq!(used, 63, "{statuses:?}");
+    assert_eq!(instance.fate(id).await, Fate::Filled);
+}
+
+#[tokio::test]
+async fn what_is_no_link_is_refused_alike() {
+    let instance = Instance::new().await;
+    instance.let_links_fill(true).await;
+    let (_, path) = instance.asked().await;
+    for bad in
+        ["/fill/x".to_owned(), format!("{path}0"), path.replace("srl_", "srs_"), "/fill/%00".to_owned()]
+    {
+        for page in [instance.open(&bad).await, instance.open(&format!("{bad}?done=moved")).await] {
+            assert_eq!(page.status, StatusCode::GONE, "{bad}");
+            assert!(page.body.contains("This link was used, withdrawn, or is too old."), "{bad}");
+        }
+    }
+}
