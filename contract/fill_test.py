@@ -211,6 +211,51 @@ def test_several_values_and_lines_arrive_as_they_were_typed(instance, chromium, 
     assert environment(instance, started(instance, run["agent"])) == {"A": odd, "B": lines, "C": "0"}
 
 
+def test_a_name_that_the_agent_receives_already_is_told(instance, chromium, owner, run):
+    """Whoever gets another value filled in under it would have the agent use that."""
+    request = asked(instance, run, env_var_keys=["API_URL", "OTHER"])
+    with chromium.page() as page:
+        signed_in(page, request["url"], owner)
+        assert "from another secret" not in page.inner_text("main")
+        typed(page, "https://example.com", "x")
+        page.check("[name=attach]")
+        page.click("text=Fill it in >> nth=-1")
+        page.wait_for_selector("text=It is attached")
+        again = asked(instance, run, env_var_keys=["API_URL", "THIRD"], note="use the new server")
+        page.goto(again["url"])
+        told = page.inner_text("p:has-text('from another secret')")
+        assert "API_URL" in told, told
+        assert "THIRD" not in told, told
+        browser.picture(page, "fill-beats")
+
+
+def test_who_is_in_another_team_goes_there_first(chromium):
+    with Instance() as instance, chromium.page() as page:
+        status, _ = instance.call("POST", "/v2/teams", {"name": "Gliders"})
+        assert status == 201
+        data = ["--data-dir", instance.place / "data"]
+        link = instance.command("setup-link", *data, "--public-url", instance.url)
+        link = subprocess.run(link, env={"PATH": "/usr/bin:/bin"}, check=True, capture_output=True, text=True)
+        chosen(page, link.stdout.strip())
+        run = started(instance, agent(instance))
+        request = asked(instance, run)
+        page.goto(instance.url + "/account")
+        page.click("li:has-text('Gliders') button")
+        page.goto(request["url"])
+        assert "you are in Gliders" in page.inner_text("[role=alert]")
+        assert page.query_selector("textarea") is None
+        form = page.input_value("input[name=form] >> nth=0")
+        fields = {"form": form, "key": "STRIPE_API_KEY", "value": "x", "shared": "yes"}
+        assert page.request.post(request["url"], form=fields).status == 410
+        assert status_of(instance, run, request)["status"] == "open"
+        page.click("text=Go there")
+        page.goto(request["url"])
+        typed(page, value())
+        page.click("text=Fill it in >> nth=-1")
+        page.wait_for_selector("h1:has-text('Filled in')")
+        assert status_of(instance, run, request)["status"] == "filled"
+
+
 def test_a_member_without_the_role_is_told_whom_to_ask(instance, chromium, member, run):
     request = asked(instance, run)
     with chromium.page() as page:

@@ -13,7 +13,8 @@ use strongroom_core::access::{Action, Denied, Means, Ownership};
 use strongroom_core::app::{Ask, Error, FillLink};
 use strongroom_core::rows::Proven;
 use strongroom_core::secrets::Secret;
-use strongroom_core::{AgentId, RevisionId, SecretId, StoreError};
+use strongroom_core::text::{AgentName, RevisionName};
+use strongroom_core::{AgentId, EnvKey, RevisionId, SecretId, StoreError};
 
 use crate::browser::{self, Cookie};
 use crate::desk::Desk;
@@ -72,6 +73,7 @@ async fn signed_in(
     (problem, filled): (Option<&str>, &Fields),
 ) -> Result<Response, Refusal> {
     let may = May::of(visit, link);
+    let place = attachable(desk, visit, link).await?;
     let content = html! {
         (asked(link))
         (parts::problem(problem))
@@ -81,7 +83,7 @@ async fn signed_in(
             form method="post" action=(desk.to(&format!("/fill/{token}"))) autocomplete="off" {
                 (parts::token(&visit.form))
                 (values(link))
-                (places(visit, link, (may, filled)))
+                (places(place.as_ref(), (may, filled)))
                 button type="submit" { "Fill it in" }
             }
         } @else {
@@ -155,7 +157,7 @@ fn values(link: &FillLink) -> Markup {
 
 /// Where the values will be allowed to go: no further than is chosen, which stays
 /// chosen when the form was refused.
-fn places(visit: &Visit, link: &FillLink, (may, filled): (May, &Fields)) -> Markup {
+fn places(place: Option<&Attachable<'_>>, (may, filled): (May, &Fields)) -> Markup {
     let shared = filled.ticked("shared");
     html! {
         fieldset {
@@ -170,21 +172,42 @@ fn places(visit: &Visit, link: &FillLink, (may, filled): (May, &Fields)) -> Mark
                 p { "Into a new secret of your own: only runs that you start receive it." }
             }
             p { "No run receives them until the secret is attached to its agent." }
-            @if let Some((agent, revision)) = attachable(visit, link) {
+            @if let Some(Attachable { agent, revision, beaten }) = place {
                 label.box {
                     input type="checkbox" name="attach" value="yes" checked[filled.ticked("attach")];
-                    " Attach it to the agent " strong { (theirs(&agent)) } " (" (theirs(&revision)) "): runs of that revision that start from now on receive it"
+                    " Attach it to the agent " strong { (theirs(agent)) } " (" (theirs(revision)) "): runs of that revision that start from now on receive it"
+                }
+                @if !beaten.is_empty() {
+                    p { "They receive " @for key in beaten { code { (key) } " " } "from another secret by now. Attached, this one can take its place." }
                 }
             }
         }
     }
 }
 
-/// The names of the agent and revision that ask, where this person may attach to them.
-fn attachable<'l>(visit: &Visit, link: &'l FillLink) -> Option<(&'l str, &'l str)> {
-    let (agent, Some(revision)) = link.asking.as_ref()? else { return None };
-    let there = agent.deleted_at.is_none() && visit.may(Action::AttachSecret);
-    there.then(|| (agent.name.as_str(), revision.name.as_str()))
+/// What it can be attached to.
+struct Attachable<'l> {
+    agent: &'l AgentName,
+    revision: &'l RevisionName,
+    /// Which of what is asked for the revision's runs receive by now.
+    beaten: Vec<EnvKey>,
+}
+
+/// The agent and revision that ask, where this person may attach to them.
+async fn attachable<'l>(
+    desk: &Desk,
+    visit: &Visit,
+    link: &'l FillLink,
+) -> Result<Option<Attachable<'l>>, Refusal> {
+    let Some((agent, Some(revision))) = &link.asking else { return Ok(None) };
+    let here = visit.team.id == link.team.id && agent.deleted_at.is_none();
+    if !here || !visit.may(Action::AttachSecret) {
+        return Ok(None);
+    }
+    let attached = desk.app.attached_secrets(&visit.ask, (agent.id, revision.id)).await?;
+    let is_there = |key: &&EnvKey| attached.iter().any(|secret| secret.env_keys.contains(key));
+    let beaten = link.request.env_keys.iter().filter(is_there).cloned().collect();
+    Ok(Some(Attachable { agent: &agent.name, revision: &revision.name, beaten }))
 }
 
 /// The page for whoever has the link, where that is enough.
