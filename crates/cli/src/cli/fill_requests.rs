@@ -12,7 +12,7 @@ pub(crate) enum FillRequests {
     #[command(after_help = "\
 Examples:
   strongroom fill-requests create --name Stripe --value STRIPE_API_KEY
-  strongroom fill-requests create --name Mail --value SMTP_USER --value SMTP_PASSWORD --note 'for the nightly report'
+  strongroom fill-requests create --name Mail --value SMTP_USER --value SMTP_PASSWORD --note nightly
 
 Standard output gets the link and nothing else. Whoever fills it in signs in, and needs
 the role manager unless they are you. You learn that it was done, and no value.")]
