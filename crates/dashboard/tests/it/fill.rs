@@ -15,9 +15,12 @@ use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::secrets::Filter;
 use strongroom_core::text::{Email, FillNote, TeamName};
 use strongroom_core::{App, Clock, EnvKey, FillRequestId, OsRandom, SecretName, Timestamp};
+use strongroom_dashboard::Terms;
 use strongroom_net::Address;
 use strongroom_store::sqlite::Database;
 use tower::ServiceExt as _;
+
+const TERMS: Terms = Terms { requests_per_minute: 0, retention_days: 30 };
 
 /// Shown as anything but text, it would do something.
 const HOSTILE: &str = "<script>alert(1)</script>\"'&amp;";
@@ -99,7 +102,7 @@ impl Instance {
         };
         let created = create_instance(store.clone(), founding, &world).await.unwrap();
         let app = Arc::new(App::open(store, &root, world).await.unwrap());
-        let pages = strongroom_dashboard::desk(Arc::clone(&app), &Address::default());
+        let pages = strongroom_dashboard::desk(Arc::clone(&app), &Address::default(), TERMS);
         Self { app, pages, key: created.api_key.reveal().to_owned(), _directory: directory }
     }
 
