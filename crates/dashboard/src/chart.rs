@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn each_day_has_its_bar() {
-        let drawn = days("Runs", "run", &vec![(20_784, 4), (20_786, 1)], (20_783, 4)).into_string();
+        let drawn = days("Runs", "run", &vec![(20_783, 4), (20_785, 1)], (20_782, 4)).into_string();
         assert_eq!(drawn.matches("<rect").count(), 4);
         for part in ["2026-11-26: 4 runs", "2026-11-27: 0 runs", "2026-11-28: 1 run<", "Runs: 5 in 4 days"] {
             assert!(drawn.contains(part), "{part} is not in {drawn}");
