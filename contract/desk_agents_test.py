@@ -63,6 +63,48 @@ def test_of_many_revisions_the_newest_and_the_live_one_are_seen(owner, shop):
     assert "These are the newest 200 of 202" in owner.text
 
 
+@desk.without_scripts_too
+def test_of_many_secrets_one_is_found_and_attached(owner, shop):
+    agent = shop.agent("Invoices")
+    shop.revision(agent, "first")
+    for number in range(201):
+        shop.secret(f"Service {number}")
+    owner.open(f"/agents/{agent}")
+    assert len(owner.page.get_by_label("Attach", exact=True).locator("option").all()) == 200
+    assert "These are 200 of them" in owner.text
+    owner.fill("Find a secret to attach", "nothing like it")
+    owner.send("Search")
+    assert "None that could be attached matches" in owner.text
+    owner.fill("Find a secret to attach", "SERVICE 200")
+    owner.send("Search")
+    owner.choose("Attach", "Service 200 (team)")
+    owner.send("Attach")
+    assert "The secret is attached" in owner.notice
+    assert owner.column() == ["Service 200"]
+    assert "of them" not in owner.text, "as many as there is room for"
+
+
+def test_few_secrets_need_no_search(owner, shop):
+    agent = shop.agent("Invoices")
+    shop.revision(agent, "first")
+    shop.secret("Payments")
+    owner.open(f"/agents/{agent}")
+    assert not owner.page.get_by_label("Find a secret to attach").count()
+
+
+def test_many_agents_are_turned_over(owner, shop):
+    for number in range(60):
+        shop.agent(f"Agent {number}")
+    owner.open("/agents")
+    first = owner.column()
+    assert len(first) == 50
+    owner.follow("More")
+    assert len(owner.column()) == 10
+    assert not set(first) & set(owner.column())
+    owner.follow("Back")
+    assert owner.column() == first
+
+
 def test_an_agent_is_renamed_and_deleted(owner, shop):
     agent = shop.agent("Before")
     owner.open(f"/agents/{agent}")

@@ -1,7 +1,7 @@
 //! Agents, their revisions, and what is attached to them.
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -21,11 +21,13 @@ use crate::desk::Desk;
 use crate::forms::Sent;
 use crate::refusal::Refusal;
 use crate::secrets::{keys, refused, whose};
-use crate::visit::Visit;
+use crate::visit::{self, Visit, query};
 use crate::{layout, parts};
 
-/// The most agents, revisions, and secrets to choose from that are shown.
+/// The most revisions, and secrets to choose from, that are shown.
 const SHOWN: usize = 200;
+/// How many times the store is asked for secrets to choose from, of which few match.
+const LOOKS: usize = 8;
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new()
@@ -42,12 +44,13 @@ fn id(text: &str) -> Result<AgentId, Refusal> {
     AgentId::parse(text).map_err(|_| Refusal::absent())
 }
 
-async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "Agents", &listed(&desk, &visit, None).await?))
+async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
+    let from = visit::from(&request.into_parts().0);
+    Ok(layout::page(&desk, &visit, "Agents", &listed(&desk, &visit, None, from).await?))
 }
 
-async fn listed(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Markup, Refusal> {
-    let list = desk.app.agents(&visit.ask, None, (0, SHOWN)).await?;
+async fn listed(desk: &Desk, visit: &Visit, problem: Option<&str>, from: usize) -> Result<Markup, Refusal> {
+    let list = desk.app.agents(&visit.ask, None, (from, parts::SHOWN)).await?;
     Ok(html! {
         h1 { "Agents" }
         p { "An agent is a program that acts for the team. What is attached to its live revision, its runs receive." }
@@ -60,7 +63,7 @@ async fn listed(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Mar
                 button type="submit" { "Create" }
             }
         }
-        @if list.agents.is_empty() { p { "There are none yet." } } @else {
+        @if list.total == 0 { p { "There are none yet." } } @else {
             div.scroll { table {
                 thead { tr { th { "Name" } th { "Live" } th { "Changed" } } }
                 tbody {
@@ -73,7 +76,7 @@ async fn listed(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Result<Mar
                     }
                 }
             } }
-            @if list.total > list.agents.len() { p { "These are the first " (list.agents.len()) " of " (list.total) "." } }
+            (parts::turned(desk, "/agents", from, list.total))
         }
     })
 }
@@ -92,7 +95,7 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Err(refusal) => {
             let status = refusal.status;
             let message = refusal.in_form()?;
-            let page = listed(&desk, &visit, Some(&message)).await?;
+            let page = listed(&desk, &visit, Some(&message), 0).await?;
             Ok((status, layout::page(&desk, &visit, "Agents", &page)).into_response())
         }
     }
@@ -102,11 +105,19 @@ async fn show(
     State(desk): State<Arc<Desk>>,
     visit: Visit,
     Path(text): Path<String>,
+    request: Request,
 ) -> Result<Response, Refusal> {
-    shown(&desk, &visit, id(&text)?, None).await
+    let search = query(&request.into_parts().0, "search").unwrap_or_default();
+    shown(&desk, &visit, id(&text)?, (None, &search)).await
 }
 
-async fn shown(desk: &Desk, visit: &Visit, id: AgentId, problem: Option<&str>) -> Result<Response, Refusal> {
+/// The page of an agent, with what is in the way and which secrets are looked for.
+async fn shown(
+    desk: &Desk,
+    visit: &Visit,
+    id: AgentId,
+    (problem, search): (Option<&str>, &str),
+) -> Result<Response, Refusal> {
     // All of them: the live one may be old, and the newest are what somebody looks for.
     let list = desk.app.revisions(&visit.ask, id, (0, usize::MAX)).await?;
     let agent = &list.agent;
@@ -119,7 +130,7 @@ async fn shown(desk: &Desk, visit: &Visit, id: AgentId, problem: Option<&str>) -
         p { a href=(desk.to(&format!("/runs?agent={id}"))) { "Its runs" } }
         (parts::problem(problem))
         @if let Some(live) = list.revisions.iter().find(|revision| agent.live == Some(revision.id)) {
-            (of_revision(desk, visit, agent, live).await?)
+            (of_revision(desk, visit, (agent, live), search).await?)
         } @else {
             p { "It has no revision yet. The first one becomes the live one." }
         }
@@ -129,7 +140,7 @@ async fn shown(desk: &Desk, visit: &Visit, id: AgentId, problem: Option<&str>) -
             h2 { "Settings" }
             form method="post" action=(desk.to(&format!("/agents/{id}"))) {
                 (parts::token(&visit.form))
-                (parts::field("Name", "name", "", &parts::text("name", agent.name.as_str(), AgentName::MAX, true)))
+                (parts::text(("Name", "name", ""), agent.name.as_str(), AgentName::MAX, true))
                 button type="submit" { "Rename" }
             }
         }
@@ -166,7 +177,12 @@ fn revisions(desk: &Desk, visit: &Visit, agent: &Agent, revisions: &[Proven<Revi
 }
 
 /// What runs of the live revision receive.
-async fn of_revision(desk: &Desk, visit: &Visit, agent: &Agent, live: &Revision) -> Result<Markup, Refusal> {
+async fn of_revision(
+    desk: &Desk,
+    visit: &Visit,
+    (agent, live): (&Agent, &Revision),
+    search: &str,
+) -> Result<Markup, Refusal> {
     let attached = desk.app.attached_secrets(&visit.ask, (agent.id, live.id)).await?;
     let preview = if visit.may(Action::PreviewEnvironment) {
         Some(desk.app.preview(&visit.ask, agent.id, live.id).await?)
@@ -196,7 +212,7 @@ async fn of_revision(desk: &Desk, visit: &Visit, agent: &Agent, live: &Revision)
                 }
             } }
         }
-        @if visit.may_ever(Action::AttachSecret) { (choice(desk, visit, agent, live, &attached).await?) }
+        @if visit.may_ever(Action::AttachSecret) { (choice(desk, visit, (agent, live), (&attached, search)).await?) }
         @if let Some(preview) = &preview { (previewed(preview)) }
     })
 }
@@ -207,32 +223,64 @@ fn may(visit: &Visit, action: Action, secret: &Secret) -> bool {
     caller.permit(action, caller.ownership(secret.team_id, secret.owner)).is_ok()
 }
 
-/// Secrets that could be attached.
+/// Secrets that could be attached, found by a part of their names where there are many.
 async fn choice(
     desk: &Desk,
     visit: &Visit,
-    agent: &Agent,
-    live: &Revision,
-    attached: &[Proven<Secret>],
+    (agent, live): (&Agent, &Revision),
+    (attached, search): (&[Proven<Secret>], &str),
 ) -> Result<Markup, Refusal> {
-    let few = u32::try_from(SHOWN).unwrap_or(u32::MAX);
-    let mut secrets = desk.app.secrets_after(&visit.ask, None, &Filter::default(), few).await?.secrets;
-    secrets.retain(|secret| {
-        may(visit, Action::AttachSecret, secret) && attached.iter().all(|there| there.id != secret.id)
-    });
+    let (secrets, are_all) = attachable(desk, visit, attached, search).await?;
     Ok(html! {
+        @if !are_all || !search.is_empty() {
+            form.search method="get" action=(desk.to(&format!("/agents/{}", agent.id))) role="search" {
+                label for="search" { "Find a secret to attach" }
+                input #search type="search" name="search" value=(search) maxlength="128";
+                button type="submit" { "Search" }
+            }
+        }
         form.search method="post" action=(desk.to(&format!("/agents/{}/attach", agent.id))) {
             (parts::token(&visit.form))
             input type="hidden" name="revision" value=(live.id);
             label for="secret" { "Attach" }
-            @if secrets.is_empty() { span { "There is no other secret to attach." } } @else {
+            @if secrets.is_empty() {
+                span { @if search.is_empty() { "There is no other secret to attach." } @else { "None that could be attached matches." } }
+            } @else {
                 select #secret name="secret" {
                     @for secret in &secrets { option value=(secret.id) { (secret.name) " (" (whose(secret)) ")" } }
                 }
                 button type="submit" { "Attach" }
+                @if !are_all { small { "These are " (secrets.len()) " of them: search for others." } }
             }
         }
     })
+}
+
+/// Some of the secrets that match and could be attached, and whether they are all.
+async fn attachable(
+    desk: &Desk,
+    visit: &Visit,
+    attached: &[Proven<Secret>],
+    search: &str,
+) -> Result<(Vec<Proven<Secret>>, bool), Refusal> {
+    let few = u32::try_from(SHOWN).unwrap_or(u32::MAX);
+    let (filter, mut after, mut found) = (Filter::new(Some(search), None), None, Vec::new());
+    for _ in 0..LOOKS {
+        let page = desk.app.secrets_after(&visit.ask, after, &filter, few).await?;
+        after = page.next;
+        found.extend(page.secrets.into_iter().filter(|secret| {
+            may(visit, Action::AttachSecret, secret) && attached.iter().all(|there| there.id != secret.id)
+        }));
+        // One more than is shown tells that they aren't all.
+        if after.is_none() || found.len() > SHOWN {
+            break;
+        }
+        // A long search lets others have their turn.
+        tokio::task::yield_now().await;
+    }
+    let are_all = after.is_none() && found.len() <= SHOWN;
+    found.truncate(SHOWN);
+    Ok((found, are_all))
 }
 
 fn previewed(preview: &Preview) -> Markup {
@@ -289,7 +337,7 @@ async fn answered<T>(
     let Err(refusal) = done else { return Ok(desk.go(&format!("/agents/{id}?done={name}")).into_response()) };
     let status = refusal.status;
     let message = refusal.in_form()?;
-    Ok((status, shown(desk, visit, id, Some(&message)).await?).into_response())
+    Ok((status, shown(desk, visit, id, (Some(&message), "")).await?).into_response())
 }
 
 async fn rename(
