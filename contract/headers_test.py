@@ -37,6 +37,8 @@ def answers(instance):
     yield 303, wire.Visitor(instance.url).get("/secrets")
     yield 303, owner.get("/")
     yield 404, owner.get("/secrets/nothing")
+    yield 404, owner.get("/nothing", Accept="text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+    yield 404, wire.Visitor(instance.url).get("/v2/nothing", Accept="text/html")
     yield 404, owner.get("/runs?agent=nothing")
     yield 410, owner.get("/setup/nothing")
     yield 403, owner.post("/secrets", {})
@@ -64,6 +66,36 @@ def test_what_is_no_page_is_not_kept_either(instance):
     for answer in (too_large, *others):
         assert told(answer) == {"cache-control": "no-store"}
         assert answer.all("content-type") == ["application/json"]
+
+
+def test_people_are_shown_a_page_for_what_is_not_there_and_programs_told(instance):
+    nobody = wire.Visitor(instance.url)
+    page = nobody.get("/nothing", Accept="text/html")
+    assert page.all("content-type") == ["text/html; charset=utf-8"]
+    assert "There is no such page" in page.text
+    for accept in ("*/*", "application/json", ""):
+        answer = nobody.get("/nothing", Accept=accept)
+        assert (answer.status, answer.all("content-type")) == (404, ["application/json"]), accept
+        assert '"not_found"' in answer.text
+    # An operation's own answers stay what they are.
+    refused = nobody.get(f"/v2/teams/{instance.team}", Accept="text/html")
+    assert (refused.status, refused.all("content-type")) == (401, ["application/json"])
+    method = nobody.ask("PUT", "/secrets", None, {"Accept": "text/html"})
+    assert (method.status, method.all("content-type")) == (405, ["application/json"])
+
+
+def test_as_large_a_form_as_is_promised_is_taken(instance):
+    """Just below what the front lets in, it is looked at; a piece at a time, a larger one is told of in a page."""
+    owner = wire.member(instance)
+    form = owner.get("/secrets/new").form("/secrets")
+    largest = {"name": "Large", "pasted": "#" + "x" * (2_000_000)}
+    assert owner.send(form, **largest).status in (200, 303, 422)
+    body = wire.urlencode(form.filled(name="Large", pasted="x" * (2 << 20))).encode()
+    pieces = (body[at : at + 65_536] for at in range(0, len(body), 65_536))
+    answer = owner.ask("POST", "/secrets", pieces, {**wire.OURS, "Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status == 413
+    assert "more than a form takes: 2 MiB" in answer.text
+    assert told(answer) == PAGE
 
 
 def cookies(answer):

@@ -67,7 +67,8 @@ pub struct Api {
 impl Api {
     /// The API of this instance, where each key or run may make so many requests
     /// a minute (0: as many as it likes), and which clients find at this address.
-    /// Beside it these pages are served, which ask for no token.
+    /// Beside it these pages are served, which ask for no token; their fallback is what
+    /// people are told who look for what there isn't.
     pub fn new(app: Arc<App>, requests_per_minute: u32, address: Address, pages: Router<Arc<App>>) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&app)));
         let (gated, description) = gated().split_for_parts();
@@ -79,8 +80,8 @@ impl Api {
             .merge(open)
             .merge(pages)
             .route("/openapi.json", get(openapi::serve).layer(Extension(served)))
-            .fallback(error::no_such_path)
             .method_not_allowed_fallback(error::no_such_method)
+            .layer(middleware::from_fn(error::no_such_path_for_programs))
             .layer(Extension(Arc::new(address)))
             .layer(Extension(Lists::new()))
             .layer(middleware::from_fn_with_state(Arc::clone(&metrics), observe::observe))

@@ -13,8 +13,9 @@ use crate::desk::Desk;
 use crate::refusal::Refusal;
 use crate::visit::Visit;
 
-/// The largest form, in bytes: a secret's 1 MiB, each byte of it escaped.
-const LARGEST: usize = 4 << 20;
+/// The largest form, in bytes: what the front lets in. A secret's 1 MiB fits, unless most
+/// of it is escaped, which takes three bytes for one.
+const LARGEST: usize = 2 << 20;
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The field that carries it.
 pub(crate) const TOKEN: &str = "form";
@@ -118,8 +119,12 @@ async fn read(request: Request) -> Result<Fields, Refusal> {
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This isn't a form of these pages."));
     }
-    let too_large =
-        || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "That is more than a secret holds: 1 MiB of values.");
+    let too_large = || {
+        Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "That is more than a form takes: 2 MiB as a browser sends it, where everything but letters and digits takes three times its size. Store a large secret by the API or the command line.",
+        )
+    };
     let body = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| too_large())?;
     Ok(Fields::parse(&body))
 }

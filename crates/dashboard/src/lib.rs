@@ -40,6 +40,7 @@ use strongroom_net::Address;
 
 use crate::desk::Desk;
 use crate::docs::Docs;
+use crate::refusal::Refusal;
 
 /// The documentation of the API that this describes (OpenAPI 3.1, as JSON): under
 /// `/docs`, at `/llms.txt`, and what all pages need under `/assets`.
@@ -59,7 +60,7 @@ pub struct Terms {
     pub retention_days: u32,
 }
 
-/// The pages of an instance.
+/// The pages of an instance, and what people are told who look for one that there isn't.
 pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address, terms: Terms) -> Router<S> {
     let desk = Arc::new(Desk::new(app, address.clone(), terms));
     Router::new()
@@ -78,6 +79,7 @@ pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address, 
         .merge(requests::routes())
         .merge(fill::routes())
         .merge(audit::routes())
+        .fallback(async || Refusal::absent())
         .layer(from_fn_with_state(Arc::clone(&desk), refusal::shown))
         .layer(map_response(headers::add))
         .with_state(desk)
