@@ -121,7 +121,7 @@ async fn form(desk: &Desk, visit: &Visit, names: &Names, filled: &Fields) -> Res
     Ok(html! {
         form method="post" action=(desk.to("/keys")) {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "What will use it, such as: deploy on the build server.", &parts::text("name", filled.text("name"), KeyName::MAX, true)))
+            (parts::text(("Name", "name", "What will use it, such as: deploy on the build server."), filled.text("name"), KeyName::MAX, true))
             @if !services.is_empty() {
                 (parts::field("Acts as", "as", "A key of a service user stays when people leave.", &html! {
                     select #as name="as" aria-describedby="as-hint" {
@@ -155,7 +155,7 @@ async fn form(desk: &Desk, visit: &Visit, names: &Names, filled: &Fields) -> Res
                     }
                 }
             }
-            (parts::field("Only from these networks", "networks", "Such as 192.0.2.0/24, with spaces between them. Empty: from anywhere.", &parts::text("networks", filled.text("networks"), 1_000, false)))
+            (parts::text(("Only from these networks", "networks", "Such as 192.0.2.0/24, with spaces between them. Empty: from anywhere."), filled.text("networks"), 1_000, false))
             (parts::field("Lasts", "days", "", &html! {
                 select #days name="days" { @for (days, words) in TERMS { option value=(days) selected[ticked("days", days)] { (words) } } }
             }))

@@ -5,6 +5,8 @@ use maud::{Markup, html};
 use strongroom_core::Timestamp;
 use strongroom_core::store::Days;
 
+use crate::parts;
+
 /// Of the drawing, in its own units.
 const HEIGHT: u64 = 60;
 const BAR: u64 = 16;
@@ -29,7 +31,7 @@ pub(crate) fn days(title: &str, one: &str, counts: &Days, (first, days): (i64, u
                 @for (at, (date, count)) in (0_u64..).zip(&bars) {
                     @let height = bar(*count, most);
                     rect x=(at * (BAR + GAP)) y=(HEIGHT - height) width=(BAR) height=(height) rx="1" class=[(*count == 0).then_some("none")] {
-                        title { (date) ": " (many(*count, one)) }
+                        title { (date) ": " (parts::count(*count, one)) }
                     }
                 }
             }
@@ -47,14 +49,6 @@ pub(crate) fn days(title: &str, one: &str, counts: &Days, (first, days): (i64, u
 /// The height of a bar: one that stands for something is seen.
 fn bar(count: u64, most: u64) -> u64 {
     if count == 0 { 1 } else { (count * HEIGHT / most).max(3) }
-}
-
-fn many(count: u64, one: &str) -> String {
-    match (count, one.strip_suffix('y')) {
-        (1, _) => format!("1 {one}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        (_, None) => format!("{count} {one}s"),
-    }
 }
 
 /// The date of a day's number.
@@ -80,6 +74,5 @@ mod tests {
     #[test]
     fn a_little_is_seen_beside_much() {
         assert_eq!((bar(0, 1_000), bar(1, 1_000), bar(1_000, 1_000)), (1, 3, 60));
-        assert_eq!(many(2, "delivery"), "2 deliveries");
     }
 }

@@ -157,7 +157,7 @@ fn form(desk: &Desk, visit: &Visit, filled: &Fields) -> Markup {
     html! {
         form method="post" action=(desk.to("/members")) {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "", &parts::text("name", filled.text("name"), UserName::MAX, true)))
+            (parts::text(("Name", "name", ""), filled.text("name"), UserName::MAX, true))
             (parts::field("Email address", "email", "Of a person. Leave it empty for a service user: one that programs act as, and that stays when people leave.", &html! {
                 input #email name="email" type="email" value=(filled.text("email")) maxlength="254" autocomplete="off" aria-describedby="email-hint";
             }))

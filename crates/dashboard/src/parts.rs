@@ -32,6 +32,7 @@ pub(crate) fn notice(done: &str) -> Option<&'static str> {
         "app-removed" => "You sign in without an app now.",
         "settings-changed" => "The settings are stored.",
         "request-cancelled" => "The request is withdrawn; its link is refused from now on.",
+        "team-deleted" => "The team is deleted. Sign in to go to another of yours.",
         "moved" => "You are in this team now.",
         _ => return None,
     })
@@ -62,12 +63,24 @@ pub(crate) fn field(label: &str, name: &str, hint: &str, input: &Markup) -> Mark
     }
 }
 
-/// A line of text to be filled in.
-pub(crate) fn text(name: &str, value: &str, most: usize, is_required: bool) -> Markup {
-    html! {
-        input #(name) name=(name) value=(value) maxlength=(most) required[is_required] autocomplete="off"
-            aria-describedby={ (name) "-hint" };
-    }
+/// A line of text to be filled in, with its label, its field's name, and a word about it.
+pub(crate) fn text(
+    (label, name, hint): (&str, &str, &str),
+    value: &str,
+    most: usize,
+    is_required: bool,
+) -> Markup {
+    // What describes it must be there.
+    let described_by = (!hint.is_empty()).then(|| format!("{name}-hint"));
+    field(
+        label,
+        name,
+        hint,
+        &html! {
+            input #(name) name=(name) value=(value) maxlength=(most) required[is_required] autocomplete="off"
+                aria-describedby=[described_by];
+        },
+    )
 }
 
 /// A moment, as people read it.
@@ -80,6 +93,16 @@ pub(crate) fn time(moment: Timestamp) -> Markup {
 /// The same for what may not have happened.
 pub(crate) fn maybe_time(moment: Option<Timestamp>, never: &str) -> Markup {
     moment.map_or_else(|| html! { (never) }, time)
+}
+
+/// So many of something, in words.
+pub(crate) fn count(count: u64, one: &str) -> String {
+    let stem = one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (count, stem) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {one}s"),
+    }
 }
 
 /// A form that is one button.
@@ -138,5 +161,34 @@ pub(crate) fn copied(id: &str, label: &str, text: &str) -> Markup {
             pre tabindex="0" aria-labelledby={ (id) "-label" } { code #(id) { (text) } }
             button.copy type="button" data-copy=(id) hidden { "Copy" }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        for (counted, told) in [
+            (count(1, "day"), "1 day"),
+            (count(30, "day"), "30 days"),
+            (count(0, "run"), "0 runs"),
+            (count(1, "delivery"), "1 delivery"),
+            (count(2, "delivery"), "2 deliveries"),
+        ] {
+            assert_eq!(counted, told);
+        }
+    }
+
+    #[test]
+    fn what_describes_a_field_is_there() {
+        let with = text(("Name", "name", "A word about it."), "", 9, true).into_string();
+        assert!(
+            with.contains("aria-describedby=\"name-hint\"") && with.contains("id=\"name-hint\""),
+            "{with}"
+        );
+        let without = text(("Name", "name", ""), "", 9, true).into_string();
+        assert!(!without.contains("-hint"), "{without}");
     }
 }

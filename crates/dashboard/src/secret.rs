@@ -133,8 +133,8 @@ fn settings(desk: &Desk, visit: &Visit, secret: &Secret, may_share: bool) -> Mar
     html! {
         form method="post" action=(desk.to(&format!("/secrets/{}", secret.id))) {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "", &parts::text("name", secret.name.as_str(), SecretName::MAX, true)))
-            (parts::field("Service", "service", "", &parts::text("service", slug, ServiceSlug::MAX, false)))
+            (parts::text(("Name", "name", ""), secret.name.as_str(), SecretName::MAX, true))
+            (parts::text(("Service", "service", ""), slug, ServiceSlug::MAX, false))
             @if may_share {
                 label.box {
                     input type="checkbox" name="shared" value="yes" checked[secret.owner.is_none()];

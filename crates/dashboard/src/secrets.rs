@@ -208,8 +208,8 @@ fn form(
         }
         form method="post" action=(desk.to("/secrets")) autocomplete="off" {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "What people call it. Need not be unique.", &parts::text("name", name, SecretName::MAX, true)))
-            (parts::field("Service", "service", "Which service it is for, if for one; any short text.", &parts::text("service", slug, ServiceSlug::MAX, false)))
+            (parts::text(("Name", "name", "What people call it. Need not be unique."), name, SecretName::MAX, true))
+            (parts::text(("Service", "service", "Which service it is for, if for one; any short text."), slug, ServiceSlug::MAX, false))
             @if let Some(about) = service.and_then(|service| service.where_to_get.as_deref()) { p { (about) } }
             (rows(&keys))
             @if may_share {
