@@ -152,6 +152,24 @@ impl Asked {
         }
     }
 
+    /// Where somebody signs in and goes on: to what they looked for, or to the page that
+    /// has the form that they sent. That nothing was done is told there.
+    fn sign_in(&self) -> String {
+        let pattern = self.pattern.as_ref().map_or("", MatchedPath::as_str);
+        let is_look = self.method.is_safe();
+        let is_page = is_look || acts::action(&Method::GET, pattern).is_some();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if is_page && self.path != "/" {
+            query.append_pair("to", &self.path);
+        }
+        // Who wanted to be out is.
+        if !is_look && pattern != "/sign-out" {
+            query.append_pair("over", "yes");
+        }
+        let query = query.finish().replace("%2F", "/");
+        if query.is_empty() { "/sign-in".to_owned() } else { format!("/sign-in?{query}") }
+    }
+
     /// Has the refusal recorded.
     async fn record(&self, desk: &Desk, denied: Denied) {
         let Some(session) = &self.session else { return };
@@ -173,10 +191,8 @@ pub(crate) async fn shown(State(desk): State<Arc<Desk>>, request: Request, next:
     if let Some(denied) = refusal.denied {
         asked.record(&desk, denied).await;
     }
-    let (is_look, asked) = (asked.method.is_safe(), asked.path);
     if refusal.status == StatusCode::UNAUTHORIZED {
-        let to = if is_look && asked != "/" { format!("/sign-in?to={asked}") } else { "/sign-in".to_owned() };
-        return desk.go(&to).into_response();
+        return desk.go(&asked.sign_in()).into_response();
     }
     let title = match refusal.status {
         StatusCode::NOT_FOUND => "Not here",

@@ -18,6 +18,10 @@ use crate::parts;
 use crate::refusal::Refusal;
 use crate::visit::{Visit, query};
 
+/// What they are told who sent a form and weren't signed in any more.
+const OVER: &str =
+    "You weren't signed in any more when you sent that form: nothing was done. Sign in, and do it again.";
+
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/", get(front))
@@ -31,12 +35,20 @@ async fn front(State(desk): State<Arc<Desk>>, _: Visit) -> Response {
 }
 
 async fn ask(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let (mut parts, _) = request.into_parts();
-    if Visit::from_request_parts(&mut parts, &desk).await.is_ok() {
-        return desk.go("/overview").into_response();
+    let (mut head, _) = request.into_parts();
+    let to = query(&head, "to").unwrap_or_default();
+    if Visit::from_request_parts(&mut head, &desk).await.is_ok() {
+        return desk.go(&inside(&to)).into_response();
     }
-    let to = query(&parts, "to").unwrap_or_default();
-    bound(&desk, &parts.headers, |form| layout::alone(&desk, "Sign in", &page(&desk, form, None, ("", &to))))
+    let notice = query(&head, "done").as_deref().and_then(parts::notice);
+    let problem = query(&head, "over").map(|_| OVER);
+    bound(&desk, &head.headers, |form| {
+        let content = html! {
+            @if let Some(notice) = notice { p.notice role="status" { (notice) } }
+            (page(&desk, form, problem, ("", &to)))
+        };
+        layout::alone(&desk, "Sign in", &content)
+    })
 }
 
 /// A page whose form is bound to what lies in the browser, or is left there now.
