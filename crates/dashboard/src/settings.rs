@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::sync::Arc;
-use strongroom_core::access::Action;
+use strongroom_core::access::{Action, Ownership};
 use strongroom_core::text::TeamName;
 
 use crate::desk::Desk;
@@ -17,29 +17,35 @@ use crate::secrets::refused;
 use crate::visit::Visit;
 use crate::{layout, parts};
 
+/// Where the forms go that are folded away.
+const FOUND: &str = "/settings/teams";
+const DELETE: &str = "/settings/delete";
+
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/settings", get(show))
         .route("/settings/name", post(rename))
         .route("/settings/fill", post(fill))
-        .route("/settings/delete", post(delete))
-        .route("/settings/teams", post(found))
+        .route(DELETE, post(delete))
+        .route(FOUND, post(found))
 }
 
 async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
     Ok(layout::page(&desk, &visit, "Settings", &page(&desk, &visit, None)))
 }
 
-fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Markup {
+/// The page; when a form was refused, with why and which, which stays open.
+fn page(desk: &Desk, visit: &Visit, refused: Option<(&str, &str)>) -> Markup {
+    let is_open = |form| refused.is_some_and(|(_, of)| of == form);
     let may_change = visit.may(Action::UpdateTeam);
     html! {
         h1 { "Settings" }
-        (parts::problem(problem))
+        (parts::problem(refused.map(|(why, _)| why)))
         h2 { "Team" }
         @if may_change {
             form method="post" action=(desk.to("/settings/name")) {
                 (parts::token(&visit.form))
-                (parts::field("Name", "name", "", &parts::text("name", visit.team.name.as_str(), TeamName::MAX, true)))
+                (parts::text(("The team's name", "name", ""), visit.team.name.as_str(), TeamName::MAX, true))
                 button type="submit" { "Store" }
             }
         } @else {
@@ -51,9 +57,12 @@ fn page(desk: &Desk, visit: &Visit, problem: Option<&str>) -> Markup {
         (server(desk))
         @if visit.may(Action::CreateTeam) {
             h2 { "Another team" }
-            (founding(desk, visit))
+            (founding(desk, visit, is_open(FOUND)))
         }
-        @if visit.may(Action::DeleteTeam) { (deleting(desk, visit)) }
+        @if visit.may(Action::DeleteTeam) {
+            h2 { "The end of this team" }
+            (deleting(desk, visit, is_open(DELETE)))
+        }
     }
 }
 
@@ -62,7 +71,7 @@ fn filling(desk: &Desk, visit: &Visit, may_change: bool) -> Markup {
     html! {
         @match alone {
             Some(since) => p { "Since " (parts::time(since)) ", whoever has a request's link can fill it in without signing in. It becomes a secret of the asker's own." }
-            None => p { "People sign in to fill in a secret, and need the role manager, or have asked for it themselves." }
+            None => p { "People sign in to fill in a secret, and need the role manager unless they asked for it themselves." }
         }
         @if may_change {
             @if alone.is_some() {
@@ -80,55 +89,56 @@ fn server(desk: &Desk) -> Markup {
     let terms = &desk.terms;
     html! {
         dl.facts {
-            dt { "Requests" }
+            dt { "Calls of the API" }
             dd {
                 @if terms.requests_per_minute == 0 { "As many as come" } @else { (terms.requests_per_minute) " a minute for each API key and run, at each server" }
             }
             dt { "Deleted secrets" }
-            dd { "Can be brought back for " (terms.retention_days) " days, then they are destroyed. So with deleted teams." }
+            dd { "Can be brought back for " (parts::count(u64::from(terms.retention_days), "day")) ", then they are destroyed; so are deleted teams." }
         }
         p { small { "Set by whoever runs the server, with " code { "--rate-limit" } " and " code { "--retention-days" } "." } }
     }
 }
 
-fn founding(desk: &Desk, visit: &Visit) -> Markup {
+fn founding(desk: &Desk, visit: &Visit, is_open: bool) -> Markup {
     html! {
-        details {
+        details open[is_open] {
             summary { "Create a team" }
             p { "You become its owner, and go there." }
-            form method="post" action=(desk.to("/settings/teams")) {
+            form method="post" action=(desk.to(FOUND)) {
                 (parts::token(&visit.form))
-                (parts::field("Name", "team-name", "", &parts::text("team-name", "", TeamName::MAX, true)))
+                (parts::text(("Name", "team-name", ""), "", TeamName::MAX, true))
                 button type="submit" { "Create it" }
             }
         }
     }
 }
 
-fn deleting(desk: &Desk, visit: &Visit) -> Markup {
-    let form = html! {
-        form method="post" action=(desk.to("/settings/delete")) {
-            (parts::token(&visit.form))
-            (parts::field("Its name, to be sure", "confirm", "", &parts::text("confirm", "", TeamName::MAX, true)))
-            button type="submit" { "Delete the team" }
+fn deleting(desk: &Desk, visit: &Visit, is_open: bool) -> Markup {
+    let days = parts::count(u64::from(desk.terms.retention_days), "day");
+    html! {
+        details.danger open[is_open] {
+            summary { "Delete this team" }
+            p {
+                "Its runs end, its keys are refused and nobody comes in any more. An owner's API key can bring it back for "
+                (days) "; then its secrets are destroyed for good."
+            }
+            form method="post" action=(desk.to(DELETE)) {
+                (parts::token(&visit.form))
+                (parts::text(("Its name, to be sure", "confirm", ""), "", TeamName::MAX, true))
+                button type="submit" { "Delete the team" }
+            }
         }
-    };
-    parts::danger(
-        "Delete this team",
-        &format!(
-            "Its runs end, its keys are refused and nobody comes in any more. An owner's API key can bring it back for {} days; then its secrets are destroyed for good.",
-            desk.terms.retention_days
-        ),
-        &form,
-    )
+    }
 }
 
-/// The page anew, with what was done or what is in the way.
-fn answered(desk: &Desk, visit: &Visit, done: Result<(), Refusal>, name: &str) -> Result<Response, Refusal> {
-    let Err(refusal) = done else { return Ok(desk.go(&format!("/settings?done={name}")).into_response()) };
+/// The page anew, with what was done or what is in the way of a form.
+fn answered(desk: &Desk, visit: &Visit, done: Result<(), Refusal>, form: &str) -> Result<Response, Refusal> {
+    let Err(refusal) = done else { return Ok(desk.go("/settings?done=settings-changed").into_response()) };
     let status = refusal.status;
     let message = refusal.in_form()?;
-    Ok((status, layout::page(desk, visit, "Settings", &page(desk, visit, Some(&message)))).into_response())
+    Ok((status, layout::page(desk, visit, "Settings", &page(desk, visit, Some((&message, form)))))
+        .into_response())
 }
 
 fn name(text: &str) -> Result<TeamName, Refusal> {
@@ -141,20 +151,20 @@ async fn rename(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Ok(name) => desk.done(ask, || desk.app.update_team(ask, &name)).await.map(|_| ()),
         Err(refusal) => Err(refusal),
     };
-    answered(&desk, &sent.visit, done, "settings-changed")
+    answered(&desk, &sent.visit, done, "")
 }
 
 async fn fill(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let (ask, alone) = (&sent.visit.ask, sent.fields.ticked("alone"));
     let done = desk.done(ask, || desk.app.let_links_fill(ask, alone)).await.map(|_| ());
-    answered(&desk, &sent.visit, done, "settings-changed")
+    answered(&desk, &sent.visit, done, "")
 }
 
 async fn found(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
     match founded(&desk, &visit, fields.text("team-name")).await {
         Ok(()) => Ok(desk.go("/overview?done=moved").into_response()),
-        Err(refusal) => answered(&desk, &visit, Err(refusal), ""),
+        Err(refusal) => answered(&desk, &visit, Err(refusal), FOUND),
     }
 }
 
@@ -167,10 +177,11 @@ async fn founded(desk: &Desk, visit: &Visit, text: &str) -> Result<(), Refusal> 
 
 async fn delete(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
+    visit.ask.caller.permit(Action::DeleteTeam, Ownership::Shared)?;
     if fields.text("confirm").trim() != visit.team.name.as_str().trim() {
         let refusal = Refusal::invalid("That isn't the team's name. Nothing was deleted.");
-        return answered(&desk, &visit, Err(refusal), "");
+        return answered(&desk, &visit, Err(refusal), DELETE);
     }
     desk.done(&visit.ask, || desk.app.delete_team(&visit.ask)).await?;
-    Ok(desk.go("/sign-in").into_response())
+    Ok(desk.go("/sign-in?done=team-deleted").into_response())
 }
