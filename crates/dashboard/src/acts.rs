@@ -8,6 +8,7 @@ use strongroom_core::events::Object;
 
 /// Pages that look at something.
 const LOOKS: &[(&str, Action)] = &[
+    ("/overview", Action::ListRuns),
     ("/secrets", Action::ListSecrets),
     ("/secrets/new", Action::CreateSecret),
     ("/secrets/{id}", Action::ReadSecret),
@@ -17,6 +18,9 @@ const LOOKS: &[(&str, Action)] = &[
     ("/runs/{id}", Action::ReadRun),
     ("/keys", Action::ListApiKeys),
     ("/members", Action::ListMembers),
+    ("/requests", Action::ListFillRequests),
+    ("/fill/{token}", Action::Fill),
+    ("/settings", Action::ReadTeam),
     ("/audit", Action::ListEvents),
     ("/audit/export", Action::ListEvents),
     ("/account", Action::ListSessions),
@@ -46,6 +50,13 @@ const DOES: &[(&str, Action)] = &[
     ("/members/remove", Action::RemoveMember),
     ("/members/invite", Action::CreateInvitation),
     ("/members/uninvite", Action::CancelInvitation),
+    ("/requests", Action::RequestFill),
+    ("/requests/cancel", Action::CancelFillRequest),
+    ("/fill/{token}", Action::Fill),
+    ("/settings/name", Action::UpdateTeam),
+    ("/settings/fill", Action::UpdateTeam),
+    ("/settings/teams", Action::CreateTeam),
+    ("/settings/delete", Action::DeleteTeam),
     ("/account/sign-in", Action::ChangeSignIn),
     ("/account/sessions/end", Action::EndSession),
     ("/account/sessions/end-others", Action::EndSession),
