@@ -189,5 +189,5 @@ async fn go(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refus
     let team = TeamId::parse(sent.fields.text("team")).map_err(|_| Refusal::absent())?;
     let ask = &sent.visit.ask;
     desk.done(ask, || desk.app.move_session(ask, team)).await?;
-    Ok(desk.go("/secrets?done=moved").into_response())
+    Ok(desk.go("/overview?done=moved").into_response())
 }

@@ -277,6 +277,7 @@ fn what(desk: &Desk, event: &Recorded, names: &EventNames) -> Markup {
     html! {
         (words::clause(event))
         @if let Some(id) = event.object_id.filter(|_| !is_told(&event.table)) { " " (object(desk, &event.table, id, names)) }
+        @else if event.refusal.is_some() { " this" }
         @if let Some(version) = version { ", version " (version) }
         @if let Some(agent) = agent { ", agent " (link(desk, names, agent.uuid(), "/agents/")) }
         @if event.times > 1 { ", " (event.times) " times" }

@@ -171,7 +171,7 @@ fn places(place: Option<&Attachable<'_>>, (may, filled): (May, &Fields)) -> Mark
             } @else {
                 p { "Into a new secret of your own: only runs that you start receive it." }
             }
-            p { "No run receives them until the secret is attached to its agent." }
+            p { "No run receives them until the secret is attached to an agent." }
             @if let Some(Attachable { agent, revision, beaten }) = place {
                 label.box {
                     input type="checkbox" name="attach" value="yes" checked[filled.ticked("attach")];
@@ -313,7 +313,7 @@ fn thanks(desk: &Desk, secret: Option<(&Secret, Option<bool>)>) -> Markup {
             @match attached {
                 Some(true) => p { "It is attached: runs that start from now on receive it." },
                 Some(false) => p role="alert" { "It could not be attached to the agent: look at the agent's page." },
-                None => p { "No run receives it until it is attached to its agent." },
+                None => p { "No run receives it until it is attached to an agent." },
             }
             p { a.button href=(desk.to(&format!("/secrets/{}", secret.id))) { "See the secret" } }
         } @else {

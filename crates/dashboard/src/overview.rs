@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 
 async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
     let activity = desk.app.activity(&visit.ask, DAYS).await?;
-    let steps = first_steps(&desk, &visit).await?;
+    let (steps, has_secret) = first_steps(&desk, &visit).await?;
     let content = html! {
         h1 { (visit.team.name) }
         (steps)
@@ -40,13 +40,14 @@ async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, R
                 (chart::days("Refused", "refusal", refusals, (activity.first_day, DAYS)))
             }
         }
-        (stale(&desk, &activity))
+        @if has_secret { (stale(&desk, &activity)) }
     };
     Ok(layout::page(&desk, &visit, "Overview", &content))
 }
 
-/// What is still to be done until a first run receives a secret; nothing once all is.
-async fn first_steps(desk: &Desk, visit: &Visit) -> Result<Markup, Refusal> {
+/// What is still to be done until a first run receives a secret, nothing once all is;
+/// and whether there is a secret.
+async fn first_steps(desk: &Desk, visit: &Visit) -> Result<(Markup, bool), Refusal> {
     let has_secret =
         !desk.app.secrets_after(&visit.ask, None, &Filter::default(), 1).await?.secrets.is_empty();
     let has_agent = !desk.app.agents(&visit.ask, None, (0, 1)).await?.agents.is_empty();
@@ -57,7 +58,7 @@ async fn first_steps(desk: &Desk, visit: &Visit) -> Result<Markup, Refusal> {
         ("/agents", "Create an agent, and attach the secret to it", has_agent, may(Action::CreateAgent)),
         ("/docs/first-run", "Start a run, which receives the values", has_run, may(Action::StartRun)),
     ];
-    Ok(html! {
+    let shown = html! {
         @if steps.iter().any(|(_, _, done, may)| *may && !done) {
             section.steps aria-labelledby="first-steps" {
                 h2 #first-steps { "First steps" }
@@ -68,16 +69,20 @@ async fn first_steps(desk: &Desk, visit: &Visit) -> Result<Markup, Refusal> {
                 }
             }
         }
-    })
+    };
+    Ok((shown, has_secret))
 }
 
 fn stale(desk: &Desk, activity: &Activity) -> Markup {
     html! {
         h2 { "Stale secrets" }
         @if activity.stale.is_empty() {
-            p { "None of your 100 oldest secrets: each changed within the last 90 days." }
+            p { "None: each of your secrets, of more than 100 the oldest 100, changed within the last 90 days." }
         } @else {
-            p { "Of your 100 oldest secrets, " (activity.stale.len()) " haven't changed for 90 days. Consider changing their values at their source." }
+            p {
+                @if activity.stale.len() == 1 { "One of your secrets hasn't" } @else { (activity.stale.len()) " of your secrets haven't" }
+                " changed for 90 days; the oldest 100 were looked at. Consider changing values at their source."
+            }
             ul.plain {
                 @for secret in activity.stale.iter().take(NAMED) {
                     li {

@@ -69,11 +69,11 @@ fn row(desk: &Desk, visit: &Visit, names: &Names, request: &Proven<FillRequest>)
                 @if let Some(note) = &request.note { br; small { q { (note) } } }
             }
             td { (keys(&request.env_keys)) }
-            td {
+            td data-label="Asked by" {
                 (names.of(request.user_id))
                 @if let Some(run) = request.run { br; small { a href=(desk.to(&format!("/runs/{}", run.run_id))) { "in a run" } } }
             }
-            td { (parts::time(request.expires_at)) }
+            td data-label="Until" { (parts::time(request.expires_at)) }
             td { (parts::button(&desk.to("/requests/cancel"), &visit.form, "Withdraw", &[("request", &request.id.to_string())])) }
         }
     }
@@ -83,13 +83,13 @@ fn form(desk: &Desk, visit: &Visit, filled: &Fields) -> Markup {
     html! {
         form method="post" action=(desk.to("/requests")) {
             (parts::token(&visit.form))
-            (parts::field("Name", "name", "What the secret is to be called.", &parts::text("name", filled.text("name"), SecretName::MAX, true)))
-            (parts::field("Service", "service", "Which service it is for, if for one.", &parts::text("service", filled.text("service"), ServiceSlug::MAX, false)))
-            (parts::field("Variables", "keys", "Their names, apart by spaces or lines.", &html! {
+            (parts::text(("Name", "name", "What the secret is to be called."), filled.text("name"), SecretName::MAX, true))
+            (parts::text(("Service", "service", "Which service it is for, if for one."), filled.text("service"), ServiceSlug::MAX, false))
+            (parts::field("Variables", "keys", "Their names, apart by spaces or lines: capital letters, digits and _.", &html! {
                 textarea #keys name="keys" rows="2" required aria-describedby="keys-hint" spellcheck="false" autocapitalize="characters" { (filled.text("keys")) }
             }))
-            (parts::field("What for", "note", "Whoever fills it in reads this beside your name.", &parts::text("note", filled.text("note"), FillNote::MAX, false)))
-            (parts::field("For", "valid", "", &html! {
+            (parts::text(("What for", "note", "Whoever fills it in reads this beside your name."), filled.text("note"), FillNote::MAX, false))
+            (parts::field("Lasts", "valid", "", &html! {
                 select #valid name="valid" {
                     @for (seconds, name) in TIMES { option value=(seconds) selected[seconds == USUALLY_SECONDS] { (name) } }
                 }
