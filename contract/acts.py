@@ -2,12 +2,24 @@
 
 from desk import pages
 
+#: Pages that tell of what was tried, too.
+TELLING = ("/overview", "/audit")
+
 #: Fills in any form.
-FILLED = {"name": "Renamed", "email": "new@example.com", "key": "NEW_KEY", "value": "a value", "pasted": ""}
+FILLED = {
+    "name": "Renamed",
+    "team-name": "Renamed",
+    "confirm": "Renamed",
+    "email": "new@example.com",
+    "key": "NEW_KEY",
+    "keys": "NEW_KEY",
+    "value": "a value",
+    "pasted": "",
+}
 #: What is done last, for it takes away what the others are about.
 LAST = [
-    "panic", "stop", "detach", "delete", "uninvite", "invite", "revoke", "remove", "team", "end", "end-others",
-    "sign-out",
+    "cancel", "panic", "stop", "detach", "delete", "uninvite", "invite", "revoke", "settings/fill", "remove", "team",
+    "settings/teams", "settings/delete", "end", "end-others", "sign-out",
 ]  # fmt: skip
 
 
@@ -31,10 +43,10 @@ def filled(form):
 
 def last(form):
     """When to send it: what takes away comes late."""
-    name = form.action.rsplit("/", 1)[-1]
-    return LAST.index(name) if name in LAST else -1
+    whole, name = form.action.lstrip("/"), form.action.rsplit("/", 1)[-1]
+    return max(LAST.index(found) if found in LAST else -1 for found in (whole, name))
 
 
 def state(visitor, stock):
     """What a team has, as its pages tell."""
-    return [visitor.get(page).text for page in pages(stock)]
+    return [visitor.get(page).text for page in pages(stock) if page not in TELLING]

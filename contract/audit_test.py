@@ -22,12 +22,6 @@ TODAY = datetime.datetime.now(datetime.UTC).date()
 LONG_AGO, SOON = "2020-01-01", (TODAY + datetime.timedelta(days=2)).isoformat()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.browser() as running:
-        yield running
-
-
 class Team:
     """An instance in which an owner and a member did things, and a program of the owner's."""
 
@@ -74,7 +68,7 @@ def team(chromium):
                 page.goto(made.setup_link(email))
                 page.get_by_label("A new password", exact=True).fill(PASSWORD)
                 page.get_by_role("button", name="Set up and sign in").click()
-                page.wait_for_url("**/secrets*")
+                page.wait_for_url("**/overview")
                 made.states[email] = page.context.storage_state()
         yield made
 

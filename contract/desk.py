@@ -10,8 +10,10 @@ import pytest
 
 import wire
 
-#: Every page of the desk: what stands in braces is the id of something that the team has.
+#: Every page of the desk: what stands in braces is the id of something that the team has,
+#: or the token of a link.
 PAGES = (
+    "/overview",
     "/secrets",
     "/secrets/new",
     "/secrets/{secret}",
@@ -19,8 +21,12 @@ PAGES = (
     "/agents/{agent}",
     "/runs",
     "/runs/{run}",
+    "/requests",
+    "/fill/{fill}",
     "/keys",
     "/members",
+    "/audit",
+    "/settings",
     "/account",
 )
 
@@ -151,7 +157,7 @@ def person(chromium, instance, email=None, **options):
         somebody = Person(page, instance.url)
         if email:
             come_in(page, wire.member(instance, email))
-            somebody.open("/secrets")
+            somebody.open("/overview")
         yield somebody
         assert complaints(page) == []
 

@@ -74,7 +74,7 @@ def test_a_password_is_changed(owner, chromium):
         other.sign_in(ADDRESS)
         assert other.path == "/sign-in"
         other.sign_in(ADDRESS, NEWER)
-        assert other.path == "/secrets"
+        assert other.path == "/overview"
 
 
 @desk.without_scripts_too
@@ -85,7 +85,7 @@ def test_an_app_is_added_used_and_removed(owner, chromium):
         other.sign_in(ADDRESS)
         assert other.path == "/sign-in", "the password alone is too little"
         other.sign_in(ADDRESS, code=fresh_code(secret))
-        assert other.path == "/secrets"
+        assert other.path == "/overview"
     owner.open("/account")
     assert "10 recovery codes are left" in owner.text
     form = owner.opened("Do without an app")
@@ -95,14 +95,14 @@ def test_an_app_is_added_used_and_removed(owner, chromium):
     assert "You sign in without an app now" in owner.notice
     with elsewhere(chromium, owner) as other:
         other.sign_in(ADDRESS)
-        assert other.path == "/secrets"
+        assert other.path == "/overview"
 
 
 def test_a_recovery_code_is_good_once_and_new_ones_end_the_old(owner, chromium):
     _, codes = with_app(owner)
     with elsewhere(chromium, owner) as other:
         other.sign_in(ADDRESS, code=codes[0])
-        assert other.path == "/secrets"
+        assert other.path == "/overview"
         other.sign_out()
         other.sign_in(ADDRESS, code=codes[0])
         assert other.path == "/sign-in"
@@ -118,7 +118,7 @@ def test_a_recovery_code_is_good_once_and_new_ones_end_the_old(owner, chromium):
         other.sign_in(ADDRESS, code=codes[2])
         assert other.path == "/sign-in"
         other.sign_in(ADDRESS, code=newer[0])
-        assert other.path == "/secrets"
+        assert other.path == "/overview"
 
 
 def test_an_app_that_shows_something_else_is_not_added(owner):
@@ -149,7 +149,7 @@ def test_an_app_comes_with_setting_up(chromium, instance):
         owner.follow("I have kept them")
         owner.sign_out()
         owner.sign_in(ADDRESS, "8 chars.", fresh_code(secret))
-        assert owner.path == "/secrets"
+        assert owner.path == "/overview"
 
 
 @desk.without_scripts_too

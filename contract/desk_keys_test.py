@@ -101,7 +101,7 @@ def test_a_person_is_added_invited_and_joins(owner, chromium, instance):
     link = owner.page.locator("#link").inner_text()
     with desk.person(chromium, instance) as ada:
         ada.set_up(link)
-        assert ada.path == "/secrets"
+        assert ada.path == "/overview"
         assert "Ada · My team" in ada.text
         ada.open(link)
         assert "This link was used" in ada.problem

@@ -9,9 +9,10 @@ from instance import Instance
 from stock import Shop, stocked
 
 LONG = "The billing service's credentials for the European subsidiaries, which finance changes each quarter in January"
-#: All that the keyboard must reach.
+#: All that the keyboard must reach. Of buttons that exclude each other, arrows lead from the chosen one to the others.
 REACHED = """() => {
-    const all = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")];
+    const kinds = "a[href], button, input:not([type=hidden], [type=radio]:not(:checked)), select, textarea, summary";
+    const all = [...document.querySelectorAll(kinds)];
     return all.filter(one => one.checkVisibility() && !one.closest("details:not([open]) > :not(summary)"))
         .map((one, at) => { one.dataset.at = at; return String(at); });
 }"""
@@ -36,6 +37,7 @@ def crowded():
             if number % 3 == 0:
                 shop.ask("POST", f"/v2/runs/{run}/stop")
         many(shop, stock)
+        ask_for_more(shop, stock)
         yield instance, shop, stock
 
 
@@ -56,6 +58,18 @@ def many(shop, stock):
     shop.api_key(LONG, agents=[stock.agent], expires_at="2099-01-01T00:00:00Z")
     revoked, _ = shop.api_key("an old one")
     shop.ask("DELETE", f"/v2/teams/{shop.team}/api-keys/{revoked}")
+
+
+def ask_for_more(shop, stock):
+    """Requests of a person's and of a run's, and what somebody was refused."""
+    shop.asked(
+        LONG, env_var_keys=[f"BILLING_ACCOUNT_KEY_{at}" for at in range(9)], service_slug="billing", note=LONG * 4
+    )
+    ada = shop.ask("GET", f"/v2/teams/{shop.team}/members?search=member.lovelace")["members"][0]
+    link = shop.ask("POST", f"/v2/teams/{shop.team}/key-links", {"user_id": ada["id"], "name": "a laptop"})["link"]
+    key = shop.ask("POST", "/v2/key-links/claim", key=link)["api_key"]
+    for path in (f"/v2/credentials/{stock.secret}", f"/v2/agents/{stock.agent}", f"/v2/teams/{shop.team}"):
+        shop.refused("DELETE", path, key)
 
 
 def opened(person, path, fold=None):
@@ -105,7 +119,10 @@ def invited(person):
     person.row("member.lovelace").send("Invite")
 
 
-def revoked_run(person, run):
+def revoked_run(person, shop, stock):
+    """Another than that which asks for something."""
+    run, token = shop.run(stock.agent)
+    shop.received(token)
     person.open(f"/runs/{run}")
     person.opened("Its values may be in wrong hands").send("Revoke it, and list what to change")
 
@@ -115,6 +132,48 @@ def named_at_length(person, shop):
     shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": LONG})
     person.open("/secrets")
     shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": "My team"})
+
+
+def fill_refused(person, stock):
+    person.open(f"/fill/{stock.fill}")
+    person.page.locator("form").evaluate_all("forms => forms.forEach(form => form.noValidate = true)")
+    person.send("Fill it in")
+
+
+def asked(person):
+    person.open("/requests")
+    form = person.opened("Ask for a secret")
+    form.fill("Name", "Stripe")
+    form.fill("Variables", "STRIPE_API_KEY STRIPE_WEBHOOK_SECRET")
+    form.fill("What for", "to send the invoices of November")
+    form.send("Make a link")
+
+
+def asked_themselves(person):
+    asked(person)
+    person.open(person.page.locator("#link").inner_text())
+
+
+def asked_wrongly(person):
+    person.open("/requests")
+    form = person.opened("Ask for a secret")
+    form.fill("Name", "Stripe")
+    form.fill("Variables", "not-a-name")
+    form.send("Make a link")
+
+
+def filled_in(person, shop):
+    _, fill = shop.asked("Weather")
+    person.open(f"/fill/{fill}")
+    person.fill("API_KEY", "a value")
+    person.send("Fill it in")
+
+
+def not_deleted(person):
+    person.open("/settings")
+    form = person.opened("Delete this team")
+    form.fill("Its name, to be sure", "Another")
+    form.send("Delete the team")
 
 
 def done(person, path):
@@ -143,22 +202,71 @@ def states(shop, stock):
         "account-password": lambda person: opened(person, "/account", "Change the password"),
         "account-app": lambda person: opened(person, "/account", "Add an authenticator app"),
         "account-refused": refused_password,
-        "run-revoked": lambda person: revoked_run(person, stock.run),
+        "run-revoked": lambda person: revoked_run(person, shop, stock),
         "members-removing": removing,
         "team-named-at-length": lambda person: named_at_length(person, shop),
         "not-here": lambda person: person.open("/secrets/nothing"),
+        "no-such-page": lambda person: person.open("/nothing"),
+        "requests-asking": lambda person: opened(person, "/requests", "Ask for a secret"),
+        "requests-refused": asked_wrongly,
+        "requests-made": asked,
+        "fill-refused-here": lambda person: fill_refused(person, stock),
+        "fill-used-here": lambda person: person.open(f"/fill/srl_{'0' * 60}"),
+        "filled-in": lambda person: filled_in(person, shop),
+        "overview-table": lambda person: opened(person, "/overview", "As a table"),
+        "audit-filtered": lambda person: opened(person, "/audit?group=secrets&since=2024-01-01&search=payments"),
+        "audit-refusals": lambda person: opened(person, "/audit?group=refusals"),
+        "audit-none-found": lambda person: opened(person, "/audit?search=nothing+like+it"),
+        "settings-link-enough": lambda person: opened(person, "/settings", "Let the link be enough"),
+        "settings-founding": lambda person: opened(person, "/settings", "Create a team"),
+        "settings-refused": not_deleted,
     }
 
 
-def strangers(instance):
+def of_others(stock):
+    """What somebody sees who has no role to speak of, and asks for something themselves."""
+    return {
+        "overview-of-a-member": lambda person: opened(person, "/overview"),
+        "settings-of-a-member": lambda person: opened(person, "/settings"),
+        "audit-of-a-member": lambda person: opened(person, "/audit"),
+        "requests-of-a-member": lambda person: opened(person, "/requests"),
+        "fill-of-the-asker": asked_themselves,
+        "fill-without-a-role": lambda person: opened(person, f"/fill/{stock.fill}"),
+    }
+
+
+def of_managers(stock):
+    """What somebody sees who fills in what others ask for."""
+    return {"fill-of-a-manager": lambda person: opened(person, f"/fill/{stock.fill}")}
+
+
+def elsewhere(instance, shop, owner):
+    """What the owner sees in another team, and who isn't signed in where the link is enough."""
+    other = shop.other_team("Second")
+    _, there = other.asked("Mail", service_slug="sendgrid", env_var_keys=["SENDGRID_API_KEY"], note="for the letters")
+    # A link lets into all of one's teams.
+    mine = wire.member(instance)
+    [go] = [form for form in mine.get("/account").forms if form.about.get("team") == other.team]
+    mine.send(go)
+    mine.send(mine.get("/settings").form("/settings/fill"))
+    desk.come_in(owner.page, mine)
+    _, here = shop.asked("Mail")
+    return here, there
+
+
+def strangers(instance, fill):
     """What they see who aren't signed in."""
-    link = instance.setup_link("manager.lovelace@subsidiary.example.com")
+    link = instance.setup_link("administrator.lovelace@subsidiary.example.com")
 
     def wrong(person):
         person.sign_in("ada@example.com", "not the right one")
 
     return {
         "sign-in": lambda person: opened(person, "/sign-in"),
+        "sign-in-over": lambda person: opened(person, "/sign-in?over=yes&to=/secrets"),
+        "sign-in-team-deleted": lambda person: opened(person, "/sign-in?done=team-deleted"),
+        "fill-alone": lambda person: opened(person, f"/fill/{fill}"),
+        "no-such-page-alone": lambda person: person.open("/nothing"),
         "sign-in-help": lambda person: opened(person, "/sign-in", "You can't"),
         "sign-in-refused": wrong,
         "set-up": lambda person: opened(person, link),
@@ -205,8 +313,17 @@ def test_every_page_is_for_everybody(crowded, chromium, instance, screen):
         for name, show in states(shop, stock).items():
             show(owner)
             weights[name] = examine(owner, name, screen)
+        here, there = elsewhere(busy, shop, owner)
+        for name, path in {"fill-of-another-team": f"/fill/{here}", "settings-links-enough": "/settings"}.items():
+            owner.open(path)
+            weights[name] = examine(owner, name, screen)
+    for email, shows in [("builder.", of_others(stock)), ("manager.", of_managers(stock))]:
+        with desk.person(chromium, busy, f"{email}lovelace@subsidiary.example.com", **looks) as other:
+            for name, show in shows.items():
+                show(other)
+                weights[name] = examine(other, name, screen)
     with desk.person(chromium, busy, **looks) as stranger:
-        for name, show in strangers(busy).items():
+        for name, show in strangers(busy, there).items():
             show(stranger)
             weights[name] = examine(stranger, name, screen)
     with desk.owner(chromium, instance, **looks) as newcomer:

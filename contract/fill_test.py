@@ -27,18 +27,12 @@ def instance():
         yield running
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.browser() as running:
-        yield running
-
-
 def chosen(page, link):
     """Somebody comes to sign in by a link."""
     page.goto(link)
     page.fill("#password", PASSWORD)
     page.click("text=Set up and sign in")
-    page.wait_for_url("**/secrets")
+    page.wait_for_url("**/overview")
 
 
 @pytest.fixture(scope="module", autouse=True)

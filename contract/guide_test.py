@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-import browser
 from instance import Instance
 
 GUIDES = Path(__file__).parent.parent / "docs/guides"
@@ -146,7 +145,7 @@ def set_up(page, link):
     page.goto(link)
     page.fill("#password", "correct horse battery staple")
     page.click("text=Set up and sign in")
-    page.wait_for_url("**/secrets")
+    page.wait_for_url("**/overview")
 
 
 def fill_in(page, link, value):
@@ -157,9 +156,9 @@ def fill_in(page, link, value):
     page.wait_for_selector("text=It is attached")
 
 
-def test_the_guide_about_asking_works_as_printed(place):
+def test_the_guide_about_asking_works_as_printed(place, chromium):
     value, shown = f"sk-{secrets.token_hex(20)}", []
-    with Instance() as instance, browser.browser() as chromium, chromium.page() as page:
+    with Instance() as instance, chromium.page() as page:
         environment = {
             "PATH": f"{place / 'bin'}:{os.defpath}",
             "STRONGROOM_URL": instance.url,

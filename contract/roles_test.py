@@ -27,6 +27,9 @@ OFFERED = """
 /agents/{}/delete         -              manager
 /runs/{}/stop             builder        manager
 /runs/{}/panic            builder        administrator
+/requests                 member         -
+/requests/cancel          member         manager
+/fill/{}                  member         manager
 /keys                     administrator  -
 /keys/revoke              member         administrator
 /members                  administrator  -
@@ -34,6 +37,10 @@ OFFERED = """
 /members/invite           -              administrator
 /members/uninvite         -              administrator
 /members/remove           member         administrator
+/settings/name            -              administrator
+/settings/fill            -              administrator
+/settings/teams           -              owner
+/settings/delete          -              owner
 /account/sign-in          member         -
 /account/sessions/end     member         -
 /account/sessions/end-others member      -
@@ -52,6 +59,8 @@ class Somebody:
     #: The ids of what is theirs.
     own: set
     pages: list
+    #: What they ask to be filled in.
+    request: str = ""
 
 
 def somebody(instance, shop, role):
@@ -78,8 +87,10 @@ def team(request, instance, shop):
     shop.api_key("Robot's", service_user_id=shop.member("Robot"), role="member")
     # One more to attach.
     who.shop.secret("Mine, too", shared=False)
-    who.own |= {secret}
-    who.pages = [*pages(stock), f"/secrets/{secret}"]
+    shop.asked("To be withdrawn")
+    who.request, fill = who.shop.asked("Mine")
+    who.own |= {secret, who.request, fill, who.shop.asked("Mine, to be withdrawn")[0]}
+    who.pages = [*pages(stock), f"/secrets/{secret}", f"/fill/{fill}"]
     if request.param != "member":
         run, _ = who.shop.run(stock.agent)
         who.own.add(run)
@@ -140,10 +151,13 @@ def test_what_is_offered_is_what_is_allowed(team):
     assert acts.state(owner, stock) == before
     assert role == "owner" or len(refused) >= 3
     # What they are offered is done.
+    done = {stock.request, who.request}
     for form in sorted(forms.values(), key=acts.last):
         answer = who.visitor.send(form, **acts.filled(form))
-        assert answer.status in (200, 303, 422), (form.act, answer.status, answer.text)
-        assert answer.leads != "/sign-in" or acts.last(form) >= acts.LAST.index("remove"), form.act
+        # What was filled in can't be withdrawn.
+        filled_in = form.act == "/requests/cancel" and form.about["request"] in done
+        assert answer.status in ((404,) if filled_in else (200, 303, 422)), (form.act, answer.status, answer.text)
+        assert not (answer.leads or "").startswith("/sign-in") or acts.last(form) >= acts.LAST.index("remove"), form.act
 
 
 def test_another_team_s_things_are_not_there(instance, shop):
@@ -155,7 +169,8 @@ def test_another_team_s_things_are_not_there(instance, shop):
     shop.member("Ada", "administrator", "ada@example.com")
     ada = wire.member(instance, "ada@example.com")
     for theirs_page, absent_page in zip(pages(theirs), pages(absent), strict=True):
-        if theirs_page == absent_page:
+        # A link tells whoever has it what it is for.
+        if theirs_page == absent_page or theirs_page.startswith("/fill/"):
             continue
         found, none = ada.get(theirs_page), ada.get(absent_page)
         assert (found.status, none.status) == (404, 404), theirs_page

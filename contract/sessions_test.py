@@ -26,7 +26,7 @@ def test_a_cookie_of_before_is_not_the_one_after(chromium, instance):
         planted = dict(fresh.cookies)
         victim.page.context.add_cookies([{"name": SESSION, "value": "planted", "url": instance.url}])
         victim.sign_in(ADDRESS)
-        assert victim.path == "/secrets"
+        assert victim.path == "/overview"
         after = {cookie["name"]: cookie["value"] for cookie in victim.page.context.cookies()}
     assert after[SESSION] not in ("planted", attacker.cookies[SESSION])
     assert not set(planted.values()) & set(after.values())
@@ -126,10 +126,10 @@ def test_spoofed_addresses_are_worth_no_more_guesses(instance):
     there = wire.Visitor(instance.url, "127.0.5.1")
     assert "too many tries" in there.sign_in(ADDRESS).text.lower(), "also with the right one"
     # Who is elsewhere, or was there before, comes in all the same.
-    assert wire.Visitor(instance.url, "127.0.6.1").sign_in(ADDRESS).leads == "/secrets"
+    assert wire.Visitor(instance.url, "127.0.6.1").sign_in(ADDRESS).leads == "/overview"
     known = wire.Visitor(instance.url, "127.0.5.1")
     known.cookies = {MARK: owner.cookies[MARK]}
-    assert known.sign_in(ADDRESS).leads == "/secrets"
+    assert known.sign_in(ADDRESS).leads == "/overview"
 
 
 def test_addresses_that_a_proxy_vouches_for_are_counted_each():
@@ -155,7 +155,7 @@ def test_a_code_is_good_once_of_64_at_a_time(instance):
     # Each browser that is known has tries of its own: so that more than a few get to the code.
     for code in codes[:8]:
         known = wire.Visitor(instance.url)
-        assert known.sign_in(ADDRESS, code=code).leads == "/secrets"
+        assert known.sign_in(ADDRESS, code=code).leads == "/overview"
         marks.append(known.cookies[MARK])
     visitors = [wire.Visitor(instance.url) for _ in range(64)]
     forms = []
@@ -169,11 +169,55 @@ def test_a_code_is_good_once_of_64_at_a_time(instance):
 
     with ThreadPoolExecutor(64) as together:
         answers = list(together.map(try_it, zip(visitors, forms, strict=True)))
-    assert [answer.status for answer in answers if answer.leads == "/secrets"] == [303]
+    assert [answer.status for answer in answers if answer.leads == "/overview"] == [303]
     assert sum(visitor.is_in for visitor in visitors) == 1
     assert {answer.status for answer in answers} == {303, 422}
     looked_at = [answer for answer in answers if "too many tries" not in answer.text.lower()]
     assert len(looked_at) > 20, "so many got to the code"
+
+
+@pytest.mark.parametrize(
+    ("path", "button", "leads"),
+    [("/agents", "Create", "/agents"), ("/settings", "Store", "/overview"), ("/account", "Sign out", "/overview")],
+)
+def test_a_form_sent_too_late_says_so_and_leads_back(chromium, instance, path, button, leads):
+    with desk.owner(chromium, instance) as owner:
+        owner.open(path)
+        if path == "/agents":
+            owner.fill("New agent", "Too late")
+        elsewhere = wire.Visitor(instance.url)
+        elsewhere.sign_in(ADDRESS)
+        elsewhere.send(elsewhere.get("/account").form("/account/sessions/end-others"))
+        owner.send(button)
+        assert owner.path == "/sign-in"
+        told = owner.page.get_by_role("alert").all_inner_texts()
+        expected = "You weren't signed in any more when you sent that form: nothing was done. Sign in, and do it again."
+        assert told == ([] if button == "Sign out" else [expected])
+        owner.fill("Email address", ADDRESS)
+        owner.fill("Password", wire.PASSWORD)
+        owner.send("Sign in")
+        assert owner.path == leads
+        assert "Too late" not in owner.text
+
+
+def test_who_only_looked_is_told_of_nothing(instance):
+    visitor = wire.Visitor(instance.url)
+    assert visitor.get("/secrets").leads == "/sign-in?to=/secrets"
+    assert 'role="alert"' not in visitor.get("/sign-in?to=/secrets").text
+
+
+def test_who_is_signed_in_goes_where_the_link_leads(instance):
+    owner = wire.member(instance)
+    for to, leads in [
+        ("/members", "/members"),
+        ("", "/overview"),
+        ("https://evil.example", "/overview"),
+        ("//evil.example", "/overview"),
+        ("/%5Cevil.example", "/overview"),
+        ("/sign-in", "/sign-in"),
+    ]:
+        answer = owner.get(f"/sign-in?to={to}")
+        assert (answer.status, answer.leads) == (303, leads), to
 
 
 def test_nothing_is_there_to_go_back_to(chromium, instance, shop):

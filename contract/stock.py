@@ -13,6 +13,9 @@ class Stock:
     run: str
     #: What the run receives its values by.
     run_token: str
+    #: What the run asks for, and the token of its link.
+    request: str
+    fill: str
 
 
 class Shop:
@@ -26,6 +29,11 @@ class Shop:
         status, answer = self._instance.call(method, path, body, key or self.key)
         assert status in (200, 201), f"{method} {path}: {status} {answer}"
         return answer
+
+    def refused(self, method, path, key):
+        """Has somebody try what they may not."""
+        status, answer = self._instance.call(method, path, None, key)
+        assert status == 403, f"{method} {path}: {status} {answer}"
 
     def _new(self, what, **body):
         return self.ask("POST", f"/v2/teams/{self.team}/{what}", body)
@@ -47,6 +55,12 @@ class Shop:
         """A run's id, and its token."""
         answer = self._new("runs", agent_id=agent, **more)
         return answer["run"]["id"], answer["token"]
+
+    def asked(self, name, key=None, **more):
+        """What is asked for: a request's id, and its link's token."""
+        wish = {"name": name, "env_var_keys": ["API_KEY"], **more}
+        answer = self.ask("POST", f"/v2/teams/{self.team}/fill-requests", wish, key)
+        return answer["id"], answer["url"].rsplit("/", 1)[1]
 
     def received(self, token):
         """Has a run receive its values."""
@@ -76,4 +90,5 @@ def stocked(shop):
     shop.attach(agent, revision, secret)
     run, token = shop.run(agent, note="nightly")
     shop.received(token)
-    return Stock(secret, agent, revision, run, token)
+    request, fill = shop.asked("Mail", token, service_slug="sendgrid", note="to send the invoices")
+    return Stock(secret, agent, revision, run, token, request, fill)

@@ -113,6 +113,61 @@ def test_new_values_are_gone(owner):
         gone(owner, *values)
 
 
+def asked(owner, instance):
+    """The link of a request for one value."""
+    wish = {"name": "Mail", "env_var_keys": ["MAIL_KEY"]}
+    status, request = instance.call("POST", f"/v2/teams/{instance.team}/fill-requests", wish)
+    assert status == 201, request
+    return request["url"].replace(request["url"].split("/fill/")[0], owner.url)
+
+
+def test_what_was_asked_for_is_gone_once_it_is_filled_in(owner, instance):
+    value, link = canary(), asked(owner, instance)
+    owner.open(link)
+    owner.fill("MAIL_KEY", value)
+    assert owner.send("Fill it in") == 200
+    gone(owner, value)
+    assert value not in instance.log.read_text()
+
+
+def test_what_was_asked_for_is_gone_after_a_mistake(owner, instance):
+    value, link = canary(), asked(owner, instance)
+    owner.open(link)
+    owner.fill("MAIL_KEY", value)
+    owner.page.locator("input[name=key]").evaluate("key => key.value = 'ANOTHER'")
+    assert owner.send("Fill it in") == 422
+    assert "fill in each value again" in owner.problem
+    gone(owner, value)
+    assert value not in instance.log.read_text()
+
+
+def test_what_was_filled_in_by_the_link_alone_is_gone(owner, chromium, instance):
+    owner.open("/settings")
+    owner.opened("Let the link be enough").send("Let the link be enough")
+    with chromium.page() as page:
+        for key, status in [("ANOTHER", 422), ("MAIL_KEY", 200)]:
+            stranger, value, link = desk.Person(page, owner.url), canary(), asked(owner, instance)
+            stranger.open(link)
+            stranger.fill("MAIL_KEY", value)
+            page.locator("input[name=key]").evaluate("(field, key) => field.value = key", key)
+            assert stranger.send("Fill it in") == status
+            gone(stranger, value)
+            assert value not in instance.log.read_text()
+    owner.open("/settings")
+    owner.send("Have people sign in")
+
+
+def test_a_request_s_link_is_gone_once_it_was_seen(owner):
+    owner.open("/requests")
+    form = owner.opened("Ask for a secret")
+    form.fill("Name", "Mail")
+    form.fill("Variables", "MAIL_KEY")
+    form.send("Make a link")
+    token = owner.page.locator("#link").inner_text().rsplit("/", 1)[1]
+    owner.follow("I have sent it")
+    gone(owner, token)
+
+
 def test_a_key_is_gone_once_it_was_seen(owner, instance):
     owner.open("/keys")
     form = owner.opened("Make a key")
@@ -150,7 +205,7 @@ def test_passwords_and_codes_are_gone(owner, chromium):
         with chromium.page() as page:
             somebody = desk.Person(page, owner.url)
             somebody.sign_in("owner@localhost", password, codes[0])
-            assert somebody.path == ("/secrets" if password == wire.PASSWORD else "/sign-in")
+            assert somebody.path == ("/overview" if password == wire.PASSWORD else "/sign-in")
             gone(somebody, password, codes[0])
 
 

@@ -82,7 +82,9 @@ class Forms(HTMLParser):
         elif tag == "option" and self._select and ("selected" in attrs or not self._has(self._select)):
             self._form.fields = [*self._form.filled(**{self._select: None}), (self._select, attrs["value"])]
         elif (
-            tag in ("input", "textarea") and "name" in attrs and (attrs.get("type") != "checkbox" or "checked" in attrs)
+            tag in ("input", "textarea")
+            and "name" in attrs
+            and (attrs.get("type") not in ("checkbox", "radio") or "checked" in attrs)
         ):
             self._form.fields.append((attrs["name"], attrs.get("value", "")))
             if attrs.get("type") == "hidden" and attrs["name"] != TOKEN:
