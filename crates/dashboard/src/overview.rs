@@ -77,7 +77,7 @@ fn stale(desk: &Desk, activity: &Activity) -> Markup {
     html! {
         h2 { "Stale secrets" }
         @if activity.stale.is_empty() {
-            p { "None: each of your secrets, of more than 100 the oldest 100, changed within the last 90 days." }
+            p { "None: each of yours changed within the last 90 days; the oldest 100 were looked at." }
         } @else {
             p {
                 @if activity.stale.len() == 1 { "One of your secrets hasn't" } @else { (activity.stale.len()) " of your secrets haven't" }
