@@ -13,6 +13,7 @@ use strongroom_core::passwords::Password;
 use strongroom_core::text::{BrowserName, Email};
 use strongroom_core::{SessionId, TeamId};
 
+use crate::browser::Cookie;
 use crate::desk::Desk;
 use crate::forms::Sent;
 use crate::refusal::Refusal;
@@ -160,8 +161,17 @@ async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         .stretching(Box::pin(async move { app.change_sign_in(&ask, (password, &code), new).await }))
         .await?;
     match changed {
-        Ok(codes) if codes.is_empty() => Ok(desk.go(&format!("/account?done={done}")).into_response()),
-        Ok(codes) => Ok(layout::page(&desk, &visit, "Your recovery codes", &set_up::codes(&desk, &codes))),
+        Ok(codes) => {
+            let mut response = if codes.is_empty() {
+                desk.go(&format!("/account?done={done}")).into_response()
+            } else {
+                layout::page(&desk, &visit, "Your recovery codes", &set_up::codes(&desk, &codes))
+            };
+            // The mark from before is of what they signed in with before.
+            let mark = desk.app.mark_of_session(&visit.ask).await?;
+            Cookie::Mark.leave(&mut response, &mark, desk.is_secure);
+            Ok(response)
+        }
         Err(error) => {
             let refusal = Refusal::from(error);
             let status = refusal.status;

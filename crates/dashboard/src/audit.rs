@@ -30,7 +30,7 @@ const SHOWN: u32 = 50;
 /// How many times the store is asked for a page of few that match.
 const LOOKS: usize = 8;
 /// Secrets read at a time, and how many times, to find those of a name.
-const SECRETS: (u32, usize) = (256, 40);
+const SECRETS: (u32, usize) = (256, 4);
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 

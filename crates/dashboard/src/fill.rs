@@ -232,6 +232,9 @@ async fn fill(
 ) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
     let link = opened(desk.app.fill_link(&token, visit.ask.cause).await)?;
+    if visit.team.id != link.team.id {
+        return signed_in(&desk, &visit, (&token, &link), (None, &fields)).await;
+    }
     let done = filled(&desk, &visit.ask, &link, (&fields, fields.ticked("shared"))).await;
     match done {
         Ok(secret) => {

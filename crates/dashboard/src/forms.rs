@@ -1,7 +1,7 @@
 //! Forms that people send. Each is taken only from a page of our own: the
 //! browser says where it comes from, and it carries what only such a page has.
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
 use axum::http::request::Parts;
@@ -16,6 +16,11 @@ use crate::visit::Visit;
 /// The largest form, in bytes: what the front lets in. A secret's 1 MiB fits, unless most
 /// of it is escaped, which takes three bytes for one.
 const LARGEST: usize = 2 << 20;
+/// The same of somebody who isn't signed in and has no secret to fill in, in bytes.
+const STRANGERS: usize = 16 << 10;
+/// The most fields of a form: those of a secret's 256 values, and some. A field costs more
+/// memory than it has bytes.
+const MOST_FIELDS: usize = 1_024;
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The field that carries it.
 pub(crate) const TOKEN: &str = "form";
@@ -68,7 +73,7 @@ impl FromRequest<Arc<Desk>> for Sent {
         let (mut parts, body) = request.into_parts();
         own_site(&parts, desk)?;
         let visit = Visit::from_request_parts(&mut parts, desk).await?;
-        let fields = read(Request::from_parts(parts, body)).await?;
+        let fields = read(Request::from_parts(parts, body), LARGEST).await?;
         if !same(fields.text(TOKEN), &visit.form) {
             return Err(foreign());
         }
@@ -90,7 +95,8 @@ impl FromRequest<Arc<Desk>> for Stranger {
         own_site(&parts, desk)?;
         let bound_to = Cookie::Form.read(&parts.headers, desk.is_secure).ok_or_else(no_cookies)?;
         let again = Request::from_parts(parts.clone(), body);
-        let fields = read(again).await?;
+        let largest = if is_filling(&parts) { LARGEST } else { STRANGERS };
+        let fields = read(again, largest).await?;
         if !same(fields.text(TOKEN), &desk.app.stranger_form_token(&bound_to)) {
             return Err(foreign());
         }
@@ -114,7 +120,13 @@ fn own_site(parts: &Parts, desk: &Desk) -> Result<(), Refusal> {
     }
 }
 
-async fn read(request: Request) -> Result<Fields, Refusal> {
+/// Whether values are sent for a request, by its link alone.
+fn is_filling(parts: &Parts) -> bool {
+    let pattern = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    pattern.is_some_and(|pattern| pattern.starts_with("/fill/"))
+}
+
+async fn read(request: Request, largest: usize) -> Result<Fields, Refusal> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This isn't a form of these pages."));
@@ -125,7 +137,10 @@ async fn read(request: Request) -> Result<Fields, Refusal> {
             "That is more than a form takes: 2 MiB as a browser sends it, where everything but letters and digits takes three times its size. Store a large secret by the API or the command line.",
         )
     };
-    let body = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| too_large())?;
+    let body = axum::body::to_bytes(request.into_body(), largest).await.map_err(|_| too_large())?;
+    if body.split(|byte| *byte == b'&').count() > MOST_FIELDS {
+        return Err(too_large());
+    }
     Ok(Fields::parse(&body))
 }
 

@@ -48,7 +48,9 @@ impl Names {
     /// What a user is called; those who left have no name here.
     pub(crate) fn of(&self, user: UserId) -> &str {
         let member = self.places.get(&user).and_then(|at| self.members.get(*at));
-        member.map_or("somebody who left", |member| member.user.name.as_str())
+        // Of a larger team only the first so many are known here.
+        let unknown = if self.members.len() < MOST { "somebody who left" } else { "somebody" };
+        member.map_or(unknown, |member| member.user.name.as_str())
     }
 
     /// Every member, and what they are called.
@@ -82,6 +84,8 @@ async fn page(
     from: usize,
 ) -> Result<Markup, Refusal> {
     let names = Names::read(desk, visit).await?;
+    let few = (from, parts::SHOWN);
+    let list = desk.app.members(&visit.ask, None, few).await?;
     Ok(html! {
         h1 { "Members" }
         (parts::problem(problem))
@@ -94,10 +98,10 @@ async fn page(
         div.scroll { table {
             thead { tr { th { "Name" } th { "Role" } th { "Signs in" } th {} } }
             tbody {
-                @for member in names.members.iter().skip(from).take(parts::SHOWN) { (row(desk, visit, member)) }
+                @for member in &list.members { (row(desk, visit, member)) }
             }
         } }
-        (parts::turned(desk, "/members", from, names.members.len()))
+        (parts::turned(desk, "/members", from, list.total))
         @if visit.may(Action::ListInvitations) { (invitations(desk, visit, &names).await?) }
     })
 }

@@ -40,6 +40,7 @@ async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, R
                 (chart::days("Refused", "refusal", refusals, (activity.first_day, DAYS)))
             }
         }
+        @if activity.is_cut { p { small { "Of the newest 2,000 runs: there were more." } } }
         @if has_secret { (stale(&desk, &activity)) }
     };
     Ok(layout::page(&desk, &visit, "Overview", &content))

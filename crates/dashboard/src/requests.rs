@@ -1,7 +1,7 @@
 //! Requests that people fill in secrets: those that are open, and a new one.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -18,7 +18,7 @@ use crate::forms::{Fields, Sent};
 use crate::members::Names;
 use crate::refusal::Refusal;
 use crate::secrets::{keys, refused, service};
-use crate::visit::Visit;
+use crate::visit::{Visit, query};
 use crate::{layout, parts};
 
 /// For how long one can ask, in seconds, and how people say so.
@@ -28,13 +28,16 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/requests", get(list).post(create)).route("/requests/cancel", post(cancel))
 }
 
-async fn list(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "Requests", &page(&desk, &visit, (None, &Fields::default())).await?))
+async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
+    let from = query(&request.into_parts().0, "from").and_then(|from| from.parse().ok()).unwrap_or(0);
+    let page = page(&desk, &visit, from, (None, &Fields::default())).await?;
+    Ok(layout::page(&desk, &visit, "Requests", &page))
 }
 
 async fn page(
     desk: &Desk,
     visit: &Visit,
+    from: usize,
     (problem, filled): (Option<&str>, &Fields),
 ) -> Result<Markup, Refusal> {
     let open = desk.app.fill_requests(&visit.ask).await?;
@@ -54,8 +57,9 @@ async fn page(
         } @else {
             div.scroll { table {
                 thead { tr { th { "Secret" } th { "Variables" } th { "Who asks" } th { "Until" } th {} } }
-                tbody { @for request in &open { (row(desk, visit, &names, request)) } }
+                tbody { @for request in open.iter().skip(from).take(parts::SHOWN) { (row(desk, visit, &names, request)) } }
             } }
+            (parts::turned(desk, "/requests", from, open.len()))
         }
     })
 }
@@ -80,6 +84,7 @@ fn row(desk: &Desk, visit: &Visit, names: &Names, request: &Proven<FillRequest>)
 }
 
 fn form(desk: &Desk, visit: &Visit, filled: &Fields) -> Markup {
+    let chosen = filled.text("valid").parse().unwrap_or(USUALLY_SECONDS);
     html! {
         form method="post" action=(desk.to("/requests")) {
             (parts::token(&visit.form))
@@ -91,7 +96,7 @@ fn form(desk: &Desk, visit: &Visit, filled: &Fields) -> Markup {
             (parts::text(("What for", "note", "Whoever fills it in reads this beside your name."), filled.text("note"), FillNote::MAX, false))
             (parts::field("Lasts", "valid", "", &html! {
                 select #valid name="valid" {
-                    @for (seconds, name) in TIMES { option value=(seconds) selected[seconds == USUALLY_SECONDS] { (name) } }
+                    @for (seconds, name) in TIMES { option value=(seconds) selected[chosen == seconds] { (name) } }
                 }
             }))
             button type="submit" { "Make a link" }
@@ -121,7 +126,7 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Err(refusal) => {
             let status = refusal.status;
             let message = refusal.in_form()?;
-            let page = page(&desk, &visit, (Some(&message), &fields)).await?;
+            let page = page(&desk, &visit, 0, (Some(&message), &fields)).await?;
             Ok((status, layout::page(&desk, &visit, "Requests", &page)).into_response())
         }
     }

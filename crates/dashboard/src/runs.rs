@@ -8,10 +8,10 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Action;
-use strongroom_core::app::{Exposed, Suspected};
+use strongroom_core::app::{EventNames, Exposed, Suspected};
 use strongroom_core::runs::{Delivery, ProvenRun};
 use strongroom_core::text::RunNote;
-use strongroom_core::{AgentId, EnvKey, RunId, Timestamp};
+use strongroom_core::{AgentId, EnvKey, RunId, SecretId, Timestamp};
 
 use crate::desk::Desk;
 use crate::forms::Sent;
@@ -102,6 +102,7 @@ async fn show(
     let may = |action| visit.ask.caller.permit(action, whose).is_ok();
     let received =
         if may(Action::ListDeliveries) { desk.app.deliveries(&visit.ask, id).await? } else { Vec::new() };
+    let called = desk.app.name_secrets(&visit.ask, received.iter().map(|one| one.secret_id)).await?;
     let content = html! {
         h1 { "Run " code { (short(&text)) } }
         dl.facts {
@@ -112,7 +113,7 @@ async fn show(
             dt { "Id" } dd { code { (id) } }
         }
         h2 { "What it received" }
-        @if may(Action::ListDeliveries) { (deliveries(&desk, &received)) } @else {
+        @if may(Action::ListDeliveries) { (deliveries(&desk, &received, &called)) } @else {
             p { "Managers see what runs of others received." }
         }
         @if may(Action::StopRun) && rows.ended(now).is_none() {
@@ -127,7 +128,7 @@ async fn show(
     Ok(layout::page(&desk, &visit, "Run", &content))
 }
 
-fn deliveries(desk: &Desk, received: &[Delivery]) -> Markup {
+fn deliveries(desk: &Desk, received: &[Delivery], called: &EventNames) -> Markup {
     html! {
         @if received.is_empty() { p { "Nothing so far." } } @else {
             div.scroll { table {
@@ -136,7 +137,7 @@ fn deliveries(desk: &Desk, received: &[Delivery]) -> Markup {
                     @for delivery in received {
                         @let names: Vec<EnvKey> = delivery.env_keys.iter().cloned().collect();
                         tr {
-                            td { a href=(desk.to(&format!("/secrets/{}", delivery.secret_id))) { code { (short(&delivery.secret_id.to_string())) } } }
+                            td { a href=(desk.to(&format!("/secrets/{}", delivery.secret_id))) { (secret(called, delivery.secret_id)) } }
                             td data-label="Version" { (delivery.version) }
                             td { (keys(&names)) }
                             td { (parts::time(delivery.at)) }
@@ -167,11 +168,22 @@ async fn panic(
     let suspected = Suspected::Run(id);
     desk.done(&visit.ask, || desk.app.panic(&visit.ask, suspected)).await?;
     let (_, exposed) = desk.app.exposed(&visit.ask, suspected, false).await?;
-    Ok(layout::page(&desk, visit, "Revoked", &to_change(&desk, &exposed)))
+    let called = desk.app.name_secrets(&visit.ask, exposed.iter().map(|one| one.secret_id)).await?;
+    Ok(layout::page(&desk, visit, "Revoked", &to_change(&desk, &exposed, &called)))
+}
+
+/// What a secret is called; the end of its id where that isn't to be known.
+fn secret(called: &EventNames, id: SecretId) -> Markup {
+    html! {
+        @match called.of(id.uuid()) {
+            Some(name) => (name),
+            None => code { (short(&id.to_string())) },
+        }
+    }
 }
 
 /// What was delivered, to be changed where it comes from.
-fn to_change(desk: &Desk, exposed: &[Exposed]) -> Markup {
+fn to_change(desk: &Desk, exposed: &[Exposed], called: &EventNames) -> Markup {
     html! {
         h1 { "Revoked" }
         @if exposed.is_empty() { p { "The run received nothing: there is nothing to change." } } @else {
@@ -179,7 +191,7 @@ fn to_change(desk: &Desk, exposed: &[Exposed]) -> Markup {
             ul {
                 @for one in exposed {
                     @let names: Vec<EnvKey> = one.env_keys.iter().cloned().collect();
-                    li { a href=(desk.to(&format!("/secrets/{}", one.secret_id))) { "version " (one.version) " of secret " code { (short(&one.secret_id.to_string())) } } ": " (keys(&names)) }
+                    li { a href=(desk.to(&format!("/secrets/{}", one.secret_id))) { (secret(called, one.secret_id)) ", version " (one.version) } ": " (keys(&names)) }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! One secret: what is known of it, what is changed of it, and where it went.
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -41,12 +41,22 @@ async fn show(
     State(desk): State<Arc<Desk>>,
     visit: Visit,
     Path(text): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    shown(&desk, &visit, id(&text)?, None).await
+    let query = query.unwrap_or_default();
+    let from = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "from");
+    let from = from.and_then(|(_, from)| from.parse().ok()).unwrap_or(0);
+    shown(&desk, &visit, id(&text)?, (from, None)).await
 }
 
 /// The page of a secret, with what is wrong with what was filled in.
-async fn shown(desk: &Desk, visit: &Visit, id: SecretId, problem: Option<&str>) -> Result<Response, Refusal> {
+/// Variables are shown from one on, the first few of many.
+async fn shown(
+    desk: &Desk,
+    visit: &Visit,
+    id: SecretId,
+    (from, problem): (usize, Option<&str>),
+) -> Result<Response, Refusal> {
     let secret = desk.app.secret(&visit.ask, id).await?;
     let names = Names::read(desk, visit).await?;
     let deliveries = desk.app.secret_runs(&visit.ask, id).await?;
@@ -57,7 +67,7 @@ async fn shown(desk: &Desk, visit: &Visit, id: SecretId, problem: Option<&str>) 
         (facts(desk, &secret, &names, !deliveries.is_empty()))
         (parts::problem(problem))
         h2 { "Variables" }
-        @if may(Action::UpdateSecret) { (values(desk, visit, &secret)) } @else { p { (keys(&secret.env_keys)) } }
+        @if may(Action::UpdateSecret) { (values(desk, visit, &secret, from)) } @else { p { (keys(&secret.env_keys)) } }
         h2 { "Where it goes" }
         (attached(desk, visit, id).await?)
         (received(desk, &deliveries))
@@ -100,7 +110,7 @@ const fn noticed(hint: SecretHint) -> &'static str {
 }
 
 /// Values are filled in, never shown.
-fn values(desk: &Desk, visit: &Visit, secret: &Secret) -> Markup {
+fn values(desk: &Desk, visit: &Visit, secret: &Secret, from: usize) -> Markup {
     html! {
         form method="post" action=(desk.to(&format!("/secrets/{}/values", secret.id))) autocomplete="off" {
             (parts::token(&visit.form))
@@ -108,7 +118,7 @@ fn values(desk: &Desk, visit: &Visit, secret: &Secret) -> Markup {
                 div.scroll { table {
                     thead { tr { th { "Name" } th { "New value" } th { "New name" } th { "Remove" } } }
                     tbody {
-                        @for key in &secret.env_keys {
+                        @for key in secret.env_keys.iter().skip(from).take(parts::SHOWN) {
                             tr {
                                 th scope="row" { code { (key) } input type="hidden" name="old" value=(key); }
                                 td data-label="New value" { textarea.value name={ "value-" (key) } rows="1" placeholder="stays as it is" aria-label={ "New value of " (key) } spellcheck="false" autocomplete="off" autocapitalize="off" {} }
@@ -125,6 +135,7 @@ fn values(desk: &Desk, visit: &Visit, secret: &Secret) -> Markup {
             }
             button type="submit" { "Store the change" }
         }
+        (parts::turned(desk, &format!("/secrets/{}", secret.id), from, secret.env_keys.len()))
     }
 }
 
@@ -247,7 +258,7 @@ async fn answered<T>(
     };
     let status = refusal.status;
     let message = refusal.in_form()?;
-    Ok((status, shown(desk, visit, id, Some(&message)).await?).into_response())
+    Ok((status, shown(desk, visit, id, (0, Some(&message))).await?).into_response())
 }
 
 async fn patched(

@@ -23,7 +23,7 @@ use crate::{layout, parts};
 /// Secrets on a page.
 const SHOWN: u32 = 50;
 /// How many times the store is asked for a page of few that match.
-const LOOKS: usize = 40;
+const LOOKS: usize = 4;
 /// Empty rows of a form without a script.
 const ROWS: usize = 4;
 

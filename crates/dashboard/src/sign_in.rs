@@ -79,7 +79,7 @@ fn page(desk: &Desk, form: &str, problem: Option<&str>, (email, to): (&str, &str
         details {
             summary { "You can't, or never did?" }
             p {
-                "Ask an administrator of your team for an invitation, or whoever runs this server for a link from "
+                "If you never signed in here, ask an administrator of your team for an invitation. If you forgot your password or lost your app, ask whoever runs this server for a link from "
                 code { "strongroom setup-link" } "."
             }
         }

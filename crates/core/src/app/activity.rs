@@ -22,6 +22,8 @@ pub struct Activity {
     pub first_day: i64,
     /// What there was on each day, of the newest 2,000 runs.
     pub by_day: ByDay,
+    /// Whether there were more runs than are told of.
+    pub is_cut: bool,
     /// Whether the caller may see what was delivered.
     pub deliveries_seen: bool,
     /// How often somebody was refused something on each day; `None` when the caller may
@@ -44,6 +46,7 @@ impl App {
         let since = Timestamp::from_millis(first_day * DAY);
         let team = ask.caller.team_id;
         let mut by_day = self.store.runs_by_day(team, since, RUNS).await?;
+        let is_cut = by_day.runs.iter().map(|(_, runs)| runs).sum::<u64>() >= u64::from(RUNS);
         if !deliveries_seen {
             by_day.deliveries.clear();
         }
@@ -51,7 +54,14 @@ impl App {
             Ok(_permit) => Some(self.store.refusals_by_day(team, since, RUNS).await?),
             Err(_) => None,
         };
-        Ok(Activity { first_day, by_day, deliveries_seen, refusals, stale: self.stale_secrets(ask).await? })
+        Ok(Activity {
+            first_day,
+            by_day,
+            is_cut,
+            deliveries_seen,
+            refusals,
+            stale: self.stale_secrets(ask).await?,
+        })
     }
 
     async fn stale_secrets(&self, ask: &Ask) -> Result<Vec<Proven<Secret>>, Error> {

@@ -136,6 +136,24 @@ impl App {
         Ok(())
     }
 
+    /// What secrets are called that the caller may know of, deleted ones too.
+    ///
+    /// # Errors
+    /// When the store can't tell.
+    pub async fn name_secrets(
+        &self,
+        ask: &Ask,
+        secrets: impl Iterator<Item = SecretId> + Send,
+    ) -> Result<EventNames, Error> {
+        let mut names = EventNames::default();
+        for secret in secrets {
+            if let Entry::Vacant(unknown) = names.0.entry(secret.uuid()) {
+                unknown.insert(self.known_thing(ask, Secret::TABLE, secret.uuid()).await?);
+            }
+        }
+        Ok(names)
+    }
+
     async fn known_thing(&self, ask: &Ask, table: &str, id: Uuid) -> Result<Option<Known>, Error> {
         let team = ask.caller.team_id;
         match table {

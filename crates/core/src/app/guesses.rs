@@ -17,6 +17,8 @@ use crate::ids::UserId;
 const MOST: usize = 16_384;
 /// After so long without one, failures are forgotten.
 const FORGOTTEN: Duration = Duration::from_hours(24);
+/// After so long without one, half of them are.
+const HALVED: Duration = Duration::from_hours(1);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_mins(15);
 
@@ -68,6 +70,17 @@ impl From<Option<IpAddr>> for Network {
 struct Failures {
     count: u32,
     last: Duration,
+    /// When the one before was: what a success takes back.
+    before: Duration,
+}
+
+impl Failures {
+    /// What is left of them by now: half after each [`HALVED`] without one, so that
+    /// slips of many who share a network don't add up over weeks.
+    fn left(self, now: Duration) -> u32 {
+        let halvings = now.saturating_sub(self.last).as_secs() / HALVED.as_secs();
+        self.count.checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX)).unwrap_or(0)
+    }
 }
 
 /// The failures of late, in this process.
@@ -85,7 +98,7 @@ impl Guesses {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |against: &Against| {
             let failures = failures.get(against)?;
-            Some(pause(failures.count, against.free()).saturating_sub(now.saturating_sub(failures.last)))
+            Some(pause(failures.left(now), against.free()).saturating_sub(now.saturating_sub(failures.last)))
         };
         let wait = against.iter().filter_map(wait).max().unwrap_or_default();
         if !wait.is_zero() {
@@ -93,9 +106,9 @@ impl Guesses {
         }
         for against in against {
             make_room(&mut failures, now);
-            let entry = failures.entry(against.clone()).or_insert(Failures { count: 0, last: now });
-            let fresh = now.saturating_sub(entry.last) < FORGOTTEN;
-            *entry = Failures { count: if fresh { entry.count.saturating_add(1) } else { 1 }, last: now };
+            let entry = failures.entry(against.clone());
+            let entry = entry.or_insert(Failures { count: 0, last: now, before: Duration::ZERO });
+            *entry = Failures { count: entry.left(now).saturating_add(1), last: now, before: entry.last };
         }
         Ok(())
     }
@@ -108,7 +121,12 @@ impl Guesses {
                 // Who has one account doesn't clear themselves of guessing at others.
                 Against::Network(_) => {
                     if let Some(entry) = failures.get_mut(against) {
-                        entry.count = entry.count.saturating_sub(1);
+                        // Nor do they make others wait for a try that was none.
+                        *entry = Failures {
+                            count: entry.count.saturating_sub(1),
+                            last: entry.before,
+                            before: entry.before,
+                        };
                     }
                 }
                 _ => {
@@ -193,6 +211,31 @@ mod tests {
         assert_eq!(guesses.begin(&both, seconds(1)), Ok(()), "one that was a success is taken back");
         assert!(guesses.begin(&[network], seconds(1)).is_err(), "and no more");
         assert_eq!(guesses.begin(&both[..1], seconds(1)), Ok(()));
+    }
+
+    #[test]
+    fn slips_of_many_do_not_add_up_and_a_success_makes_nobody_wait() {
+        let guesses = Guesses::default();
+        let network = [Against::Network(Network::from(Some("192.0.2.7".parse().unwrap())))];
+        (0..54).for_each(|at| {
+            let mut now = seconds(1);
+            while let Err(wait) = guesses.begin(&network, now) {
+                now += wait;
+            }
+            assert!(at < 50 || now > seconds(1));
+        });
+        // Later, when the wait is over, who comes in by the first try makes none wait.
+        let later = seconds(100);
+        assert_eq!(guesses.begin(&network, later), Ok(()));
+        guesses.forgive(&network);
+        assert_eq!(guesses.begin(&network, later), Ok(()));
+        guesses.forgive(&network);
+        // And two hours later a quarter is left.
+        let later = later + 2 * HALVED;
+        (0..36).for_each(|_| guesses.begin(&network, later).unwrap());
+        assert!(
+            guesses.begin(&network, later).is_ok() && guesses.begin(&network, later + 3 * HALVED).is_ok()
+        );
     }
 
     #[test]

@@ -247,6 +247,16 @@ impl App {
         format!("{chance}.{}", hex(proof.digest()))
     }
 
+    /// The mark of the browser that this session is in, by what its person signs in with
+    /// now: to be left there anew when that has changed.
+    ///
+    /// # Errors
+    /// When the caller is in no session.
+    pub async fn mark_of_session(&self, ask: &Ask) -> Result<String, Error> {
+        let _permit = ask.permit(Action::ListSessions, Ownership::Own)?;
+        Ok(self.mark(self.this_session(ask).await?.sign_in))
+    }
+
     /// Whether a browser was left this mark by this sign-in.
     fn is_marked(&self, sign_in: SignInId, mark: Option<&str>) -> bool {
         let Some((chance, proof)) = mark.and_then(|mark| mark.split_once('.')) else { return false };
