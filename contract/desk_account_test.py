@@ -60,6 +60,7 @@ def test_a_password_is_changed(owner, chromium):
     form.fill("Password", "not the right one")
     form.fill("New password", NEWER)
     assert form.send("Change the password") == 422
+    assert owner.problem == "The password or the code is wrong.", "no address is asked for here"
     assert owner.page.get_by_label("New password").is_visible(), "what was refused stays open"
     form.fill("Password", wire.PASSWORD)
     form.fill("New password", "too short")
@@ -179,8 +180,10 @@ def test_people_go_from_team_to_team(shop, instance, chromium):
         owner.open("/account")
         owner.row("Second").send("Go there")
         assert "You are in this team now" in owner.notice
+        owner.follow("Secrets")
         assert owner.column() == ["In the second"]
         assert "owner · Second" in owner.text
         owner.open("/account")
         owner.row("My team").send("Go there")
+        owner.follow("Secrets")
         assert owner.column() == ["In the first"]

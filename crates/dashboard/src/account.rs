@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Means;
-use strongroom_core::app::NewFactors;
+use strongroom_core::app::{NewFactors, SignInError};
 use strongroom_core::passwords::Password;
 use strongroom_core::text::{BrowserName, Email};
 use strongroom_core::{SessionId, TeamId};
@@ -173,7 +173,11 @@ async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
             Ok(response)
         }
         Err(error) => {
-            let refusal = Refusal::from(error);
+            let refusal = match error {
+                // No address is asked for here.
+                SignInError::Wrong => Refusal::invalid("The password or the code is wrong."),
+                other => other.into(),
+            };
             let status = refusal.status;
             let message = refusal.in_form()?;
             let page = page(&desk, &visit, Some((fields.text("change"), &message))).await?;
