@@ -126,6 +126,7 @@ def test_each_filter_finds_what_it_is_for_and_nothing_else(chromium, team):
             ({"what": "Signing in"}, "session.started", "secret.created"),
             ({"who": "Grace <Hopper>"}, "secret.created", "secret.deleted"),
             ({"secret": "stripe"}, "secret.updated", "secret.deleted"),
+            ({"secret": "mail"}, "secret.deleted", "secret.updated"),
             ({"secret": team.other["id"]}, "secret.deleted", "secret.updated"),
             ({"secret": team.member["id"]}, "member.added", "agent.created"),
             ({"secret": team.agent["id"].upper()}, "agent.created", "secret.created"),

@@ -213,6 +213,21 @@ def test_it_is_deleted_and_brought_back(owner, shop):
     assert variables(owner) == ["API_KEY"]
 
 
+@desk.without_scripts_too
+def test_what_is_deleted_is_listed_until_it_is_purged(owner, shop):
+    secret = shop.secret("Deleted and found")
+    shop.ask("DELETE", f"/v2/credentials/{secret}")
+    owner.open("/secrets")
+    owner.follow("Deleted")
+    row = owner.row("Deleted and found")
+    assert "API_KEY" in row.text
+    row.send("Bring it back")
+    assert "The secret is back" in owner.notice
+    assert owner.path == f"/secrets/{secret}"
+    owner.open("/secrets?whose=deleted")
+    assert "Deleted and found" not in owner.text
+
+
 def test_none_is_changed_under_ones_hands(chromium, instance, shop):
     """Two people have the same page open: what the first removed, the second doesn't bring back."""
     secret = shop.secret("Ours", values={"ONE": "1", "TWO": "2"})

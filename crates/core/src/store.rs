@@ -363,6 +363,15 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Stored<Secret>>, StoreError>;
 
+    /// The team's shared secrets and this user's own that are deleted and not purged, by
+    /// when they were: the newest `limit`.
+    async fn deleted_secrets(
+        &self,
+        team: TeamId,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Secret>>, StoreError>;
+
     /// One version of a secret.
     async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError>;
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use strongroom_core::access::Action;
 use strongroom_core::app::EventNames;
 use strongroom_core::events::{EventFilter, EventKind, EventPage, Recorded};
-use strongroom_core::secrets::Filter;
+use strongroom_core::secrets::{Filter, Secret};
 use strongroom_core::{RunId, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -31,6 +31,8 @@ const SHOWN: u32 = 50;
 const LOOKS: usize = 8;
 /// Secrets read at a time, and how many times, to find those of a name.
 const SECRETS: (u32, usize) = (256, 4);
+/// Told where a search by a name left something out.
+const NOT_WHOLE: &str = "Not every secret of that name was found: there are too many, or too many to look at. Search for more of the name, or for the id, which finds everything.";
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
@@ -83,8 +85,9 @@ impl Wanted {
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
 
-    /// As the core is asked; `None` when nothing can match.
-    async fn filter(&self, desk: &Desk, visit: &Visit) -> Result<Option<EventFilter>, Refusal> {
+    /// As the core is asked, `None` when nothing can match; and whether that is all that
+    /// was wanted.
+    async fn filter(&self, desk: &Desk, visit: &Visit) -> Result<(Option<EventFilter>, bool), Refusal> {
         let until = day(&self.until)?.map(|day| Timestamp::from_millis(day.as_millis().saturating_add(DAY)));
         let kinds = words::kinds_of(&self.group).ok_or_else(Refusal::absent)?;
         let mut filter = EventFilter {
@@ -97,12 +100,11 @@ impl Wanted {
         if let Ok(id) = RunId::parse(&self.search) {
             filter.naming = Some(id.uuid());
         } else if !self.search.is_empty() {
-            filter.objects = secrets_called(desk, visit, &self.search).await?;
-            if filter.objects.is_empty() {
-                return Ok(None);
-            }
+            let (objects, are_all) = secrets_called(desk, visit, &self.search).await?;
+            filter.objects = objects;
+            return Ok((Some(filter).filter(|filter| !filter.objects.is_empty()), are_all));
         }
-        Ok(Some(filter))
+        Ok((Some(filter), true))
     }
 }
 
@@ -115,37 +117,41 @@ fn day(text: &str) -> Result<Option<Timestamp>, Refusal> {
     day.map(Some).map_err(|_| Refusal::invalid("A day is written as 2026-11-07."))
 }
 
-/// The secrets with this in their names that the person sees: as many as a search takes.
-async fn secrets_called(desk: &Desk, visit: &Visit, search: &str) -> Result<Vec<Uuid>, Refusal> {
+/// The secrets with this in their names that the person sees, deleted ones among them, as
+/// many as a search takes; and whether those are all.
+async fn secrets_called(desk: &Desk, visit: &Visit, search: &str) -> Result<(Vec<Uuid>, bool), Refusal> {
     let (at_a_time, looks) = SECRETS;
     let (filter, mut after, mut found) = (Filter::new(Some(search), None), None, Vec::new());
     let search = search.to_lowercase();
+    let called = |secret: &Secret| secret.name.as_str().to_lowercase().contains(&search);
+    let deleted = desk.app.deleted_secrets(&visit.ask).await?;
+    found.extend(deleted.iter().filter(|secret| called(secret)).map(|secret| secret.id.uuid()));
     for _ in 0..looks {
         let page = desk.app.secrets_after(&visit.ask, after, &filter, at_a_time).await?;
-        let called =
-            page.secrets.iter().filter(|secret| secret.name.as_str().to_lowercase().contains(&search));
-        found.extend(called.map(|secret| secret.id.uuid()));
+        found.extend(page.secrets.iter().filter(|secret| called(secret)).map(|secret| secret.id.uuid()));
         after = page.next;
-        if after.is_none() || found.len() >= EventFilter::MOST_OBJECTS {
+        if after.is_none() || found.len() > EventFilter::MOST_OBJECTS {
             break;
         }
         // A long search lets others have their turn.
         tokio::task::yield_now().await;
     }
+    let are_all = after.is_none() && found.len() <= EventFilter::MOST_OBJECTS;
     found.truncate(EventFilter::MOST_OBJECTS);
-    Ok(found)
+    Ok((found, are_all))
 }
 
 async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
     let wanted = Wanted::read(&request.into_parts().0)?;
-    let page = match wanted.filter(&desk, &visit).await? {
+    let (filter, is_whole) = wanted.filter(&desk, &visit).await?;
+    let page = match filter {
         Some(filter) => found(&desk, &visit, &filter, wanted.before).await?,
         None => EventPage::default(),
     };
     let mut names = EventNames::default();
     desk.app.name_events(&visit.ask, &page.events, &mut names).await?;
     let people = if sees_all(&visit) { Some(Names::read(&desk, &visit).await?) } else { None };
-    let content = listed(&desk, (&wanted, people.as_ref()), &page, &names);
+    let content = listed(&desk, (&wanted, people.as_ref()), (&page, is_whole), &names);
     Ok(layout::page(&desk, &visit, "Audit", &content))
 }
 
@@ -176,7 +182,7 @@ async fn found(
 fn listed(
     desk: &Desk,
     (wanted, people): (&Wanted, Option<&Names>),
-    page: &EventPage,
+    (page, is_whole): (&EventPage, bool),
     names: &EventNames,
 ) -> Markup {
     let export = |format: &str| desk.to(&wanted.path("/audit/export", &[("format", format.to_owned())]));
@@ -187,6 +193,7 @@ fn listed(
             @else { "What you did yourself, the newest first. Administrators see what everybody did." }
         }
         (form(desk, wanted, people))
+        @if !is_whole { p role="status" { (NOT_WHOLE) } }
         @if page.events.is_empty() {
             p { @if page.next.is_some() { "None of those that were looked at match; there are older ones." } @else { "Nothing that matches." } }
         } @else {
@@ -199,7 +206,7 @@ fn listed(
             ("The newest", wanted.before.map(|_| desk.to(&wanted.path("/audit", &[])))),
             ("Older", page.next.map(|next| desk.to(&wanted.path("/audit", &[("before", next.to_string())])))),
         ]))
-        @if !page.events.is_empty() || page.next.is_some() {
+        @if is_whole && (!page.events.is_empty() || page.next.is_some()) {
             p { "Download all that matches: " a href=(export("csv")) { "CSV" } ", " a href=(export("jsonl")) { "JSON Lines" } }
         }
     }

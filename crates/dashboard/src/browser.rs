@@ -77,11 +77,16 @@ impl Cookie {
     }
 }
 
+/// The address that a request comes from, where that is known.
+pub(crate) fn from(extensions: &Extensions) -> Option<std::net::IpAddr> {
+    extensions.get::<CallerAddr>().and_then(|caller| caller.0)
+}
+
 /// Where the person is who signs in.
 pub(crate) fn whereabouts(parts: &Parts, is_secure: bool) -> Whereabouts {
     let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     Whereabouts {
-        from: parts.extensions.get::<CallerAddr>().and_then(|caller| caller.0),
+        from: from(&parts.extensions),
         browser: agent.and_then(|agent| BrowserName::parse(named(agent)).ok()),
         mark: Cookie::Mark.read(&parts.headers, is_secure),
     }

@@ -126,7 +126,11 @@ fn asked(link: &FillLink) -> Markup {
                     @if let Some(revision) = revision { " (" (theirs(&revision.name)) ")" }
                     ", in a run that " strong { (theirs(&link.asker.name)) } " started, asks the team "
                 }
-                None => { strong { (theirs(&link.asker.name)) } " asks the team " }
+                None => {
+                    strong { (theirs(&link.asker.name)) }
+                    @if let Some(key) = &link.key { ", or a program with the API key " q { (theirs(key)) } "," }
+                    " asks the team "
+                }
             }
             strong { (theirs(&link.team.name)) } " for this."
         }

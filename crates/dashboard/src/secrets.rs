@@ -26,6 +26,8 @@ const SHOWN: u32 = 50;
 const LOOKS: usize = 4;
 /// Empty rows of a form without a script.
 const ROWS: usize = 4;
+/// Which list is of those that are deleted.
+const DELETED: &str = "deleted";
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new().route("/secrets", get(list).post(create)).route("/secrets/new", get(ask))
@@ -78,6 +80,15 @@ impl Wanted {
 
 async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
     let wanted = Wanted::read(&request.into_parts().0);
+    if wanted.whose == DELETED {
+        let secrets = desk.app.deleted_secrets(&visit.ask).await?;
+        return Ok(layout::page(
+            &desk,
+            &visit,
+            "Deleted secrets",
+            &deleted(&desk, &visit, &wanted, &secrets),
+        ));
+    }
     let page = found(&desk, &visit, &wanted).await?;
     Ok(layout::page(&desk, &visit, "Secrets", &listed(&desk, &visit, &wanted, &page)))
 }
@@ -112,11 +123,7 @@ fn listed(desk: &Desk, visit: &Visit, wanted: &Wanted, page: &Page) -> Markup {
         @if let Some(id) = wanted.deleted {
             (parts::button(&desk.to(&format!("/secrets/{id}/undelete")), &visit.form, "Bring it back", &[]))
         }
-        nav.tabs aria-label="Whose" {
-            @for (whose, name) in [("", "All"), ("team", "Team"), ("personal", "Personal")] {
-                a href=(desk.to(&wanted.path(whose, None))) aria-current=[(wanted.whose == whose).then_some("page")] { (name) }
-            }
-        }
+        (tabs(desk, wanted))
         form.search method="get" action=(desk.to("/secrets")) role="search" {
             input type="hidden" name="whose" value=(wanted.whose);
             label for="search" { "Search" }
@@ -139,6 +146,46 @@ fn listed(desk: &Desk, visit: &Visit, wanted: &Wanted, page: &Page) -> Markup {
             ("From the beginning", wanted.after.map(|_| desk.to(&wanted.path(&wanted.whose, None)))),
             ("More", page.next.map(|next| desk.to(&wanted.path(&wanted.whose, Some(next))))),
         ]))
+    }
+}
+
+fn tabs(desk: &Desk, wanted: &Wanted) -> Markup {
+    html! {
+        nav.tabs aria-label="Whose" {
+            @for (whose, name) in [("", "All"), ("team", "Team"), ("personal", "Personal"), (DELETED, "Deleted")] {
+                a href=(desk.to(&wanted.path(whose, None))) aria-current=[(wanted.whose == whose).then_some("page")] { (name) }
+            }
+        }
+    }
+}
+
+/// Those that can be brought back.
+fn deleted(desk: &Desk, visit: &Visit, wanted: &Wanted, secrets: &[Proven<Secret>]) -> Markup {
+    let may = |secret: &Secret| {
+        let ownership = visit.ask.caller.ownership(secret.team_id, secret.owner);
+        visit.ask.caller.permit(Action::UndeleteSecret, ownership).is_ok()
+    };
+    html! {
+        h1 { "Deleted secrets" }
+        (tabs(desk, wanted))
+        p { "They can be brought back for " (desk.terms.retention_days) " days, then their values are destroyed. Runs don't receive them." }
+        @if secrets.is_empty() { p { "There are none." } } @else {
+            div.scroll { table {
+                thead { tr { th { "Name" } th { "Variables" } th { "Whose" } th { "Deleted" } th {} } }
+                tbody {
+                    @for secret in secrets.iter().take(parts::SHOWN) {
+                        tr {
+                            th scope="row" { (secret.name) }
+                            td { (keys(&secret.env_keys)) }
+                            td data-label="Whose" { (whose(secret)) }
+                            td data-label="Deleted" { (parts::maybe_time(secret.deleted_at, "")) }
+                            td { @if may(secret) { (parts::button(&desk.to(&format!("/secrets/{}/undelete", secret.id)), &visit.form, "Bring it back", &[])) } }
+                        }
+                    }
+                }
+            } }
+            @if secrets.len() > parts::SHOWN { p { "These are the newest " (parts::SHOWN) "." } }
+        }
     }
 }
 

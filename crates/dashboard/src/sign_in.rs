@@ -130,6 +130,8 @@ async fn sign_in(State(desk): State<Arc<Desk>>, sent: Stranger) -> Result<Respon
     match done {
         Ok(signed_in) => Ok(begun(&desk, &signed_in, &inside(fields.text("to")))),
         Err(error) => {
+            // Without the address: people type passwords there, too.
+            tracing::warn!(from = ?browser::from(&parts.extensions), %error, "sign_in.refused");
             let refusal = Refusal::from(error);
             let status = refusal.status;
             let message = refusal.in_form()?;

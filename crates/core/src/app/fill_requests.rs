@@ -17,7 +17,7 @@ use crate::runs::Ended;
 use crate::secrets::Secret;
 use crate::store::{Change, Put};
 use crate::teams::Team;
-use crate::text::{FillNote, SecretName, ServiceSlug};
+use crate::text::{FillNote, KeyName, SecretName, ServiceSlug};
 use crate::tokens::{Token, TokenKind};
 use crate::users::User;
 use crate::values::{Bundle, EnvKey};
@@ -48,6 +48,8 @@ pub struct FillLink {
     pub asker: Proven<User>,
     /// For which team.
     pub team: Proven<Team>,
+    /// What the key is called with which it was asked; `None`: on a page.
+    pub key: Option<KeyName>,
     /// Whose run asks: the agent, and its revision while that is there.
     pub asking: Option<(Proven<Agent>, Option<Proven<Revision>>)>,
     /// In whose name it is filled in by the link alone: the asker's.
@@ -178,7 +180,7 @@ impl App {
         let by_link = Ask { caller, cause, condition: None };
         let id = FillRequestId::from_uuid(token.id());
         let request = self.any_request(&by_link, id).await.map_err(not_proven)?;
-        self.asker_stands(&by_link, &request).await?;
+        let key = self.asker_stands(&by_link, &request).await?;
         let asking = match request.run {
             Some(run) => self.asking(&by_link, run).await?,
             None => None,
@@ -187,6 +189,7 @@ impl App {
             asker: self.member(&by_link, request.user_id).await.map_err(not_proven)?.user,
             team: self.own_team(&by_link).await.map_err(not_proven)?,
             request,
+            key,
             asking,
             by_link,
         })
@@ -244,19 +247,20 @@ impl App {
                 return Err(Error::NotProven);
             }
         }
-        self.asker_stands(ask, request).await
+        self.asker_stands(ask, request).await.map(|_| ())
     }
 
     /// Demands that the asker may still ask: that neither they nor their key or run
-    /// was revoked since.
-    async fn asker_stands(&self, ask: &Ask, request: &FillRequest) -> Result<(), Error> {
+    /// was revoked since. What their key is called, if they had one.
+    async fn asker_stands(&self, ask: &Ask, request: &FillRequest) -> Result<Option<KeyName>, Error> {
         let asker = self.member(ask, request.user_id).await.map_err(not_proven)?;
-        let mut stands = asker.user.disabled_at.is_none();
+        let (mut stands, mut named) = (asker.user.disabled_at.is_none(), None);
         if let Some(key) = request.key_id {
             let rows = self.store.key_rows(key).await?.ok_or(Error::NotProven)?;
             let key =
                 self.noting(self.keys.verify(rows.means), suspect(ask, Some(request.id.uuid()))).await?;
             stands &= key.revoked_at.is_none();
+            named = Some(key.name.clone());
         }
         if let Some(run) = request.run {
             let rows = self.run_rows(run.run_id, suspect(ask, Some(request.id.uuid()))).await?;
@@ -264,7 +268,7 @@ impl App {
             let ended = rows.ok_or(Error::NotProven)?.ended(self.world.clock.now());
             stands &= ended != Some(Ended::Revoked);
         }
-        if stands { Ok(()) } else { Err(Error::NotProven) }
+        if stands { Ok(named) } else { Err(Error::NotProven) }
     }
 
     /// Withdraws the open requests of a user.

@@ -98,6 +98,25 @@ impl App {
         Ok(self.present(ask, Action::ReadSecret, id).await?.0)
     }
 
+    /// The deleted secrets that the caller saw, while they can be brought back: the newest
+    /// 256, the last that was deleted first.
+    ///
+    /// # Errors
+    /// When the key isn't for it, or a row isn't what was stored.
+    pub async fn deleted_secrets(&self, ask: &Ask) -> Result<Vec<Proven<Secret>>, Error> {
+        let caller = &ask.caller;
+        caller.permit(Action::ListSecrets, Ownership::Shared)?;
+        let suspect = ask.suspect(Object::of::<Secret>(None));
+        let stored = self.store.deleted_secrets(caller.team_id, caller.user_id, PAGE).await;
+        let mut secrets = Vec::new();
+        for row in self.readable(stored, suspect).await? {
+            let secret = self.proven(ask, row).await?;
+            caller.permit(Action::ListSecrets, caller.ownership(secret.team_id, secret.owner))?;
+            secrets.push(secret);
+        }
+        Ok(secrets)
+    }
+
     /// The secrets that the caller sees and that match: some of those after
     /// `after`, at most `limit` of them.
     ///

@@ -605,6 +605,19 @@ impl Store for MemoryStore {
         Ok(page(&self.tables().secrets, limit, |row| row.id, visible))
     }
 
+    async fn deleted_secrets(
+        &self,
+        team: TeamId,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Secret>>, StoreError> {
+        let deleted = |row: &Secret| {
+            let theirs = row.owner.is_none_or(|owner| owner == user) && row.deleted_at.is_some();
+            row.team_id == team && theirs
+        };
+        Ok(page(&self.tables().secrets, limit, |row| Reverse(row.deleted_at), deleted))
+    }
+
     async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError> {
         let wanted = |row: &&Version| (row.secret_id, row.number) == (secret, number);
         Ok(self.tables().versions.iter().find(wanted).cloned())

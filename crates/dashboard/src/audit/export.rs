@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Wanted, words};
+use super::{NOT_WHOLE, Wanted, words};
 use crate::browser::Cookie;
 use crate::desk::Desk;
 use crate::refusal::Refusal;
@@ -150,7 +150,11 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text,
         number => return number.to_string(),
     };
-    let apostrophe = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { "'" } else { "" };
+    let apostrophe = if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n']) {
+        "'"
+    } else {
+        ""
+    };
     if apostrophe.is_empty() && !text.contains([',', '"', '\r', '\n']) {
         return text.clone();
     }
@@ -165,7 +169,10 @@ pub(super) async fn export(
     let parts = request.into_parts().0;
     let format = query(&parts, "format").and_then(|name| Format::named(&name)).ok_or_else(Refusal::absent)?;
     let wanted = Wanted::read(&parts)?;
-    let filter = wanted.filter(&desk, &visit).await?;
+    let (filter, is_whole) = wanted.filter(&desk, &visit).await?;
+    if !is_whole {
+        return Err(Refusal::invalid(NOT_WHOLE));
+    }
     let token = Cookie::Session.read(&parts.headers, desk.is_secure).ok_or_else(Refusal::signed_out)?;
     let turn = Arc::clone(&desk.exporting).acquire_owned().await.map_err(|_| Refusal::broken())?;
     let (pieces, body) = channel(1);

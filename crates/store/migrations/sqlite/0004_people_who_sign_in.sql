@@ -73,8 +73,8 @@ ALTER TABLE events ADD COLUMN refusal TEXT;
 ALTER TABLE events ADD COLUMN repeats INTEGER;
 
 -- A user's teams; their open sessions; a team's open invitations and requests;
--- what is old enough to be forgotten; a team's events, and
--- its refusals.
+-- what is old enough to be forgotten; a team's deleted
+-- secrets, its events, and its refusals.
 CREATE INDEX memberships_by_user ON memberships (user_id);
 CREATE INDEX sessions_by_user ON sessions (user_id) WHERE ended_at IS NULL;
 CREATE INDEX sessions_by_end ON sessions (expires_at);
@@ -82,5 +82,6 @@ CREATE INDEX invitations_open ON invitations (team_id) WHERE closed_at IS NULL;
 CREATE INDEX fill_requests_open ON fill_requests (team_id, expires_at, id) WHERE closed_at IS NULL;
 CREATE INDEX fill_requests_by_end ON fill_requests (expires_at);
 CREATE INDEX invitations_by_end ON invitations (expires_at);
+CREATE INDEX secrets_to_bring_back ON secrets (team_id, deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX events_refused ON events (team_id, at) WHERE kind = 'access.denied';
 CREATE INDEX events_by_team ON events (team_id);

@@ -178,6 +178,15 @@ impl Store for Database {
         self.readers.all(secrets::visible((team, user), after, limit)).await
     }
 
+    async fn deleted_secrets(
+        &self,
+        team: TeamId,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Secret>>, StoreError> {
+        self.readers.all(secrets::deleted((team, user), limit)).await
+    }
+
     async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError> {
         self.readers.one(secrets::version(secret, number)).await
     }

@@ -198,6 +198,15 @@ impl Store for Database {
         self.all(&secrets::visible((team, user), after, limit))
     }
 
+    async fn deleted_secrets(
+        &self,
+        team: TeamId,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<Stored<Secret>>, StoreError> {
+        self.all(&secrets::deleted((team, user), limit))
+    }
+
     async fn version(&self, secret: SecretId, number: u32) -> Result<Option<Version>, StoreError> {
         self.one(&secrets::version(secret, number))
     }

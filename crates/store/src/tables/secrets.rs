@@ -122,6 +122,20 @@ pub(crate) fn visible(
     Query::new(Secret::TABLE, VISIBLE.as_str(), values)
 }
 
+/// The newest of a team's secrets that are deleted, as far as a user may see them.
+pub(crate) fn deleted((team, user): (TeamId, UserId), limit: u32) -> Query<'static, Stored<Secret>> {
+    static DELETED: LazyLock<Text> = LazyLock::new(|| {
+        let select = Secret::shape().select(
+            "team_id = ?1 AND deleted_at IS NOT NULL AND (owner IS NULL OR owner = ?2) \
+             ORDER BY team_id, deleted_at DESC LIMIT ?3",
+        );
+        // By its key it would read all secrets of the team.
+        Text::hinted(select.replace("FROM secrets", "FROM secrets INDEXED BY secrets_to_bring_back"), "")
+    });
+    let values = [team.as_bytes().into(), user.as_bytes().into(), Value::number(limit)];
+    Query::new(Secret::TABLE, &*DELETED, values)
+}
+
 /// Has secrets stay as they are until the end of the transaction, in an order
 /// that is everybody's: the values are the columns that [`held`] makes.
 pub(crate) fn hold() -> Text {

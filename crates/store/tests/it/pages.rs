@@ -3,6 +3,7 @@
 
 use strongroom_core::events::{Event, EventKind, Refusal};
 use strongroom_core::runs::{Delivery, Run, RunsOf};
+use strongroom_core::secrets::Secret;
 use strongroom_core::store::{ByDay, Change, Put};
 use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, TeamId};
 use uuid::Uuid;
@@ -364,4 +365,27 @@ async fn refusals_are_counted_by_day() {
     assert_eq!(by_day(instance.team, noon - DAY + 1, 10).await, [(today, 1)]);
     assert_eq!(by_day(instance.team, 0, 1).await, [(today, 1)], "of the newest");
     assert_eq!(by_day(TeamId::from_uuid(instance.id()), 0, 10).await, []);
+}
+
+#[tokio::test]
+async fn deleted_secrets_are_found_by_whoever_saw_them_the_last_first() {
+    let instance = Instance::new().await;
+    let colleague = instance.store_member(Role::Member).await.user.row().id;
+    let mut ids = Vec::new();
+    for (owner, deleted) in
+        [(None, Some(3)), (Some(instance.owner), Some(1)), (Some(colleague), Some(2)), (None, None)]
+    {
+        let deleted_at = deleted.map(|later| at(NOW + later));
+        let secret = Secret { deleted_at, ..instance.new_secret(owner) };
+        ids.push(secret.id);
+        instance.store_secret(secret).await;
+    }
+    let found = async |team, user, limit| {
+        let deleted = instance.database.deleted_secrets(team, user, limit).await.unwrap();
+        deleted.iter().map(|secret| secret.row().id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(instance.team, instance.owner, 10).await, [ids[0], ids[1]]);
+    assert_eq!(found(instance.team, colleague, 10).await, [ids[0], ids[2]]);
+    assert_eq!(found(instance.team, colleague, 1).await, [ids[0]]);
+    assert_eq!(found(TeamId::from_uuid(instance.id()), colleague, 10).await, []);
 }
