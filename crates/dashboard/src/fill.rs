@@ -237,7 +237,8 @@ async fn fill(
     let Sent { visit, fields } = sent;
     let link = opened(desk.app.fill_link(&token, visit.ask.cause).await)?;
     if visit.team.id != link.team.id {
-        return signed_in(&desk, &visit, (&token, &link), (None, &fields)).await;
+        let page = signed_in(&desk, &visit, (&token, &link), (None, &fields)).await?;
+        return Ok((StatusCode::CONFLICT, page).into_response());
     }
     let done = filled(&desk, &visit.ask, &link, (&fields, fields.ticked("shared"))).await;
     match done {
