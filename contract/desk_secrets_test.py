@@ -1,5 +1,7 @@
 """Secrets at the desk: stored, found, changed, taken back, and never shown."""
 
+import re
+
 import pytest
 
 import desk
@@ -211,6 +213,20 @@ def test_it_is_deleted_and_brought_back(owner, shop):
     owner.send("Bring it back")
     assert "The secret is back" in owner.notice
     assert variables(owner) == ["API_KEY"]
+
+
+def test_a_search_goes_on_until_it_has_found_something(owner, shop):
+    for number in range(600):
+        shop.secret(f"One of many {number}")
+    shop.secret("Needle")
+    owner.open("/secrets")
+    owner.page.fill("#search", "needle")
+    with owner.page.expect_navigation(url=re.compile("after=")):
+        owner.page.click("form[role=search] button")
+    assert "Needle" in owner.text
+    owner.page.go_back()
+    assert owner.path == "/secrets"
+    assert "after=" not in owner.page.url
 
 
 @desk.without_scripts_too

@@ -64,3 +64,7 @@ if (live) {
         if (!busy && !live.contains(document.activeElement)) location.reload();
     }, 1000 * Number(live.dataset.reload));
 }
+
+// A search that found nothing yet goes on by itself; the way back leads before it.
+const further = document.querySelector("a[data-go-on]");
+if (further) location.replace(further.href);

@@ -27,7 +27,7 @@ use crate::{layout, parts};
 /// The most revisions, and secrets to choose from, that are shown.
 const SHOWN: usize = 200;
 /// How many times the store is asked for secrets to choose from, of which few match.
-const LOOKS: usize = 8;
+const LOOKS: usize = 4;
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new()

@@ -23,7 +23,7 @@ use crate::{layout, parts};
 /// Secrets on a page.
 const SHOWN: u32 = 50;
 /// How many times the store is asked for a page of few that match.
-const LOOKS: usize = 4;
+const LOOKS: usize = 2;
 /// Empty rows of a form without a script.
 const ROWS: usize = 4;
 /// Which list is of those that are deleted.
@@ -134,7 +134,13 @@ fn listed(desk: &Desk, visit: &Visit, wanted: &Wanted, page: &Page) -> Markup {
             @if is_all && wanted.after.is_none() {
                 p { "There are none yet. A secret is a named bundle of environment variables: its values go in here, and come out only inside a run of an agent that it is attached to." }
             } @else {
-                p { "None of those that were looked at match." }
+                p role="status" {
+                    "None of those that were looked at match."
+                    @if let Some(next) = page.next {
+                        // A script goes on by itself, so that each answer stays quick.
+                        " " a data-go-on href=(desk.to(&wanted.path(&wanted.whose, Some(next)))) { "Look further" }
+                    }
+                }
             }
         } @else {
             div.scroll { table {
