@@ -24,8 +24,10 @@ use crate::secrets::{keys, refused, whose};
 use crate::visit::{self, Visit, query};
 use crate::{layout, parts};
 
-/// The most revisions, and secrets to choose from, that are shown.
+/// The most revisions that are shown.
 const SHOWN: usize = 200;
+/// The most secrets to choose from: each is proven before it is offered.
+const OFFERED: usize = 100;
 /// How many times the store is asked for secrets to choose from, of which few match.
 const LOOKS: usize = 4;
 
@@ -263,7 +265,7 @@ async fn attachable(
     attached: &[Proven<Secret>],
     search: &str,
 ) -> Result<(Vec<Proven<Secret>>, bool), Refusal> {
-    let few = u32::try_from(SHOWN).unwrap_or(u32::MAX);
+    let few = u32::try_from(OFFERED).unwrap_or(u32::MAX);
     let (filter, mut after, mut found) = (Filter::new(Some(search), None), None, Vec::new());
     for _ in 0..LOOKS {
         let page = desk.app.secrets_after(&visit.ask, after, &filter, few).await?;
@@ -272,14 +274,14 @@ async fn attachable(
             may(visit, Action::AttachSecret, secret) && attached.iter().all(|there| there.id != secret.id)
         }));
         // One more than is shown tells that they aren't all.
-        if after.is_none() || found.len() > SHOWN {
+        if after.is_none() || found.len() > OFFERED {
             break;
         }
         // A long search lets others have their turn.
         tokio::task::yield_now().await;
     }
-    let are_all = after.is_none() && found.len() <= SHOWN;
-    found.truncate(SHOWN);
+    let are_all = after.is_none() && found.len() <= OFFERED;
+    found.truncate(OFFERED);
     Ok((found, are_all))
 }
 
