@@ -70,6 +70,7 @@ BEYOND_SCHEMAS = [
     # JSON Schema takes 1.0 for an integer; readers of JSON in typed languages don't.
     (r"rollbackSecret|createKeyLink", r"^`(version|valid_seconds)`: must be (u32|a whole number)"),
     (r"startRun|extendRun", r"^`ttl_seconds`: must be a whole number"),
+    (r"createFillRequest", r"^`expires_in`: must be a whole number"),
 ]
 
 

@@ -36,7 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 /// What came of a request.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum FillStatus {
     /// It can be filled in.
     Open,
     /// It was filled in.
@@ -47,7 +47,7 @@ enum Status {
     Expired,
 }
 
-impl From<Fate> for Status {
+impl From<Fate> for FillStatus {
     fn from(fate: Fate) -> Self {
         match fate {
             Fate::Open => Self::Open,
@@ -67,7 +67,7 @@ struct FillRequest {
     id: String,
     /// What came of it.
     #[schema(example = "open")]
-    status: Status,
+    status: FillStatus,
     /// What the secret is to be called.
     #[schema(example = "Stripe")]
     name: String,
@@ -169,7 +169,7 @@ struct CreateFillRequest {
     #[schema(value_type = String, min_length = 1, max_length = 128, pattern = "^[^\\u0000]*$")]
     name: SecretName,
     /// What its values are to be called.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 32, example = json!(["STRIPE_API_KEY"]))]
+    #[schema(schema_with = values::asked_described)]
     env_var_keys: Vec<Parsed<EnvKey>>,
     /// Which service it is for.
     #[serde(default, deserialize_with = "values::service_slug")]

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
+use strongroom_core::fill_requests::MOST_KEYS;
 use strongroom_core::text::Invalid;
 use strongroom_core::{EnvKey, SecretName, SecretValue, ServiceSlug};
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
@@ -116,14 +117,23 @@ pub(crate) fn renames_described() -> Object {
         .build()
 }
 
-/// How a list of names looks.
+/// How a list of names looks whose values go.
 pub(crate) fn names_described() -> Array {
+    names("Names whose values go, second of the three.", "STRIPE_OLD_KEY").build()
+}
+
+/// How a list of names looks whose values are asked for.
+pub(crate) fn asked_described() -> Array {
+    let asked = names("What its values are to be called, each once.", "STRIPE_API_KEY");
+    asked.max_items(Some(MOST_KEYS)).unique_items(true).build()
+}
+
+fn names(description: &str, example: &str) -> ArrayBuilder {
     ArrayBuilder::new()
         .items(name_schema())
         .min_items(Some(1))
-        .description(Some("Names whose values go, second of the three."))
-        .examples([serde_json::json!(["STRIPE_OLD_KEY"])])
-        .build()
+        .description(Some(description))
+        .examples([serde_json::json!([example])])
 }
 
 fn by_name(entry: ObjectBuilder, example: serde_json::Value) -> ObjectBuilder {

@@ -49,3 +49,19 @@ fn every_operation_has_a_row_in_the_access_table_and_every_row_an_operation() {
         assert!(named.contains(&action.rule().operation), "no operation does {action:?}");
     }
 }
+
+/// Two types of one name would be described as one of them.
+#[test]
+fn what_comes_of_a_request_is_no_state_of_a_run() {
+    let description: serde_json::Value = serde_json::from_str(strongroom_api::document()).unwrap();
+    let schemas = &description["components"]["schemas"];
+    let told = |schema: &str| -> Vec<String> {
+        let described = schemas[schema]["properties"]["status"]["$ref"].as_str().unwrap();
+        let name = described.rsplit('/').next().unwrap();
+        let listed = serde_json::to_string(&schemas[name]).unwrap();
+        let fates = strongroom_core::fill_requests::Fate::ALL.map(|fate| format!("\"{}\"", fate.name()));
+        fates.into_iter().filter(|fate| listed.contains(fate)).collect()
+    };
+    assert_eq!(told("FillRequest").len(), 4);
+    assert!(told("Run").len() < 4, "another type");
+}
