@@ -3,9 +3,7 @@
 //! and where the values will go.
 
 use crate::clock::Timestamp;
-use crate::grants::{Grant, Scopes};
 use crate::ids::{AgentId, ApiKeyId, FillRequestId, RevisionId, RunId, SecretId, TeamId, UserId};
-use crate::roles::Role;
 use crate::rows::{Fields, Row};
 use crate::text::{FillNote, SecretName, ServiceSlug};
 use crate::tokens::TokenHash;
@@ -135,16 +133,5 @@ impl Row for FillRequest {
         fields.number("expires_at", self.expires_at.as_millis());
         fields.optional_number("closed_at", self.closed_at.map(Timestamp::as_millis));
         fields.optional("secret_id", self.secret_id.as_ref().map(SecretId::as_bytes));
-    }
-}
-
-/// What somebody may do who only has a link, where their team lets them: fill it in.
-pub(crate) fn grant(expires_at: Timestamp) -> Grant {
-    Grant {
-        role: Role::Member,
-        scopes: Scopes::default(),
-        agents: None,
-        networks: None,
-        expires_at: Some(expires_at),
     }
 }

@@ -243,6 +243,17 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What a link is good for that is used once: the one act that it is for.
+    pub(crate) fn of_link(expires_at: Timestamp) -> Self {
+        Self {
+            role: Role::Member,
+            scopes: Scopes::default(),
+            agents: None,
+            networks: None,
+            expires_at: Some(expires_at),
+        }
+    }
+
     /// Refuses what gives more than `giver` has, in any respect.
     ///
     /// # Errors

@@ -2,9 +2,7 @@
 //! makes one and sends it to them, and they open it once.
 
 use crate::clock::Timestamp;
-use crate::grants::{Grant, Scopes};
 use crate::ids::{InvitationId, TeamId, UserId};
-use crate::roles::Role;
 use crate::rows::{Fields, Row};
 use crate::tokens::TokenHash;
 
@@ -44,16 +42,5 @@ impl Row for Invitation {
         fields.number("created_at", self.created_at.as_millis());
         fields.number("expires_at", self.expires_at.as_millis());
         fields.optional_number("closed_at", self.closed_at.map(Timestamp::as_millis));
-    }
-}
-
-/// What somebody may do who only has a link: set up how they sign in.
-pub(crate) fn grant(expires_at: Timestamp) -> Grant {
-    Grant {
-        role: Role::Member,
-        scopes: Scopes::default(),
-        agents: None,
-        networks: None,
-        expires_at: Some(expires_at),
     }
 }

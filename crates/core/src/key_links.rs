@@ -2,9 +2,8 @@
 //! the link decides what the key is good for, and never sees the key.
 
 use crate::clock::Timestamp;
-use crate::grants::{Agents, Grant, Scopes};
+use crate::grants::{Agents, Grant};
 use crate::ids::{ApiKeyId, KeyLinkId, TeamId, UserId};
-use crate::roles::Role;
 use crate::rows::{Fields, Row};
 use crate::text::KeyName;
 use crate::tokens::TokenHash;
@@ -55,18 +54,5 @@ impl Row for KeyLink {
         fields.number("created_at", self.created_at.as_millis());
         fields.number("expires_at", self.expires_at.as_millis());
         fields.optional_number("closed_at", self.closed_at.map(Timestamp::as_millis));
-    }
-}
-
-impl KeyLink {
-    /// What the bearer of the link itself may do: nothing but claim the key.
-    pub(crate) fn own_grant(&self) -> Grant {
-        Grant {
-            role: Role::Member,
-            scopes: Scopes::default(),
-            agents: None,
-            networks: None,
-            expires_at: Some(self.expires_at),
-        }
     }
 }

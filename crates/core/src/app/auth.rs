@@ -11,10 +11,10 @@ use crate::access::{Caller, Denied, Means, Proof};
 use crate::api_keys::{ApiKey, ProofRows};
 use crate::clock::Timestamp;
 use crate::events::Object;
-use crate::fill_requests::{self, FillRequest};
+use crate::fill_requests::FillRequest;
 use crate::grants::{Grant, Scopes};
 use crate::ids::{ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RunId, SessionId, TeamId, UserId};
-use crate::invitations::{self, Invitation};
+use crate::invitations::Invitation;
 use crate::key_links::KeyLink;
 use crate::keyring::Keyring;
 use crate::random::Random;
@@ -76,34 +76,45 @@ impl Proving for ApiKey {
     }
 }
 
-impl Proving for KeyLink {
-    fn means(&self) -> Means {
-        Means::Link(self.id)
-    }
+/// Links that are good for one act, once, until their time is over.
+macro_rules! links {
+    ($($row:ident is $means:ident;)*) => {$(
+        impl Proving for $row {
+            fn means(&self) -> Means {
+                Means::$means(self.id)
+            }
 
-    fn team_id(&self) -> TeamId {
-        self.team_id
-    }
+            fn team_id(&self) -> TeamId {
+                self.team_id
+            }
 
-    fn user_id(&self) -> UserId {
-        self.user_id
-    }
+            fn user_id(&self) -> UserId {
+                self.user_id
+            }
 
-    fn grant(&self) -> Grant {
-        self.own_grant()
-    }
+            fn grant(&self) -> Grant {
+                Grant::of_link(self.expires_at)
+            }
 
-    fn token_hash(&self) -> TokenHash {
-        self.token_hash
-    }
+            fn token_hash(&self) -> TokenHash {
+                self.token_hash
+            }
 
-    fn ended(&self) -> bool {
-        self.closed_at.is_some()
-    }
+            fn ended(&self) -> bool {
+                self.closed_at.is_some()
+            }
 
-    fn expires_at(&self) -> Option<Timestamp> {
-        Some(self.expires_at)
-    }
+            fn expires_at(&self) -> Option<Timestamp> {
+                Some(self.expires_at)
+            }
+        }
+    )*};
+}
+
+links! {
+    KeyLink is Link;
+    Invitation is Invitation;
+    FillRequest is Fill;
 }
 
 impl Proving for Session {
@@ -137,66 +148,6 @@ impl Proving for Session {
 
     fn is_let_in(&self, membership: &Membership) -> bool {
         membership.sign_in == Some(self.sign_in)
-    }
-}
-
-impl Proving for Invitation {
-    fn means(&self) -> Means {
-        Means::Invitation(self.id)
-    }
-
-    fn team_id(&self) -> TeamId {
-        self.team_id
-    }
-
-    fn user_id(&self) -> UserId {
-        self.user_id
-    }
-
-    fn grant(&self) -> Grant {
-        invitations::grant(self.expires_at)
-    }
-
-    fn token_hash(&self) -> TokenHash {
-        self.token_hash
-    }
-
-    fn ended(&self) -> bool {
-        self.closed_at.is_some()
-    }
-
-    fn expires_at(&self) -> Option<Timestamp> {
-        Some(self.expires_at)
-    }
-}
-
-impl Proving for FillRequest {
-    fn means(&self) -> Means {
-        Means::Fill(self.id)
-    }
-
-    fn team_id(&self) -> TeamId {
-        self.team_id
-    }
-
-    fn user_id(&self) -> UserId {
-        self.user_id
-    }
-
-    fn grant(&self) -> Grant {
-        fill_requests::grant(self.expires_at)
-    }
-
-    fn token_hash(&self) -> TokenHash {
-        self.token_hash
-    }
-
-    fn ended(&self) -> bool {
-        self.closed_at.is_some()
-    }
-
-    fn expires_at(&self) -> Option<Timestamp> {
-        Some(self.expires_at)
     }
 }
 
@@ -237,15 +188,8 @@ impl App {
     /// [`Error::NotProven`] for whatever isn't valid, without saying why.
     pub async fn authenticate_link(&self, token: &str, cause: &Cause) -> Result<Caller, Error> {
         let token = Token::parse(TokenKind::Link, token).map_err(|_| Error::NotProven)?;
-        let id = KeyLinkId::from_uuid(token.id());
-        let object = Object::of::<KeyLink>(Some(token.id()));
-        let suspect = Suspect { caller: None, object, cause };
-        let rows = self.readable(self.store.link_rows(id).await, suspect).await?.ok_or(Error::NotProven)?;
-        let decided = self.noting(self.decide(rows), suspect).await?;
-        let (caller, kept) = decided.ok_or(Error::NotProven)?;
-        if !self.keys.proves(&token, &self.keys.hash(&token), &kept) {
-            return Err(Error::NotProven);
-        }
+        let rows = self.store.link_rows(KeyLinkId::from_uuid(token.id())).await;
+        let caller = self.by_link(&token, rows, cause).await?;
         self.admitted(caller, None, cause).await
     }
 
@@ -278,15 +222,8 @@ impl App {
         token: &Token,
         cause: &Cause,
     ) -> Result<Caller, Error> {
-        let id = InvitationId::from_uuid(token.id());
-        let suspect = Suspect { caller: None, object: Object::of::<Invitation>(Some(token.id())), cause };
-        let rows = self.readable(self.store.invitation_rows(id).await, suspect).await?;
-        let decided = self.noting(self.decide(rows.ok_or(Error::NotProven)?), suspect).await?;
-        let (caller, kept) = decided.ok_or(Error::NotProven)?;
-        if !self.keys.proves(token, &self.keys.hash(token), &kept) {
-            return Err(Error::NotProven);
-        }
-        Ok(caller)
+        let rows = self.store.invitation_rows(InvitationId::from_uuid(token.id())).await;
+        self.by_link(token, rows, cause).await
     }
 
     /// Whoever has this link, in the name of the asker. They can do nothing but fill
@@ -295,15 +232,26 @@ impl App {
     /// # Errors
     /// [`Error::NotProven`] for whatever isn't valid, without saying why.
     pub(super) async fn authenticate_fill(&self, token: &Token, cause: &Cause) -> Result<Caller, Error> {
-        let id = FillRequestId::from_uuid(token.id());
-        let suspect = Suspect { caller: None, object: Object::of::<FillRequest>(Some(token.id())), cause };
-        let rows = self.readable(self.store.fill_request_rows(id).await, suspect).await?;
-        let decided = self.noting(self.decide(rows.ok_or(Error::NotProven)?), suspect).await?;
+        let rows = self.store.fill_request_rows(FillRequestId::from_uuid(token.id())).await;
+        self.by_link(token, rows, cause).await
+    }
+
+    /// Whom the token of a link proves, by the rows that decide about it.
+    async fn by_link<T: Proving>(
+        &self,
+        token: &Token,
+        rows: Result<Option<ProofRows<T>>, StoreError>,
+        cause: &Cause,
+    ) -> Result<Caller, Error> {
+        let suspect = Suspect { caller: None, object: Object::of::<T>(Some(token.id())), cause };
+        let rows = self.readable(rows, suspect).await?.ok_or(Error::NotProven)?;
+        let decided = self.noting(self.decide(rows), suspect).await?;
         let (caller, kept) = decided.ok_or(Error::NotProven)?;
-        if !self.keys.proves(token, &self.keys.hash(token), &kept) {
-            return Err(Error::NotProven);
+        if self.keys.proves(token, &self.keys.hash(token), &kept) {
+            Ok(caller)
+        } else {
+            Err(Error::NotProven)
         }
-        Ok(caller)
     }
 
     /// The run that this token proves, when it may be used from this address:

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ask::Steps;
 use super::{App, Ask, Cause, Error, Planned, Suspect};
-use crate::access::{Action, Denied, Means, Ownership};
+use crate::access::{Action, Denied, Means, Ownership, Permit};
 use crate::agents::{Agent, Revision};
 use crate::clock::Timestamp;
 use crate::events::{Event, EventKind, Object, Place};
@@ -134,10 +134,8 @@ impl App {
     /// [`Denied::Invisible`] when there is none, whatever the reason.
     pub async fn fill_request(&self, ask: &Ask, id: FillRequestId) -> Result<Proven<FillRequest>, Error> {
         let request = self.any_request(ask, id).await?;
-        match ask.permit(Action::ReadFillRequest, whose(ask, &request)) {
-            Err(Denied::Role(_)) => Err(Denied::Invisible.into()),
-            permit => Ok(permit.map(|_| request)?),
-        }
+        permit(ask, Action::ReadFillRequest, &request)?;
+        Ok(request)
     }
 
     /// The requests that can still be filled in, by their end: the caller's, and for
@@ -157,10 +155,7 @@ impl App {
     /// When the caller may not, or there is none.
     pub async fn cancel_fill_request(&self, ask: &Ask, id: FillRequestId) -> Result<Planned<()>, Error> {
         let before = self.any_request(ask, id).await?;
-        let permit = match ask.permit(Action::CancelFillRequest, whose(ask, &before)) {
-            Err(Denied::Role(_)) => return Err(Denied::Invisible.into()),
-            permit => permit?,
-        };
+        let permit = permit(ask, Action::CancelFillRequest, &before)?;
         if before.fate(self.world.clock.now()) != Fate::Open {
             return Err(Denied::Invisible.into());
         }
@@ -314,6 +309,15 @@ impl App {
         let event = Event { place: place(before), ..ask.event(kind, before.id.uuid(), now, &stored) };
         Steps::default().and(Change::FillRequest(Put::over(before.mac(), stored)), event)
     }
+}
+
+/// Asks the access table about a request. Whom it would take a higher role doesn't
+/// see it.
+fn permit(ask: &Ask, action: Action, request: &FillRequest) -> Result<Permit, Denied> {
+    ask.permit(action, whose(ask, request)).map_err(|denied| match denied {
+        Denied::Role(_) => Denied::Invisible,
+        other => other,
+    })
 }
 
 /// Whose a request is, seen from the caller: a run's is its own alone.

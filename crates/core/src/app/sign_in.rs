@@ -14,8 +14,8 @@ use super::{App, Ask, Cause, Error, Planned, Suspect};
 use crate::access::{Action, Caller, Means, Ownership};
 use crate::clock::Timestamp;
 use crate::events::{EventKind, Object};
+use crate::grants::Grant;
 use crate::ids::{SessionId, SignInId, UserId};
-use crate::invitations;
 use crate::passwords::Password;
 use crate::rows::{Proven, RowMac, Stored};
 use crate::sessions::{LASTS, Session};
@@ -302,7 +302,7 @@ pub(super) fn asking(
         team_id: place.team.id,
         user_id: user.id,
         means,
-        grant: Arc::new(invitations::grant(Timestamp::from_millis(i64::MAX))),
+        grant: Arc::new(Grant::of_link(Timestamp::from_millis(i64::MAX))),
         team_deleted: false,
         run: None,
         proof: proof(mac, user.mac(), place.membership.mac(), place.team.mac()),
