@@ -16,7 +16,7 @@ use strongroom_core::{SessionId, TeamId};
 use crate::browser::Cookie;
 use crate::desk::Desk;
 use crate::forms::Sent;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::visit::Visit;
 use crate::{layout, parts, set_up, sign_in};
 
@@ -178,10 +178,9 @@ async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
                 SignInError::Wrong => Refusal::invalid("The password or the code is wrong."),
                 other => other.into(),
             };
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let page = page(&desk, &visit, Some((fields.text("change"), &message))).await?;
-            Ok((status, layout::page(&desk, &visit, "Account", &page)).into_response())
+            Ok(to_mend(layout::page(&desk, &visit, "Account", &page)))
         }
     }
 }

@@ -19,7 +19,7 @@ use strongroom_core::{AgentId, RevisionId, SecretId};
 
 use crate::desk::Desk;
 use crate::forms::Sent;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{keys, refused, whose};
 use crate::visit::{self, Visit, query};
 use crate::{layout, parts};
@@ -95,10 +95,9 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     match made {
         Ok(agent) => Ok(desk.go(&format!("/agents/{}?done=agent-created", agent.id)).into_response()),
         Err(refusal) => {
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let page = listed(&desk, &visit, Some(&message), 0).await?;
-            Ok((status, layout::page(&desk, &visit, "Agents", &page)).into_response())
+            Ok(to_mend(layout::page(&desk, &visit, "Agents", &page)))
         }
     }
 }
@@ -337,9 +336,8 @@ async fn answered<T>(
     name: &str,
 ) -> Result<Response, Refusal> {
     let Err(refusal) = done else { return Ok(desk.go(&format!("/agents/{id}?done={name}")).into_response()) };
-    let status = refusal.status;
     let message = refusal.in_form()?;
-    Ok((status, shown(desk, visit, id, (Some(&message), "")).await?).into_response())
+    Ok(to_mend(shown(desk, visit, id, (Some(&message), "")).await?))
 }
 
 async fn rename(

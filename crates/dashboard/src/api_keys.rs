@@ -18,7 +18,7 @@ use strongroom_core::{AgentId, ApiKeyId, Role, Scope, Scopes, Timestamp, UserId}
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
 use crate::members::Names;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::visit::{self, Visit};
 use crate::{layout, parts};
 
@@ -227,10 +227,9 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
             Ok(layout::page(&desk, &visit, "Your new API key", &content))
         }
         Err(refusal) => {
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let page = page(&desk, &visit, (Some(&message), &fields), 0).await?;
-            Ok((status, layout::page(&desk, &visit, "API keys", &page)).into_response())
+            Ok(to_mend(layout::page(&desk, &visit, "API keys", &page)))
         }
     }
 }

@@ -16,10 +16,10 @@ use strongroom_core::secrets::Secret;
 use strongroom_core::text::{AgentName, RevisionName};
 use strongroom_core::{AgentId, EnvKey, RevisionId, SecretId, StoreError};
 
-use crate::browser::{self, Cookie};
+use crate::browser;
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent, Stranger};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{bundle, service};
 use crate::set_up::opened;
 use crate::visit::Visit;
@@ -247,10 +247,9 @@ async fn fill(
             Ok(layout::page(&desk, &visit, "Filled in", &thanks(&desk, Some((&secret, attached)))))
         }
         Err(refusal) => {
-            let status = refusal.status;
             let message = again(refusal)?;
             let page = signed_in(&desk, &visit, (&token, &link), (Some(&message), &fields)).await?;
-            Ok((status, page).into_response())
+            Ok(to_mend(page))
         }
     }
 }
@@ -267,12 +266,9 @@ async fn fill_alone(
     match filled(&desk, ask, &link, (&sent.fields, false)).await {
         Ok(_) => Ok(layout::alone(&desk, "Filled in", &thanks(&desk, None))),
         Err(refusal) => {
-            let status = refusal.status;
             let message = again(refusal)?;
-            let bound_to = Cookie::Form.read(&sent.parts.headers, desk.is_secure).unwrap_or_default();
-            let form = desk.app.stranger_form_token(&bound_to);
-            let page = alone(&desk, (&token, &link), (&form, Some(&message)));
-            Ok((status, layout::alone(&desk, "Fill in a secret", &page)).into_response())
+            let page = alone(&desk, (&token, &link), (sent.form(), Some(&message)));
+            Ok(to_mend(layout::alone(&desk, "Fill in a secret", &page)))
         }
     }
 }

@@ -87,6 +87,13 @@ pub(crate) struct Stranger {
     pub(crate) fields: Fields,
 }
 
+impl Stranger {
+    /// What the form carried, for another that is bound to the same browser.
+    pub(crate) fn form(&self) -> &str {
+        self.fields.text(TOKEN)
+    }
+}
+
 impl FromRequest<Arc<Desk>> for Stranger {
     type Rejection = Refusal;
 

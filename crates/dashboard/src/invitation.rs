@@ -3,17 +3,17 @@
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::app::{LinkKind, OpenLink};
 use strongroom_core::text::Email;
 
-use crate::browser::{self, Cookie};
+use crate::browser;
 use crate::desk::Desk;
 use crate::forms::Stranger;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::{layout, parts, set_up, sign_in};
 
 const KIND: LinkKind = LinkKind::Invitation;
@@ -68,13 +68,10 @@ async fn accept(
         Ok(signed_in) => Ok(sign_in::begun(&desk, &signed_in, "/overview")),
         Err(error) => {
             let refusal = Refusal::from(error);
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let link = set_up::opened(desk.app.open_link(KIND, &token, cause).await)?;
-            let bound_to = Cookie::Form.read(&sent.parts.headers, desk.is_secure).unwrap_or_default();
-            let form = desk.app.stranger_form_token(&bound_to);
-            let page = page(&desk, &token, (&form, Some(&message)), &link);
-            Ok((status, layout::alone(&desk, "Join", &page)).into_response())
+            let page = page(&desk, &token, (sent.form(), Some(&message)), &link);
+            Ok(to_mend(layout::alone(&desk, "Join", &page)))
         }
     }
 }

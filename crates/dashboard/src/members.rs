@@ -16,7 +16,7 @@ use strongroom_core::{InvitationId, Role, UserId};
 
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::visit::{self, Visit};
 use crate::{layout, parts, set_up};
 
@@ -239,10 +239,9 @@ async fn answered(
     name: &str,
 ) -> Result<Response, Refusal> {
     let Err(refusal) = done else { return Ok(desk.go(&format!("/members?done={name}")).into_response()) };
-    let status = refusal.status;
     let message = refusal.in_form()?;
     let page = page(desk, visit, (Some(&message), filled), 0).await?;
-    Ok((status, layout::page(desk, visit, "Members", &page)).into_response())
+    Ok(to_mend(layout::page(desk, visit, "Members", &page)))
 }
 
 async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 
 async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
     let activity = desk.app.activity(&visit.ask, DAYS).await?;
-    let (steps, has_secret) = first_steps(&desk, &visit).await?;
+    let (steps, has_secret) = first_steps(&desk, &visit, &activity).await?;
     let content = html! {
         h1 { (visit.team.name) }
         (steps)
@@ -48,11 +48,13 @@ async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, R
 
 /// What is still to be done until a first run receives a secret, nothing once all is;
 /// and whether there is a secret.
-async fn first_steps(desk: &Desk, visit: &Visit) -> Result<(Markup, bool), Refusal> {
+async fn first_steps(desk: &Desk, visit: &Visit, activity: &Activity) -> Result<(Markup, bool), Refusal> {
     let has_secret =
         !desk.app.secrets_after(&visit.ask, None, &Filter::default(), 1).await?.secrets.is_empty();
     let has_agent = !desk.app.agents(&visit.ask, None, (0, 1)).await?.agents.is_empty();
-    let has_run = !desk.app.runs(&visit.ask, None, (0, 1)).await?.runs.is_empty();
+    // A list of runs counts all that there ever were.
+    let has_run =
+        !activity.by_day.runs.is_empty() || !desk.app.runs(&visit.ask, None, (0, 1)).await?.runs.is_empty();
     let may = |action| visit.ask.caller.permit(action, Ownership::Own).is_ok();
     let steps = [
         ("/secrets/new", "Add a secret", has_secret, may(Action::CreateSecret)),

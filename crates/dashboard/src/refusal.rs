@@ -64,8 +64,13 @@ impl Refusal {
     }
 }
 
-/// With a capital letter and a full stop: the core's messages are clauses.
-fn sentence(text: &str) -> String {
+/// A page with a form that was filled in wrongly.
+pub(crate) fn to_mend(page: Response) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+}
+
+/// With a capital letter and a full stop: messages of the core are clauses.
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };

@@ -16,9 +16,9 @@ use strongroom_core::{EnvKey, FillRequestId, SecretName, ServiceSlug};
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
 use crate::members::Names;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{keys, refused, service};
-use crate::visit::{Visit, query};
+use crate::visit::{self, Visit};
 use crate::{layout, parts};
 
 /// For how long one can ask, in seconds, and how people say so.
@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
 }
 
 async fn list(State(desk): State<Arc<Desk>>, visit: Visit, request: Request) -> Result<Response, Refusal> {
-    let from = query(&request.into_parts().0, "from").and_then(|from| from.parse().ok()).unwrap_or(0);
+    let from = visit::from(&request.into_parts().0);
     let page = page(&desk, &visit, from, (None, &Fields::default())).await?;
     Ok(layout::page(&desk, &visit, "Requests", &page))
 }
@@ -124,10 +124,9 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     match made(&desk, &visit, &fields).await {
         Ok(content) => Ok(layout::page(&desk, &visit, "A link to be filled in", &content)),
         Err(refusal) => {
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let page = page(&desk, &visit, 0, (Some(&message), &fields)).await?;
-            Ok((status, layout::page(&desk, &visit, "Requests", &page)).into_response())
+            Ok(to_mend(layout::page(&desk, &visit, "Requests", &page)))
         }
     }
 }

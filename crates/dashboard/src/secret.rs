@@ -1,7 +1,7 @@
 //! One secret: what is known of it, what is changed of it, and where it went.
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -16,9 +16,9 @@ use strongroom_core::{Bundle, EnvKey, SecretId, SecretName, SecretValue, Service
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
 use crate::members::Names;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{bundle, keys, refused, rows, service, whose};
-use crate::visit::Visit;
+use crate::visit::{self, Visit};
 use crate::{layout, parts};
 
 /// How many versions, and deliveries, are shown: the newest.
@@ -41,11 +41,9 @@ async fn show(
     State(desk): State<Arc<Desk>>,
     visit: Visit,
     Path(text): Path<String>,
-    RawQuery(query): RawQuery,
+    request: Request,
 ) -> Result<Response, Refusal> {
-    let query = query.unwrap_or_default();
-    let from = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "from");
-    let from = from.and_then(|(_, from)| from.parse().ok()).unwrap_or(0);
+    let from = visit::from(&request.into_parts().0);
     shown(&desk, &visit, id(&text)?, (from, None)).await
 }
 
@@ -256,9 +254,8 @@ async fn answered<T>(
     let Err(refusal) = done else {
         return Ok(desk.go(&format!("/secrets/{id}?done={name}")).into_response());
     };
-    let status = refusal.status;
     let message = refusal.in_form()?;
-    Ok((status, shown(desk, visit, id, (0, Some(&message))).await?).into_response())
+    Ok(to_mend(shown(desk, visit, id, (0, Some(&message))).await?))
 }
 
 async fn patched(

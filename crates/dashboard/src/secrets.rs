@@ -16,7 +16,7 @@ use strongroom_core::{Bundle, EnvKey, SecretId, SecretName, SecretValue, Service
 use crate::catalog::{self, Entry};
 use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, sentence, to_mend};
 use crate::visit::{Visit, query};
 use crate::{layout, parts};
 
@@ -323,19 +323,13 @@ pub(crate) fn bundle(fields: &Fields) -> Result<Bundle, Refusal> {
 fn pasted(text: &str) -> Result<Vec<(EnvKey, SecretValue)>, Refusal> {
     use secrecy::ExposeSecret as _;
     let entries = env_file::parse(text).map_err(|mistake| {
-        Refusal::invalid(format!("In what you pasted, {mistake}. {}", capital(env_file::GRAMMAR)))
+        Refusal::invalid(format!("In what you pasted, {mistake}. {}", sentence(env_file::GRAMMAR)))
     })?;
     let parsed = entries.into_iter().map(|(key, value)| {
         let value = SecretValue::parse(value.expose_secret().to_owned());
         value.map_err(|invalid| refused(&format!("value of {key}"), invalid)).map(|value| (key, value))
     });
     parsed.collect()
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }
 
 pub(crate) fn refused(what: &str, invalid: Invalid) -> Refusal {
@@ -369,10 +363,9 @@ async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     match created {
         Ok(secret) => Ok(desk.go(&format!("/secrets/{}?done=secret-created", secret.id)).into_response()),
         Err(refusal) => {
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let form = form(&desk, &visit, (Some(&message), &fields), None);
-            Ok((status, layout::page(&desk, &visit, "Add a secret", &form)).into_response())
+            Ok(to_mend(layout::page(&desk, &visit, "Add a secret", &form)))
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, PreEscaped, html};
 use qrcode::QrCode;
@@ -13,12 +13,12 @@ use strongroom_core::app::{Chosen, Error, LinkKind, OpenLink};
 use strongroom_core::second_factor::AppSecret;
 use strongroom_core::text::Email;
 
-use crate::browser::{self, Cookie};
+use crate::browser;
 use crate::desk::Desk;
 use crate::forms::Stranger;
 use crate::layout;
 use crate::parts;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::sign_in;
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {
@@ -145,14 +145,11 @@ pub(crate) async fn chosen(
         }
         Err(error) => {
             let refusal = Refusal::from(error);
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let cause = browser::cause(&sent.parts.extensions);
             let link = opened(desk.app.open_link(kind, token, cause).await)?;
-            let bound_to = Cookie::Form.read(&sent.parts.headers, desk.is_secure).unwrap_or_default();
-            let form = desk.app.stranger_form_token(&bound_to);
-            let page = page(desk, (kind, token), (&form, Some(&message)), &link);
-            Ok((status, layout::alone(desk, "Set up how you sign in", &page)).into_response())
+            let page = page(desk, (kind, token), (sent.form(), Some(&message)), &link);
+            Ok(to_mend(layout::alone(desk, "Set up how you sign in", &page)))
         }
     }
 }

@@ -12,7 +12,7 @@ use strongroom_core::text::TeamName;
 
 use crate::desk::Desk;
 use crate::forms::Sent;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::secrets::refused;
 use crate::visit::Visit;
 use crate::{layout, parts};
@@ -135,10 +135,8 @@ fn deleting(desk: &Desk, visit: &Visit, is_open: bool) -> Markup {
 /// The page anew, with what was done or what is in the way of a form.
 fn answered(desk: &Desk, visit: &Visit, done: Result<(), Refusal>, form: &str) -> Result<Response, Refusal> {
     let Err(refusal) = done else { return Ok(desk.go("/settings?done=settings-changed").into_response()) };
-    let status = refusal.status;
     let message = refusal.in_form()?;
-    Ok((status, layout::page(desk, visit, "Settings", &page(desk, visit, Some((&message, form)))))
-        .into_response())
+    Ok(to_mend(layout::page(desk, visit, "Settings", &page(desk, visit, Some((&message, form))))))
 }
 
 fn name(text: &str) -> Result<TeamName, Refusal> {

@@ -15,7 +15,7 @@ use crate::desk::Desk;
 use crate::forms::{Fields, Sent, Stranger};
 use crate::layout;
 use crate::parts;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, to_mend};
 use crate::visit::{Visit, query};
 
 /// What they are told who sent a form and weren't signed in any more.
@@ -133,13 +133,12 @@ async fn sign_in(State(desk): State<Arc<Desk>>, sent: Stranger) -> Result<Respon
             // Without the address: people type passwords there, too.
             tracing::warn!(from = ?browser::from(&parts.extensions), %error, "sign_in.refused");
             let refusal = Refusal::from(error);
-            let status = refusal.status;
             let message = refusal.in_form()?;
             let shown = (fields.text("email"), fields.text("to"));
             let page = bound(&desk, &parts.headers, |form| {
                 layout::alone(&desk, "Sign in", &page(&desk, form, Some(&message), shown))
             });
-            Ok((status, page).into_response())
+            Ok(to_mend(page))
         }
     }
 }
