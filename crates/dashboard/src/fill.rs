@@ -238,7 +238,14 @@ async fn fill(
     let link = opened(desk.app.fill_link(&token, visit.ask.cause).await)?;
     if visit.team.id != link.team.id {
         let page = signed_in(&desk, &visit, (&token, &link), (None, &fields)).await?;
-        return Ok((StatusCode::CONFLICT, page).into_response());
+        // As whatever is another team's: not there.
+        return Ok((StatusCode::NOT_FOUND, page).into_response());
+    }
+    if !fields.ticked("shared") && !May::of(&visit, &link).own {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "Only whoever asked for it makes it a secret of their own. Nothing was stored.",
+        ));
     }
     let done = filled(&desk, &visit.ask, &link, (&fields, fields.ticked("shared"))).await;
     match done {
