@@ -39,6 +39,7 @@ pub struct Cluster {
     port: u16,
     server: Option<Child>,
     databases: AtomicU32,
+    files_end_with_server: bool,
 }
 
 /// How a server is ended.
@@ -67,7 +68,13 @@ impl Cluster {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         // What tests of the API and the store ask of it doesn't hang on the disk.
-        SHARED.get_or_init(|| Self::start("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n"))
+        SHARED.get_or_init(|| {
+            let mut cluster = Self::new();
+            // Nobody drops what a whole process shares.
+            cluster.files_end_with_server = true;
+            cluster.begin("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n");
+            cluster
+        })
     }
 
     /// A new one, with these lines in its configuration.
@@ -76,13 +83,17 @@ impl Cluster {
     /// When it can't be started.
     pub fn start(configuration: &str) -> Self {
         let mut cluster = Self::new();
-        cluster.run(
+        cluster.begin(configuration);
+        cluster
+    }
+
+    fn begin(&mut self, configuration: &str) {
+        self.run(
             "initdb",
             &["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username=strongroom"],
         );
-        cluster.configure(configuration);
-        cluster.resume();
-        cluster
+        self.configure(configuration);
+        self.resume();
     }
 
     /// A standby of this one, which follows it as a stream under this name.
@@ -117,6 +128,7 @@ impl Cluster {
             port: free_port(),
             server: None,
             databases: AtomicU32::new(0),
+            files_end_with_server: false,
             directory,
         }
     }
@@ -143,10 +155,14 @@ impl Cluster {
     /// When it doesn't in time.
     pub fn resume(&mut self) {
         // The server ends when the pipe does, which is when we end, however that is.
-        let script = "exec 3<&0; \"$0\"/postgres -D \"$1\" </dev/null >\"$2\" 2>&1 & read -r _ <&3; kill -QUIT $!; wait";
+        let script = "exec 3<&0; \"$0\"/postgres -D \"$1\" </dev/null >\"$2\" 2>&1 & \
+                      read -r _ <&3; kill -QUIT $!; wait; test -z \"$3\" || rm -rf \"$3\"";
         let log = self.directory.path().join("log");
         let mut command = self.as_other_user("sh");
         command.arg("-c").arg(script).arg(&self.programs).arg(&self.data).arg(&log);
+        if self.files_end_with_server {
+            command.arg(self.directory.path());
+        }
         let server =
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.server = Some(server);
