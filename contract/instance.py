@@ -1,6 +1,7 @@
 """A fresh instance of the server for as long as a `with` block lasts, and the
 plainest of clients. Ends only the process that it started."""
 
+import glob
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ class Instance:
 
     def __init__(self, *options):
         self._options = options
+        self._env = {"PATH": os.defpath}
 
     def __enter__(self):
         self._place = tempfile.TemporaryDirectory(prefix="strongroom-contract-")
@@ -62,7 +64,7 @@ class Instance:
 
     def _clean(self):
         # None of the variables of whoever runs the tests configures it.
-        return {"cwd": self._place.name, "env": {"PATH": os.defpath}, "stdin": subprocess.DEVNULL}
+        return {"cwd": self._place.name, "env": self._env, "stdin": subprocess.DEVNULL}
 
     def _stop(self):
         self._server.terminate()
@@ -98,6 +100,32 @@ class Instance:
                 counts[labels.split('"')[1]] = int(count)
         connection.close()
         return counts
+
+
+class Later(Instance):
+    """An instance whose clock can be put forward. What the browser's says stays as it is, and so does
+    how long things take."""
+
+    def _start(self, place):
+        found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+        if not found:
+            raise RuntimeError("there is no libfaketime; install it: apt-get install faketime")
+        self._clock = place / "clock"
+        self.put_forward()
+        self._env |= {
+            "LD_PRELOAD": found[0],
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        super()._start(place)
+
+    def put_forward(self, days=0, minutes=0):
+        """Has it be so much later than it is, whatever it was before."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(f"+{days * 24 * 60 + minutes}m\n")
+        # At once: the server may read it at any moment.
+        new.replace(self._clock)
 
 
 def call(url, method, path, key, body=None):

@@ -166,7 +166,7 @@ impl Gate {
             // What people do on pages is no operation of the API.
             By::Session | By::SignIn | By::SetUp | By::Filler => return Err(error::ungated()),
         };
-        Ok(Ask { caller, cause, condition: None })
+        Ok(Ask::new(caller, cause))
     }
 
     /// Does a request that may come again once, and keeps its answer.

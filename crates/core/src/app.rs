@@ -65,7 +65,7 @@ pub use ask::{Ask, Cause, Planned};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
 pub use environment::{Preview, PreviewedName, PreviewedSecret};
 pub use events::EventNames;
-pub use factors::{NewFactors, SignInState};
+pub use factors::{FRESH, NewFactors, SignInState};
 pub use fill_requests::{FillLink, NewFillRequest};
 pub use key_links::NewKeyLink;
 pub use members::{MemberList, NewMember, Newcomer};

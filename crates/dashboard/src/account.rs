@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Means;
-use strongroom_core::app::{NewFactors, SignInError};
+use strongroom_core::app::NewFactors;
 use strongroom_core::passwords::Password;
 use strongroom_core::text::{BrowserName, Email};
 use strongroom_core::{SessionId, TeamId};
@@ -18,7 +18,7 @@ use crate::desk::Desk;
 use crate::forms::Sent;
 use crate::refusal::{Refusal, to_mend};
 use crate::visit::Visit;
-use crate::{layout, parts, set_up, sign_in};
+use crate::{confirm, layout, parts, set_up, sign_in};
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new()
@@ -173,12 +173,7 @@ async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
             Ok(response)
         }
         Err(error) => {
-            let refusal = match error {
-                // No address is asked for here.
-                SignInError::Wrong => Refusal::invalid("The password or the code is wrong."),
-                other => other.into(),
-            };
-            let message = refusal.in_form()?;
+            let message = confirm::refused(error).in_form()?;
             let page = page(&desk, &visit, Some((fields.text("change"), &message))).await?;
             Ok(to_mend(layout::page(&desk, &visit, "Account", &page)))
         }

@@ -12,6 +12,7 @@ use strongroom_core::app::{GrantWish, NewKey};
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::rows::Proven;
 use strongroom_core::text::{Invalid, KeyName};
+use strongroom_core::tokens::Token;
 use strongroom_core::users::ProvenMember;
 use strongroom_core::{AgentId, ApiKeyId, Role, Scope, Scopes, Timestamp, UserId};
 
@@ -20,7 +21,7 @@ use crate::forms::{Fields, Sent};
 use crate::members::Names;
 use crate::refusal::{Refusal, to_mend};
 use crate::visit::{self, Visit};
-use crate::{layout, parts};
+use crate::{confirm, layout, parts};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 /// How long a key may be made to last, in days.
@@ -159,6 +160,7 @@ async fn form(desk: &Desk, visit: &Visit, names: &Names, filled: &Fields) -> Res
             (parts::field("Lasts", "days", "", &html! {
                 select #days name="days" { @for (days, words) in TERMS { option value=(days) selected[ticked("days", days)] { (words) } } }
             }))
+            (confirm::asked(desk, visit, "key-").await?)
             button type="submit" { "Make the key" }
         }
     })
@@ -208,20 +210,22 @@ fn wish(fields: &Fields, members: &Names, now: Timestamp) -> Result<NewKey, Refu
     })
 }
 
+async fn made(
+    desk: &Desk,
+    visit: &Visit,
+    fields: &Fields,
+    names: &Names,
+) -> Result<(Proven<ApiKey>, Token), Refusal> {
+    let new = wish(fields, names, desk.app.clock().now())?;
+    let ask = confirm::by(desk, visit, fields).await?;
+    let planned = desk.app.create_api_key(&ask, new).await?;
+    Ok(desk.app.carry_out(&ask, planned, None).await?)
+}
+
 async fn create(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
     let names = Names::read(&desk, &visit).await?;
-    let made = match wish(&fields, &names, desk.app.clock().now()) {
-        Ok(new) => {
-            let planned = desk.app.create_api_key(&visit.ask, new).await.map_err(Refusal::from);
-            match planned {
-                Ok(planned) => desk.app.carry_out(&visit.ask, planned, None).await.map_err(Refusal::from),
-                Err(refusal) => Err(refusal),
-            }
-        }
-        Err(refusal) => Err(refusal),
-    };
-    match made {
+    match made(&desk, &visit, &fields, &names).await {
         Ok((key, token)) => {
             let content = shown(&desk, &visit, &key, token.reveal());
             Ok(layout::page(&desk, &visit, "Your new API key", &content))

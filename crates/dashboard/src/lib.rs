@@ -12,6 +12,7 @@ mod audit;
 mod browser;
 mod catalog;
 mod chart;
+mod confirm;
 mod desk;
 mod docs;
 mod fill;

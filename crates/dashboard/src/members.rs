@@ -18,7 +18,7 @@ use crate::desk::Desk;
 use crate::forms::{Fields, Sent};
 use crate::refusal::{Refusal, to_mend};
 use crate::visit::{self, Visit};
-use crate::{layout, parts, set_up};
+use crate::{confirm, layout, parts, set_up};
 
 /// The most members that are shown.
 const MOST: usize = 1_000;
@@ -245,17 +245,48 @@ async fn answered(
 }
 
 async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
-    let (id, ask) = (user(&sent.fields)?, &sent.visit.ask);
-    let (invitation, token) = desk.done(ask, || desk.app.invite(ask, id)).await?;
-    let names = Names::read(&desk, &sent.visit).await?;
+    let Sent { visit, fields } = sent;
+    let (id, names) = (user(&fields)?, Names::read(&desk, &visit).await?);
+    let invited = match confirm::by(&desk, &visit, &fields).await {
+        Ok(ask) => desk.done(&ask, || desk.app.invite(&ask, id)).await,
+        Err(refusal) => Err(refusal),
+    };
+    let (invitation, token) = match invited {
+        Ok(made) => made,
+        Err(refusal) => {
+            let message = refusal.in_form()?;
+            let content = reconsidered(&desk, &visit, &message, (id, names.of(id))).await?;
+            return Ok(to_mend(layout::page(&desk, &visit, "Invitation", &content)));
+        }
+    };
     let path = format!("{}/{}", set_up::path(LinkKind::Invitation), token.reveal());
     let content = html! {
         h1 { "Invite " (names.of(id)) }
         p { "Send them this link by a way that only they read. It is shown only now, works once, and until " (parts::time(invitation.expires_at)) ". Whoever opens it is taken for them in this team." }
-        (parts::copied("link", "Invitation", &desk.address.url(&path, sent.visit.host.as_deref())))
+        (parts::copied("link", "Invitation", &desk.address.url(&path, visit.host.as_deref())))
         p { a.button href=(desk.to("/members")) { "I have sent it" } }
     };
-    Ok(layout::page(&desk, &sent.visit, "Invitation", &content))
+    Ok(layout::page(&desk, &visit, "Invitation", &content))
+}
+
+/// The same invitation, once what is in the way is mended.
+async fn reconsidered(
+    desk: &Desk,
+    visit: &Visit,
+    problem: &str,
+    (user, name): (UserId, &str),
+) -> Result<Markup, Refusal> {
+    Ok(html! {
+        h1 { "Invite " (name) }
+        (parts::problem(Some(problem)))
+        form method="post" action=(desk.to("/members/invite")) {
+            (parts::token(&visit.form))
+            input type="hidden" name="user" value=(user);
+            (confirm::asked(desk, visit, "").await?)
+            button type="submit" { "Invite" }
+        }
+        p { a href=(desk.to("/members")) { "Back to the members" } }
+    })
 }
 
 async fn uninvite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {

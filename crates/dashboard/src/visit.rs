@@ -54,7 +54,7 @@ impl FromRequestParts<Arc<Desk>> for Visit {
         let token = Cookie::Session.read(&parts.headers, desk.is_secure).ok_or_else(Refusal::signed_out)?;
         let cause = browser::cause(&parts.extensions);
         let caller = desk.app.authenticate_session(&token, &cause).await?;
-        let ask = Ask { caller, cause, condition: None };
+        let ask = Ask::new(caller, cause);
         let team = match desk.app.team(&ask).await {
             // Its owners bring it back by the API; nobody is here until then.
             Err(Error::Denied(strongroom_core::access::Denied::TeamDeleted)) => {

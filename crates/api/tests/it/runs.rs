@@ -234,7 +234,7 @@ async fn a_run_receives_nothing_where_its_key_may_not_be_used() {
         let key = app.key(app.team_id, app.owner_id, |key| key.grant.networks = Some(networks));
         let (cause, address) = (Cause::default(), address.parse().unwrap());
         let caller = app.app.authenticate(key.token.as_ref().unwrap(), Some(address), &cause).await.unwrap();
-        let ask = Ask { caller, cause, condition: None };
+        let ask = Ask::new(caller, cause);
         let planned = app.app.start_run(&ask, &new).await.unwrap();
         let (_, token) = app.app.carry_out(&ask, planned, None).await.unwrap();
         let run = app.bearer(token.reveal());

@@ -246,7 +246,7 @@ impl TestApp {
     pub(crate) async fn ask(&self, caller: &Caller) -> Ask {
         let cause = Cause::default();
         let caller = self.app.authenticate(caller.token.as_ref().unwrap(), None, &cause).await.unwrap();
-        Ask { caller, cause, condition: None }
+        Ask::new(caller, cause)
     }
 
     /// Lets links fill in what is asked for, or doesn't.

@@ -48,7 +48,7 @@ impl App {
     /// is shown once.
     ///
     /// # Errors
-    /// When it would reach above the caller.
+    /// When it would reach above the caller, or they must confirm it ([`App::must_confirm`]).
     pub async fn create_api_key(
         &self,
         ask: &Ask,
@@ -56,6 +56,7 @@ impl App {
     ) -> Result<Planned<(Proven<ApiKey>, Token)>, Error> {
         let user = new.service_user.unwrap_or(ask.caller.user_id);
         let permit = ask.permit(Action::CreateApiKey, ask.caller.concern(user))?;
+        self.is_certain(ask).await?;
         let member = self.member(ask, user).await?;
         if user != ask.caller.user_id && member.user.service_of != Some(ask.caller.team_id) {
             return Err(Denied::Above("people make their own keys; send them a key link").into());

@@ -32,9 +32,16 @@ pub struct Ask {
     pub cause: Cause,
     /// What must hold of the object that is to be changed.
     pub condition: Option<Condition>,
+    /// Whether they just showed what they sign in with.
+    pub(super) is_confirmed: bool,
 }
 
 impl Ask {
+    /// Somebody who asks on no condition.
+    pub const fn new(caller: Caller, cause: Cause) -> Self {
+        Self { caller, cause, condition: None, is_confirmed: false }
+    }
+
     /// Asks the access table.
     pub(super) fn permit(&self, action: Action, ownership: Ownership) -> Result<Permit, Denied> {
         self.caller.permit(action, ownership)

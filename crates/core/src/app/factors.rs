@@ -5,7 +5,7 @@ use super::ask::Steps;
 use super::guesses::Against;
 use super::sessions::session_of;
 use super::set_up::invalid;
-use super::sign_in::{SignInError, lets_in};
+use super::sign_in::{SignInError, lets_in, used_up};
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership};
 use crate::events::EventKind;
@@ -15,6 +15,10 @@ use crate::rows::{Proven, Stored};
 use crate::second_factor::AppSecret;
 use crate::sign_ins::{Factors, SignIn};
 use crate::store::{Change, Put};
+
+/// For how long after signing in nobody has to show again what they sign in with, in
+/// milliseconds: ten minutes, in which a newcomer makes a first key.
+pub const FRESH: i64 = 10 * 60 * 1_000;
 
 /// Keeps what an app is offered apart from all else that is vouched for.
 const APP: &str = "strongroom.new-app-secret.v1";
@@ -77,22 +81,70 @@ impl App {
     ) -> Result<Vec<String>, SignInError> {
         let permit = ask.permit(Action::ChangeSignIn, Ownership::Own).map_err(Error::from)?;
         let before = self.own_sign_in(ask).await?;
-        // Against this session alone: neither who sits at another, nor who guesses at the
-        // app from elsewhere, keeps anybody from changing what they know.
-        let here = session_of(ask).map_err(Error::from)?;
-        let against = [Against::Browser(ask.caller.user_id, here.to_string())];
-        self.guesses.begin(&against, self.world.clock.monotonic()).map_err(super::sign_in::wait)?;
-        let factors = Factors::open(&before, &self.keys).map_err(Error::from)?;
-        if !factors.password.is(&password) {
-            return Err(SignInError::Wrong);
-        }
-        let used = self.second(&before, factors, code, true)?;
-        self.guesses.forgive(&against);
+        let used = self.shown_again(ask, &before, (&password, code))?;
         let now: &SignIn = used.as_ref().map_or(&before, Stored::row);
         let mut factors = Factors::open(now, &self.keys).map_err(Error::from)?;
         let codes = self.changed(&mut factors, &password, new, self.app_for(ask, &before)?)?;
         let steps = self.replacing_sign_in(ask, &before, &factors).await?;
         Ok(self.carry_out(ask, Planned::new(codes, permit, steps), None).await?)
+    }
+
+    /// Holds what the caller shows against what they sign in with; what is to be kept
+    /// then, because a code was used up.
+    fn shown_again(
+        &self,
+        ask: &Ask,
+        sign_in: &Proven<SignIn>,
+        (password, code): (&Password, &str),
+    ) -> Result<Option<Stored<SignIn>>, SignInError> {
+        // Against this session alone: neither who sits at another, nor who guesses at the
+        // app from elsewhere, keeps anybody from changing what they know.
+        let here = session_of(ask).map_err(Error::from)?;
+        let against = [Against::Browser(ask.caller.user_id, here.to_string())];
+        self.guesses.begin(&against, self.world.clock.monotonic()).map_err(super::sign_in::wait)?;
+        let factors = Factors::open(sign_in, &self.keys).map_err(Error::from)?;
+        if !factors.password.is(password) {
+            return Err(SignInError::Wrong);
+        }
+        let used = self.second(sign_in, factors, code, true)?;
+        self.guesses.forgive(&against);
+        Ok(used)
+    }
+
+    /// Whether the caller has to show what they sign in with, in order to make what
+    /// outlasts their session: a key, an invitation. So who finds a browser open, or has
+    /// come by its cookie, has it for as long as the session lasts, and receives no value.
+    ///
+    /// # Errors
+    /// When that can't be told.
+    pub async fn must_confirm(&self, ask: &Ask) -> Result<bool, Error> {
+        if ask.is_confirmed || session_of(ask).is_err() {
+            return Ok(false);
+        }
+        let began = self.this_session(ask).await?.created_at.as_millis();
+        Ok(self.world.clock.now().as_millis().saturating_sub(began) >= FRESH)
+    }
+
+    /// The same one who asks, when `password` is theirs, and `code` what their app
+    /// shows, if they have one.
+    ///
+    /// # Errors
+    /// When either is wrong, or it was tried too often.
+    pub async fn confirm(&self, ask: &Ask, shown: (Password, &str)) -> Result<Ask, SignInError> {
+        let permit = ask.permit(Action::ChangeSignIn, Ownership::Own).map_err(Error::from)?;
+        let sign_in = self.own_sign_in(ask).await?;
+        if let Some(spent) = self.shown_again(ask, &sign_in, (&shown.0, shown.1))? {
+            let steps = used_up(ask, &sign_in, spent);
+            self.carry_out(ask, Planned::new((), permit, steps), None).await?;
+        }
+        Ok(Ask { is_confirmed: true, ..ask.clone() })
+    }
+
+    /// Demands that the caller need not show what they sign in with.
+    pub(super) async fn is_certain(&self, ask: &Ask) -> Result<(), Error> {
+        let message =
+            "you signed in a while ago, and this outlasts your session: type your password once more";
+        if self.must_confirm(ask).await? { Err(Error::Invalid(message.into())) } else { Ok(()) }
     }
 
     /// The steps by which other factors take the place of these, under another id:

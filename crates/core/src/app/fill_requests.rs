@@ -172,7 +172,7 @@ impl App {
         let token = Token::parse(TokenKind::Link, token).map_err(|_| Error::NotProven)?;
         let caller = self.authenticate_fill(&token, &cause).await?;
         caller.screen(Action::Fill).map_err(|_| Error::NotProven)?;
-        let by_link = Ask { caller, cause, condition: None };
+        let by_link = Ask::new(caller, cause);
         let id = FillRequestId::from_uuid(token.id());
         let request = self.any_request(&by_link, id).await.map_err(not_proven)?;
         let key = self.asker_stands(&by_link, &request).await?;

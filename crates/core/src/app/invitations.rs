@@ -24,13 +24,15 @@ impl App {
     /// before are withdrawn. The outcome's token is shown once.
     ///
     /// # Errors
-    /// When it would reach above the caller, or the member is a service user.
+    /// When it would reach above the caller, the member is a service user, or the caller
+    /// must confirm it ([`App::must_confirm`]).
     pub async fn invite(
         &self,
         ask: &Ask,
         user: UserId,
     ) -> Result<Planned<(Proven<Invitation>, Token)>, Error> {
         let permit = ask.permit(Action::CreateInvitation, Ownership::Shared)?;
+        self.is_certain(ask).await?;
         let member = self.member(ask, user).await?;
         ask.caller.reaches(member.membership.role)?;
         if member.user.service_of.is_some() {

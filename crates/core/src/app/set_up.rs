@@ -5,7 +5,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::ask::Steps;
-use super::sign_in::{Person, SignInError, SignedIn, Whereabouts, asking, used_up};
+use super::sign_in::{Person, SignInError, SignedIn, Whereabouts, asking};
 use super::{App, Ask, Attempt, Cause, Error, Planned, Suspect};
 use crate::access::{Action, Denied, Means, Ownership};
 use crate::clock::Timestamp;
@@ -145,7 +145,7 @@ impl App {
 
     async fn open_invitation(&self, token: &Token, cause: Cause) -> Result<OpenLink, Error> {
         let caller = self.authenticate_invitation(token, &cause).await?;
-        let ask = Ask { caller, cause, condition: None };
+        let ask = Ask::new(caller, cause);
         let invitation = self.invitation(&ask, token.id()).await?;
         self.inviter_stands(&ask, &invitation).await?;
         let user = self.user_named(invitation.user_id, cause).await?.ok_or(Error::NotProven)?;
@@ -234,7 +234,7 @@ impl App {
             let factors = Factors::open(&person.sign_in, &self.keys).map_err(Error::from)?;
             person.spent = Some(self.resealed(&person.sign_in, &factors)?);
         }
-        let mut steps = used_up(&ask, &person);
+        let mut steps = person.used_up(&ask);
         steps.extend(self.let_in(&ask, &places, person.sign_in.id));
         steps.extend(self.accepted(&ask, Some(&invitation)));
         let signed_in = self.begin_session(&ask, person.sign_in.id, &attempt.at, &mut steps);

@@ -88,6 +88,13 @@ pub(super) struct Person {
     pub(super) spent: Option<Stored<SignIn>>,
 }
 
+impl Person {
+    /// The step by which a code is used up, if there was one.
+    pub(super) fn used_up(&self, ask: &Ask) -> Steps {
+        self.spent.clone().map_or_else(Steps::default, |spent| used_up(ask, &self.sign_in, spent))
+    }
+}
+
 /// A person's team, and their place in it.
 pub(super) type ProvenPlace = TeamPlace<Proven<Membership>, Proven<Team>>;
 
@@ -104,7 +111,7 @@ impl App {
         let place = place.ok_or(SignInError::NoTeam)?;
         let ask = signing_in(&person, &place, cause);
         let permit = ask.permit(Action::SignIn, Ownership::Own).map_err(Error::from)?;
-        let mut steps = used_up(&ask, &person);
+        let mut steps = person.used_up(&ask);
         let signed_in = self.begin_session(&ask, person.sign_in.id, &attempt.at, &mut steps);
         // Of two that use the same code the other comes too late.
         Ok(self.carry_out(&ask, Planned::new(signed_in, permit, steps), None).await?)
@@ -307,15 +314,13 @@ pub(super) fn asking(
         run: None,
         proof: proof(mac, user.mac(), place.membership.mac(), place.team.mac()),
     };
-    Ask { caller, cause, condition: None }
+    Ask::new(caller, cause)
 }
 
 /// The step by which a code is used up.
-pub(super) fn used_up(ask: &Ask, person: &Person) -> Steps {
-    let Some(spent) = person.spent.clone() else { return Steps::default() };
-    let at = spent.row().updated_at;
-    let event = ask.event(EventKind::SignInChanged, person.user.id.uuid(), at, &spent);
-    Steps::default().and(Change::SignIn(Put::over(person.sign_in.mac(), spent)), event)
+pub(super) fn used_up(ask: &Ask, before: &Proven<SignIn>, spent: Stored<SignIn>) -> Steps {
+    let event = ask.event(EventKind::SignInChanged, before.user_id.uuid(), spent.row().updated_at, &spent);
+    Steps::default().and(Change::SignIn(Put::over(before.mac(), spent)), event)
 }
 
 /// Lower-case hexadecimal digits.

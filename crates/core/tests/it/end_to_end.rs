@@ -102,7 +102,7 @@ fn instance_with_secrets(recovery: &Witness) -> (Arc<MemoryStore>, Created) {
     let created = at_once(create_instance(store.clone(), founding, &world())).unwrap();
     let app = at_once(App::open(store.clone(), &root, world())).unwrap();
     let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
-    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let ask = Ask::new(caller, Cause::default());
     for (at, variables) in bundles().iter().enumerate() {
         let new = NewSecret {
             name: SecretName::parse(format!("secret {at}")).unwrap(),
@@ -193,7 +193,7 @@ fn raw_rows(tables: &Tables) -> Vec<RawRow> {
 fn with_a_run(store: &Arc<MemoryStore>, created: &Created) -> Token {
     let app = at_once(App::open(store.clone(), &local_root_key(), world())).unwrap();
     let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
-    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let ask = Ask::new(caller, Cause::default());
     let agent = app.create_agent(&ask, AgentName::parse("Kurier").unwrap()).unwrap();
     let agent = at_once(app.carry_out(&ask, agent, None)).unwrap().id;
     let name = RevisionName::parse("first").unwrap();
@@ -425,7 +425,7 @@ fn an_instance_of_the_independent_writer_opens_here() {
     let app = open(foreign.tables()).unwrap();
     let caller = at_once(app.authenticate(&foreign.token, None, &Cause::default())).unwrap();
     assert_eq!((caller.team_id, caller.grant.role), (Foreign::team_id(), Role::Manager));
-    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let ask = Ask::new(caller, Cause::default());
     let page = at_once(app.secrets_after(&ask, None, &Filter::default(), 100)).unwrap();
     assert_eq!(page.secrets.len(), bundles().len());
     let verified = at_once(app.verify(|| {})).unwrap();

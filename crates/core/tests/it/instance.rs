@@ -119,7 +119,7 @@ pub(crate) fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 /// The same request again, by whoever that is by now.
 fn ask(caller: strongroom_core::Caller) -> Ask {
     let cause = Cause { request_id: Some(Uuid::from_u128(7)), action: None };
-    Ask { caller, cause, condition: None }
+    Ask::new(caller, cause)
 }
 
 impl Instance {

@@ -150,7 +150,7 @@ fn cloned_machines_seal_different_values_with_different_keys() {
         let cloned = Arc::new(MemoryStore::with(store.tables().clone()));
         let app = at_once(App::open(cloned.clone(), &root, world(&after))).unwrap();
         let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
-        let ask = Ask { caller, cause: Cause::default(), condition: None };
+        let ask = Ask::new(caller, Cause::default());
         let planned = at_once(app.create_secret(&ask, new_secret(value))).unwrap();
         at_once(app.carry_out(&ask, planned, None)).unwrap();
         cloned.tables().versions[0].clone()

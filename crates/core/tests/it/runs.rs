@@ -402,7 +402,7 @@ fn the_networks_of_a_key_hold_for_its_runs() {
     let key = instance.key_for(instance.member(Role::Builder), grant);
     let inside: IpAddr = "10.1.2.3".parse().unwrap();
     let by_key = at_once(instance.app.authenticate(key.reveal(), Some(inside), &Cause::default()));
-    let by_key = Ask { caller: by_key.unwrap(), ..instance.owner.clone() };
+    let by_key = Ask::new(by_key.unwrap(), Cause::default());
     let token = instance.started(&by_key, place).1;
     instance.by_run_from(&token, Some(inside)).expect("the control");
     for from in [None, Some("192.0.2.1".parse().unwrap()), Some("::1".parse().unwrap())] {

@@ -1,6 +1,7 @@
 //! People who sign in: by which links they come to do so, what they prove
 //! themselves by, and how long what they have then is good.
 
+mod confirm;
 mod factors;
 mod guesses;
 mod invitations;

@@ -108,7 +108,7 @@ impl Instance {
 
     async fn owner(&self) -> Ask {
         let caller = self.app.authenticate(&self.key, None, &Cause::default()).await.unwrap();
-        Ask { caller, cause: Cause::default(), condition: None }
+        Ask::new(caller, Cause::default())
     }
 
     async fn let_links_fill(&self, they_may: bool) {

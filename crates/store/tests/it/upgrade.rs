@@ -83,7 +83,7 @@ async fn populated() -> Instance {
             )])
             .unwrap(),
         };
-        let ask = Ask { caller: caller.clone(), cause: Cause::default(), condition: None };
+        let ask = Ask::new(caller.clone(), Cause::default());
         let planned = instance.app.create_secret(&ask, new).await.unwrap();
         instance.app.carry_out(&ask, planned, None).await.unwrap();
     }
@@ -142,7 +142,7 @@ async fn is_true_after_the_upgrade(earlier: (u32, usize)) {
 
 /// Does what came with the newest schema: a run receives what was stored before.
 async fn receives(app: &App, caller: Caller, secret: SecretId) {
-    let ask = Ask { caller, cause: Cause::default(), condition: None };
+    let ask = Ask::new(caller, Cause::default());
     let agent = app.create_agent(&ask, AgentName::parse("courier").unwrap()).unwrap();
     let agent = app.carry_out(&ask, agent, None).await.unwrap().id;
     let name = RevisionName::parse("first").unwrap();
@@ -154,7 +154,7 @@ async fn receives(app: &App, caller: Caller, secret: SecretId) {
     let run = app.start_run(&ask, &new).await.unwrap();
     let (run, token) = app.carry_out(&ask, run, None).await.unwrap();
     let by_run = app.authenticate_run(token.reveal(), None, &Cause::default()).await.unwrap();
-    let by_run = Ask { caller: by_run, ..ask.clone() };
+    let by_run = Ask::new(by_run, ask.cause);
     assert_eq!(app.deliver(&by_run).await.unwrap().len(), 1);
     let deliveries = app.deliveries(&ask, run.id).await.unwrap();
     assert_eq!(deliveries.iter().map(|row| (row.secret_id, row.version)).collect::<Vec<_>>(), [(secret, 1)]);
