@@ -20,11 +20,12 @@ use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::path::OnPath;
 use crate::query::{self, Page};
+use crate::shared::Shared;
 use crate::timestamps;
 use crate::values::parsed;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list_agents, create_agent)).routes(routes!(
         get_agent,
         update_agent,

@@ -23,11 +23,12 @@ use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::grants::{self, Name, RoleName, ScopeName};
 use crate::path::OnPath;
+use crate::shared::Shared;
 use crate::timestamps;
 use crate::values::{Parsed, given};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list_api_keys, create_api_key)).routes(routes!(revoke_api_key))
 }
 

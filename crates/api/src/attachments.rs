@@ -16,10 +16,11 @@ use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::path::{AttachedId, OnPath};
 use crate::secrets::Secret;
+use crate::shared::Shared;
 use crate::values::Parsed;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list_attached, attach))
         .routes(routes!(detach))

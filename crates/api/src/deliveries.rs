@@ -14,10 +14,11 @@ use utoipa_axum::routes;
 use crate::act::Act;
 use crate::error::{Absent, ApiError, Refused};
 use crate::path::OnPath;
+use crate::shared::Shared;
 use crate::timestamps;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list_deliveries)).routes(routes!(list_secret_runs))
 }
 

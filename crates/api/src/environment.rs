@@ -22,10 +22,11 @@ use crate::act::Act;
 use crate::error::{self, Absent, ApiError, Error, Refused};
 use crate::grants::{Name, Named};
 use crate::path::OnPath;
+use crate::shared::Shared;
 use crate::{accept, dotenv, timestamps};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(preview_environment)).routes(routes!(get_run_environment))
 }
 

@@ -2,9 +2,7 @@
 //! `{"error": "<code>", "message": "<what to do about it>"}`. No message holds
 //! a piece of the request.
 
-use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -352,16 +350,6 @@ pub(crate) async fn no_such_path(_: Uri) -> ApiError {
         "not_found",
         "no operation has this path; /openapi.json describes those that exist",
     )
-}
-
-/// Says so to programs; people, who want to read, are told by the pages.
-pub(crate) async fn no_such_path_for_programs(request: Request, next: Next) -> Response {
-    let is_there = request.extensions().get::<MatchedPath>().is_some();
-    let accept = request.headers().get(header::ACCEPT).and_then(|kinds| kinds.to_str().ok());
-    if is_there || accept.is_some_and(|kinds| kinds.contains("text/html")) {
-        return next.run(request).await;
-    }
-    no_such_path(request.uri().clone()).await.into_response()
 }
 
 /// The path exists, but not with this method; `allow` is set by the router.

@@ -18,13 +18,14 @@ use uuid::Uuid;
 
 use crate::act::Act;
 use crate::error::{ApiError, Refused};
+use crate::shared::Shared;
 use crate::{query, timestamps};
 
 /// How many times the store is asked for a page of few that match.
 const LOOKS: usize = 8;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list_events))
 }
 

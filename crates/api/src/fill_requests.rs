@@ -1,12 +1,13 @@
 //! Requests to fill in a secret, on the wire: a program asks, learns where a person
 //! does so, and then that they did.
 
+use axum::Json as JsonAnswer;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::{Extension, Json as JsonAnswer};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::convert::Infallible;
 use std::sync::Arc;
 use strongroom_core::app::NewFillRequest;
 use strongroom_core::fill_requests::{Fate, FillRequest as StoredRequest, USUALLY_SECONDS, VALID_SECONDS};
@@ -23,11 +24,12 @@ use crate::act::{Act, Answer, Success, shown};
 use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::path::OnPath;
+use crate::shared::Shared;
 use crate::timestamps;
 use crate::values::{self, Parsed, parsed};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list_fill_requests, create_fill_request))
         .routes(routes!(get_fill_request, cancel_fill_request))
@@ -127,12 +129,11 @@ struct Found {
     host: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Found {
-    type Rejection = ApiError;
+impl FromRequestParts<Shared> for Found {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let found = Extension::<Arc<Address>>::from_request_parts(parts, state).await;
-        let Extension(address) = found.map_err(|_| crate::error::ungated())?;
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
+        let address = Arc::clone(&shared.address);
         Ok(Self { address, host: strongroom_net::host(parts).map(ToOwned::to_owned) })
     }
 }

@@ -25,6 +25,7 @@ use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::grants::{self, Name, RoleName, ScopeName};
 use crate::path::OnPath;
+use crate::shared::Shared;
 use crate::timestamps;
 use crate::values::{Parsed, given};
 
@@ -34,7 +35,7 @@ const VALID: RangeInclusive<u32> = 60..=604_800;
 const USUALLY: u32 = 86_400;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list_key_links, create_key_link))
         .routes(routes!(cancel_key_link))

@@ -35,6 +35,7 @@ mod rate;
 mod revisions;
 mod runs;
 mod secrets;
+mod shared;
 mod teams;
 mod timestamps;
 mod values;
@@ -53,6 +54,7 @@ use gate::Gate;
 use lists::Lists;
 use metrics::Metrics;
 use openapi::Served;
+use shared::Shared;
 
 pub use openapi::document;
 
@@ -78,14 +80,11 @@ impl Api {
         let operations = gated
             .route_layer(middleware::from_fn_with_state(gate, gate::gate))
             .merge(open)
-            .merge(pages)
+            .merge(pages.with_state(Arc::clone(&app)))
             .route("/openapi.json", get(openapi::serve).layer(Extension(served)))
             .method_not_allowed_fallback(error::no_such_method)
-            .layer(middleware::from_fn(error::no_such_path_for_programs))
-            .layer(Extension(Arc::new(address)))
-            .layer(Extension(Lists::new()))
             .layer(middleware::from_fn_with_state(Arc::clone(&metrics), observe::observe))
-            .with_state(app);
+            .with_state(Shared { app, lists: Lists::new(), address: Arc::new(address) });
         let metrics = Router::new()
             .route("/metrics", get(metrics::serve))
             .fallback(error::no_such_path)
@@ -97,7 +96,7 @@ impl Api {
 
 /// The operations that ask for a token, each with its description: what isn't
 /// described isn't let through the gate.
-fn gated() -> OpenApiRouter<Arc<App>> {
+fn gated() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(openapi::frame())
         .merge(secrets::routes())
         .merge(versions::routes())

@@ -21,10 +21,11 @@ use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::grants::{Name, RoleName};
 use crate::path::OnPath;
 use crate::query::{self, Page};
+use crate::shared::Shared;
 use crate::values::{Parsed, given, parsed};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list_members, add_member))
         .routes(routes!(update_member, remove_member))

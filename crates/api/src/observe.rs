@@ -3,14 +3,14 @@
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
-use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use std::error::Error;
 use std::sync::Arc;
 use strongroom_net::RequestId;
 
-use crate::error::Cause;
+use crate::error::{self, Cause};
 use crate::metrics::Metrics;
 
 /// Middleware around every operation.
@@ -18,7 +18,10 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
     let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let request_id = request.extensions().get().copied().map(RequestId::uuid).map(tracing::field::display);
-    let mut response = next.run(request).await;
+    let mut response = match route {
+        None if is_by_program(&request) => error::no_such_path(request.uri().clone()).await.into_response(),
+        _ => next.run(request).await,
+    };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     metrics.answered(response.status());
     let status = response.status().as_u16();
@@ -30,6 +33,12 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
         tracing::debug!(request_id, method, route, status, "request.answered");
     }
     response
+}
+
+/// Whether whoever asks for a path that isn't there is no person, whom the pages tell so.
+fn is_by_program(request: &Request) -> bool {
+    let kinds = request.headers().get(ACCEPT).and_then(|kinds| kinds.to_str().ok());
+    !kinds.is_some_and(|kinds| kinds.contains("text/html"))
 }
 
 /// A method for the log: any other word may be a piece of something else that

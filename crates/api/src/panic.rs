@@ -16,10 +16,11 @@ use utoipa_axum::routes;
 use crate::act::{Act, Answer};
 use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
+use crate::shared::Shared;
 use crate::values::{Parsed, given};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(panic))
 }
 

@@ -12,9 +12,10 @@ use utoipa_axum::routes;
 
 use crate::act::Act;
 use crate::error::{ApiError, Refused};
+use crate::shared::Shared;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(get_profile))
 }
 

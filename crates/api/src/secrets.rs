@@ -1,7 +1,6 @@
 //! Secrets on the wire, where they are called credentials. Values come in and
 //! have no way out: the answer's type holds none.
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header::LINK};
 use axum::response::{IntoResponse, Response};
@@ -19,11 +18,12 @@ use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::lists::Lists;
 use crate::path::OnPath;
+use crate::shared::Shared;
 use crate::values::{Parsed, Renames, Values, given, secret_name, service_slug};
 use crate::{query, timestamps, values};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(create_secret, list_secrets))
         .routes(routes!(get_secret, update_secret, delete_secret))
@@ -237,7 +237,7 @@ async fn create_secret_v1(
         headers(("link" = String, description = "Where the list goes on, if it does"))), Refused))]
 async fn list_secrets(
     State(app): State<Arc<App>>,
-    Extension(lists): Extension<Lists>,
+    State(lists): State<Lists>,
     act: Act,
     uri: Uri,
 ) -> Result<Response, ApiError> {
@@ -318,7 +318,7 @@ impl Listing {
         headers(("link" = String, description = "Where the list goes on, if it does"))), Refused))]
 async fn list_secrets_v1(
     state: State<Arc<App>>,
-    lists: Extension<Lists>,
+    lists: State<Lists>,
     act: Act,
     uri: Uri,
 ) -> Result<Response, ApiError> {

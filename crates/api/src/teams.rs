@@ -20,11 +20,12 @@ use crate::act::{Act, Answer, Success, shown};
 use crate::body::Json;
 use crate::error::{ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::key_links::NewLink;
+use crate::shared::Shared;
 use crate::timestamps;
 use crate::values::parsed;
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list_teams, create_team))
         .routes(routes!(get_team, update_team, delete_team))

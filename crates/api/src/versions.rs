@@ -19,11 +19,12 @@ use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
 use crate::lists::List;
 use crate::path::OnPath;
 use crate::secrets::{Secret, answer};
+use crate::shared::Shared;
 use crate::values::{Parsed, secret_name};
 use crate::{query, timestamps};
 
 /// The operations of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list_versions))
         .routes(routes!(roll_back))
