@@ -115,7 +115,7 @@ impl Database {
         let writers = Arc::new(Writers::new(&connector));
         Ok(Self {
             readers: Readers::new(&connector),
-            appends: Appends::start(&connector, &writers),
+            appends: Appends::start(&connector, &writers)?,
             writers,
             election: Election::new(&connector),
             holding: Arc::default(),

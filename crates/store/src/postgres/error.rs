@@ -42,6 +42,9 @@ pub enum OpenError {
     /// The schema holds what no migration made, or lacks what one did.
     #[error("somebody altered the schema of the database ({0}); put it back, or restore a backup")]
     AlteredSchema(String),
+    /// The operating system gave no thread.
+    #[error("no thread could be started for the database: {0}")]
+    Thread(std::io::Error),
     /// The server refused.
     #[error("the database refused: {0}")]
     Refused(#[from] Fault),
