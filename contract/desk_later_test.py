@@ -50,6 +50,17 @@ def test_who_signed_in_a_while_ago_shows_that_it_is_them(owner, instance, shop):
     assert owner.send("Invite") == 200
     assert "/invitation/srl_" in owner.page.locator("#link").inner_text()
 
+    owner.open("/members")
+    row = owner.row("ada@example.com")
+    row.choose("Role", "owner")
+    assert row.send("Change") == 422
+    assert "type your password once more" in owner.problem
+    owner.fill("Password", wire.PASSWORD)
+    owner.send("Change")
+    row.choose("Role", "member")
+    row.send("Change")
+    assert "is changed" in owner.notice, "to be less nobody has to show that it is them"
+
 
 def test_what_carries_no_password_makes_nothing(owner, instance, shop):
     """A form without the field, as a page from before would send it, or who has the cookie alone."""
@@ -62,7 +73,8 @@ def test_what_carries_no_password_makes_nothing(owner, instance, shop):
     assert asks(owner)
     assert browser.barriers(owner.page) == []
     browser.picture(owner.page, "keys-is-it-you")
-    assert [key["name"] for key in instance.call("GET", f"/v2/teams/{instance.team}/api-keys")[1]["api_keys"]] == ["first key"]
+    keys = instance.call("GET", f"/v2/teams/{instance.team}/api-keys")[1]["api_keys"]
+    assert [key["name"] for key in keys] == ["first key"]
     shop.member("Ada", "member", "ada@example.com")
     owner.open("/members")
     assert owner.row("Ada").send("Invite") == 422

@@ -220,9 +220,26 @@ async fn add(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refu
 }
 
 async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
-    let (id, role, ask) = (user(&sent.fields)?, role(&sent.fields)?, &sent.visit.ask);
-    let changed = desk.done(ask, || desk.app.update_member(ask, id, role)).await.map(|_| ());
-    answered(&desk, &sent.visit, (changed, &Fields::default()), "member-changed").await
+    let Sent { visit, fields } = sent;
+    let (id, role, names) = (user(&fields)?, role(&fields)?, Names::read(&desk, &visit).await?);
+    let changed = match confirm::by(&desk, &visit, &fields).await {
+        Ok(ask) => desk.done(&ask, || desk.app.update_member(&ask, id, role)).await.map(|_| ()),
+        Err(refusal) => Err(refusal),
+    };
+    // To be less nobody has to show that it is them.
+    let confirms = role > names.role(id) && desk.app.must_confirm(&visit.ask).await?;
+    match changed {
+        Err(refusal) if confirms => {
+            let again = Again {
+                title: format!("Make {} {role}", names.of(id)),
+                path: "/members/role",
+                told: &[("user", id.to_string()), ("role", role.to_string())],
+                button: "Change",
+            };
+            again.page(&desk, &visit, refusal).await
+        }
+        changed => answered(&desk, &visit, (changed, &Fields::default()), "member-changed").await,
+    }
 }
 
 async fn remove(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
@@ -251,17 +268,18 @@ async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Ok(ask) => desk.done(&ask, || desk.app.invite(&ask, id)).await,
         Err(refusal) => Err(refusal),
     };
+    let title = format!("Invite {}", names.of(id));
     let (invitation, token) = match invited {
         Ok(made) => made,
         Err(refusal) => {
-            let message = refusal.in_form()?;
-            let content = reconsidered(&desk, &visit, &message, (id, names.of(id))).await?;
-            return Ok(to_mend(layout::page(&desk, &visit, "Invitation", &content)));
+            let told = [("user", id.to_string())];
+            let again = Again { title, path: "/members/invite", told: &told, button: "Invite" };
+            return again.page(&desk, &visit, refusal).await;
         }
     };
     let path = format!("{}/{}", set_up::path(LinkKind::Invitation), token.reveal());
     let content = html! {
-        h1 { "Invite " (names.of(id)) }
+        h1 { (title) }
         p { "Send them this link by a way that only they read. It is shown only now, works once, and until " (parts::time(invitation.expires_at)) ". Whoever opens it is taken for them in this team." }
         (parts::copied("link", "Invitation", &desk.address.url(&path, visit.host.as_deref())))
         p { a.button href=(desk.to("/members")) { "I have sent it" } }
@@ -269,24 +287,31 @@ async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     Ok(layout::page(&desk, &visit, "Invitation", &content))
 }
 
-/// The same invitation, once what is in the way is mended.
-async fn reconsidered(
-    desk: &Desk,
-    visit: &Visit,
-    problem: &str,
-    (user, name): (UserId, &str),
-) -> Result<Markup, Refusal> {
-    Ok(html! {
-        h1 { "Invite " (name) }
-        (parts::problem(Some(problem)))
-        form method="post" action=(desk.to("/members/invite")) {
-            (parts::token(&visit.form))
-            input type="hidden" name="user" value=(user);
-            (confirm::asked(desk, visit, "").await?)
-            button type="submit" { "Invite" }
-        }
-        p { a href=(desk.to("/members")) { "Back to the members" } }
-    })
+/// An act that is tried again once what is in the way is mended.
+struct Again<'a> {
+    title: String,
+    path: &'a str,
+    /// What it is told, by name.
+    told: &'a [(&'a str, String)],
+    button: &'a str,
+}
+
+impl Again<'_> {
+    async fn page(&self, desk: &Desk, visit: &Visit, refusal: Refusal) -> Result<Response, Refusal> {
+        let problem = refusal.in_form()?;
+        let content = html! {
+            h1 { (self.title) }
+            (parts::problem(Some(&problem)))
+            form method="post" action=(desk.to(self.path)) {
+                (parts::token(&visit.form))
+                @for (name, value) in self.told { input type="hidden" name=(name) value=(value); }
+                (confirm::asked(desk, visit, "").await?)
+                button type="submit" { (self.button) }
+            }
+            p { a href=(desk.to("/members")) { "Back to the members" } }
+        };
+        Ok(to_mend(layout::page(desk, visit, &self.title, &content)))
+    }
 }
 
 async fn uninvite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {

@@ -112,7 +112,7 @@ impl App {
     }
 
     /// Whether the caller has to show what they sign in with, in order to make what
-    /// outlasts their session: a key, an invitation. So who finds a browser open, or has
+    /// outlasts their session: a key, an invitation, a higher role. So who finds a browser open, or has
     /// come by its cookie, has it for as long as the session lasts, and receives no value.
     ///
     /// # Errors

@@ -172,7 +172,8 @@ impl App {
     /// be below them now.
     ///
     /// # Errors
-    /// When it reaches above the caller, or the team would have no owner.
+    /// When it reaches above the caller, the team would have no owner, or the caller must
+    /// confirm it ([`App::must_confirm`]), as for a higher role.
     pub async fn update_member(
         &self,
         ask: &Ask,
@@ -186,6 +187,9 @@ impl App {
         ask.demands(before.membership.mac())?;
         if before.membership.role == role {
             return Ok(Planned::nothing(before));
+        }
+        if role > before.membership.role {
+            self.is_certain(ask).await?;
         }
         let stored = self.keys.authenticate(Membership { role, ..Membership::clone(&before.membership) });
         let event = ask.event(EventKind::MemberUpdated, user.uuid(), self.world.clock.now(), &stored);

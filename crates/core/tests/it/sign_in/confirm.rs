@@ -1,8 +1,8 @@
 //! What outlasts a session is made by who shows that they are still there.
 
-use strongroom_core::Role;
 use strongroom_core::app::{Ask, Error, FRESH, GrantWish, NewKey, SignInError};
 use strongroom_core::text::KeyName;
+use strongroom_core::{Role, UserId};
 
 use super::{ADA, BEN, PASSWORD, WithApp, attempt, typed, wrong};
 use crate::instance::Instance;
@@ -13,8 +13,14 @@ impl Instance {
         at_once(self.app.confirm(by, (typed(password), code)))
     }
 
-    /// What comes of making each thing that outlasts a session: a key, an invitation.
-    fn lasting(&self, by: &Ask) -> [Result<(), Error>; 2] {
+    fn promoted(&self, by: &Ask, user: UserId) -> Result<(), Error> {
+        let change = |role| self.done(by, at_once(self.app.update_member(by, user, role))).map(|_| ());
+        change(Role::Builder).inspect(|()| change(Role::Member).unwrap())
+    }
+
+    /// What comes of making each thing that outlasts a session: a key, an invitation, a
+    /// higher role. The role is a member's again.
+    fn lasting(&self, by: &Ask) -> [Result<(), Error>; 3] {
         let grant = GrantWish { role: None, scopes: None, agents: None, networks: None, expires_at: None };
         let key = NewKey { name: KeyName::parse("laptop").unwrap(), grant, service_user: None };
         let people = at_once(self.app.members(by, None, (0, 10))).unwrap().members;
@@ -22,15 +28,16 @@ impl Instance {
         [
             self.done(by, at_once(self.app.create_api_key(by, key))).map(|_| ()),
             self.invited(by, ben).map(|_| ()),
+            self.promoted(by, ben),
         ]
     }
 }
 
-fn all_done(results: &[Result<(), Error>; 2]) -> bool {
+fn all_done(results: &[Result<(), Error>; 3]) -> bool {
     results.iter().all(Result::is_ok)
 }
 
-fn all_to_confirm(results: &[Result<(), Error>; 2]) -> bool {
+fn all_to_confirm(results: &[Result<(), Error>; 3]) -> bool {
     let asks = |result: &Result<(), Error>| matches!(result, Err(Error::Invalid(message)) if message.contains("type your password once more"));
     results.iter().all(asks)
 }
