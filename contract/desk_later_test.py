@@ -1,5 +1,7 @@
 """What the desk shows and asks when time has passed."""
 
+import time
+
 import pytest
 
 import browser
@@ -81,6 +83,48 @@ def test_what_carries_no_password_makes_nothing(owner, instance, shop):
     assert asks(owner)
     assert browser.barriers(owner.page) == []
     browser.picture(owner.page, "invitation-is-it-you")
+    owner.follow("Back to the members")
+    assert "Open invitations" not in owner.text
+
+
+def test_what_is_ones_own_is_shared_by_who_shows_that_it_is_them(owner, instance, shop):
+    secret = shop.secret("Mine", shared=False)
+    instance.put_forward(minutes=11)
+    owner.open(f"/secrets/{secret}")
+    assert asks(owner)
+    browser.picture(owner.page, "secret-is-it-you")
+    owner.fill("Name", "Still mine")
+    owner.send("Store")
+    assert "is stored" in owner.notice, "another name is nothing that anybody receives"
+    owner.tick("Shared with the team")
+    assert owner.send("Store") == 422
+    assert "type your password once more" in owner.problem
+    owner.tick("Shared with the team")
+    owner.fill("Password", wire.PASSWORD)
+    owner.send("Store")
+    assert not asks(owner), "nothing is left to share"
+
+
+def test_a_password_is_what_was_chosen_and_a_code_is_good_for_once(chromium, instance):
+    with desk.person(chromium, instance) as somebody:
+        # Spaces are as good as other letters.
+        somebody.set_up(instance.setup_link(), password=" correct horse battery ")
+        somebody.open("/account")
+        form = somebody.opened("Add an authenticator app")
+        app = somebody.page.locator("code.wide").inner_text()
+        form.fill("What the app shows now", desk.totp(app))
+        form.fill("Your password", " correct horse battery ")
+        assert form.send("Add the app") == 200
+        instance.put_forward(minutes=11)
+        code = desk.totp(app, time.time() + 11 * 60)
+        for name, status, told in [("first", 200, "Your new API key"), ("second", 422, "the code was used already")]:
+            somebody.open("/keys")
+            form = somebody.opened("Make a key")
+            form.fill("Name", name)
+            form.fill("Password", " correct horse battery ")
+            form.fill("Code", code)
+            assert form.send("Make the key") == status
+            assert told in somebody.text
 
 
 def test_stale_secrets_are_named(chromium, instance):

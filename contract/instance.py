@@ -107,7 +107,7 @@ class Later(Instance):
     how long things take."""
 
     def _start(self, place):
-        found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+        found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
         if not found:
             raise RuntimeError("there is no libfaketime; install it: apt-get install faketime")
         self._clock = place / "clock"

@@ -91,7 +91,7 @@ fn changing(desk: &Desk, visit: &Visit, change: &str, label: &str, more: &Markup
         form method="post" action=(desk.to("/account/sign-in")) {
             (parts::token(&visit.form))
             input type="hidden" name="change" value=(change);
-            (sign_in::present(&format!("{change}-")))
+            (sign_in::present(&format!("{change}-"), true))
             (more)
             button type="submit" { (label) }
         }

@@ -271,6 +271,7 @@ async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     let title = format!("Invite {}", names.of(id));
     let (invitation, token) = match invited {
         Ok(made) => made,
+        Err(refusal) if !desk.app.must_confirm(&visit.ask).await? => return Err(refusal),
         Err(refusal) => {
             let told = [("user", id.to_string())];
             let again = Again { title, path: "/members/invite", told: &told, button: "Invite" };

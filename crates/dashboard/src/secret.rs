@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Action;
+use strongroom_core::app::Ask;
 use strongroom_core::health::{self, SecretHint};
 use strongroom_core::rows::Proven;
 use strongroom_core::runs::Delivery;
@@ -19,7 +20,7 @@ use crate::members::Names;
 use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{bundle, keys, refused, rows, service, whose};
 use crate::visit::{self, Visit};
-use crate::{layout, parts};
+use crate::{confirm, layout, parts};
 
 /// How many versions, and deliveries, are shown: the newest.
 const NEWEST: usize = 20;
@@ -73,7 +74,7 @@ async fn shown(
         (versions(desk, visit, &secret, &names, may(Action::RollbackSecret)).await?)
         @if may(Action::UpdateSecret) {
             h2 { "Settings" }
-            (settings(desk, visit, &secret, may(Action::ShareSecret)))
+            (settings(desk, visit, &secret, may(Action::ShareSecret)).await?)
         }
         @if may(Action::DeleteSecret) {
             (parts::danger("Delete this secret", "Runs receive it no more. It can be brought back until it is purged.",
@@ -137,9 +138,9 @@ fn values(desk: &Desk, visit: &Visit, secret: &Secret, from: usize) -> Markup {
     }
 }
 
-fn settings(desk: &Desk, visit: &Visit, secret: &Secret, may_share: bool) -> Markup {
+async fn settings(desk: &Desk, visit: &Visit, secret: &Secret, may_share: bool) -> Result<Markup, Refusal> {
     let slug = secret.service_slug.as_ref().map_or("", ServiceSlug::as_str);
-    html! {
+    Ok(html! {
         form method="post" action=(desk.to(&format!("/secrets/{}", secret.id))) {
             (parts::token(&visit.form))
             (parts::text(("Name", "name", ""), secret.name.as_str(), SecretName::MAX, true))
@@ -152,9 +153,10 @@ fn settings(desk: &Desk, visit: &Visit, secret: &Secret, may_share: bool) -> Mar
             } @else if secret.owner.is_none() {
                 input type="hidden" name="shared" value="yes";
             }
+            @if may_share && secret.owner.is_some() { (confirm::asked_to_share(desk, visit).await?) }
             button type="submit" { "Store" }
         }
-    }
+    })
 }
 
 async fn attached(desk: &Desk, visit: &Visit, id: SecretId) -> Result<Markup, Refusal> {
@@ -258,14 +260,9 @@ async fn answered<T>(
     Ok(to_mend(shown(desk, visit, id, (0, Some(&message))).await?))
 }
 
-async fn patched(
-    desk: &Desk,
-    visit: &Visit,
-    id: SecretId,
-    patch: Result<Patch, Refusal>,
-) -> Result<(), Refusal> {
+async fn patched(desk: &Desk, ask: &Ask, id: SecretId, patch: Result<Patch, Refusal>) -> Result<(), Refusal> {
     let patch = patch?;
-    desk.done(&visit.ask, || desk.app.update_secret(&visit.ask, id, &patch)).await.map(|_| ())
+    desk.done(ask, || desk.app.update_secret(ask, id, &patch)).await.map(|_| ())
 }
 
 async fn change(
@@ -274,7 +271,10 @@ async fn change(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let (id, Sent { visit, fields }) = (id(&text)?, sent);
-    let done = patched(&desk, &visit, id, settings_patch(&fields)).await;
+    let done = match confirm::by(&desk, &visit, &fields).await {
+        Ok(ask) => patched(&desk, &ask, id, settings_patch(&fields)).await,
+        Err(refusal) => Err(refusal),
+    };
     answered(&desk, &visit, id, done, "secret-changed").await
 }
 
@@ -296,7 +296,7 @@ async fn set(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let (id, Sent { visit, fields }) = (id(&text)?, sent);
-    let done = patched(&desk, &visit, id, values_patch(&fields)).await;
+    let done = patched(&desk, &visit.ask, id, values_patch(&fields)).await;
     answered(&desk, &visit, id, done, "secret-changed").await
 }
 

@@ -92,19 +92,19 @@ pub(crate) fn factors(email: &str) -> Markup {
         (parts::field("Email address", "email", "", &html! {
             input #email name="email" type="email" value=(email) required maxlength="254" autocomplete="username";
         }))
-        (present(""))
+        (present("", true))
     }
 }
 
 /// The password that they have, and the code of their app. A page with several forms
 /// calls each by another name, so that a label is of the field that it stands at.
-pub(crate) fn present(of: &str) -> Markup {
+pub(crate) fn present(of: &str, required: bool) -> Markup {
     let (password, code) = (format!("{of}password"), format!("{of}code"));
     // Browsers fill in again what stood in a field, when one goes back to it, unless it is
     // "off"; and a recovery code may still be good.
     html! {
         (parts::field("Password", &password, "", &html! {
-            input #(password) name="password" type="password" required maxlength="256" autocomplete="current-password";
+            input #(password) name="password" type="password" required[required] maxlength="256" autocomplete="current-password";
         }))
         (parts::field("Code", &code, "Only if you have an authenticator app: the six digits that it shows, or one of your recovery codes.", &html! {
             input #(code) name="code" autocomplete="off" maxlength="32" aria-describedby={ (code) "-hint" };

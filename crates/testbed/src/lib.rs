@@ -156,7 +156,7 @@ impl Cluster {
     pub fn resume(&mut self) {
         // The server ends when the pipe does, which is when we end, however that is.
         let script = "exec 3<&0; \"$0\"/postgres -D \"$1\" </dev/null >\"$2\" 2>&1 & \
-                      read -r _ <&3; kill -QUIT $!; wait; test -z \"$3\" || rm -rf \"$3\"";
+                      trap : HUP INT TERM; read -r _ <&3; kill -QUIT $!; wait; test -z \"$3\" || rm -rf \"$3\"";
         let log = self.directory.path().join("log");
         let mut command = self.as_other_user("sh");
         command.arg("-c").arg(script).arg(&self.programs).arg(&self.data).arg(&log);

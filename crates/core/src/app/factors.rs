@@ -112,8 +112,8 @@ impl App {
     }
 
     /// Whether the caller has to show what they sign in with, in order to make what
-    /// outlasts their session: a key, an invitation, a higher role. So who finds a browser open, or has
-    /// come by its cookie, has it for as long as the session lasts, and receives no value.
+    /// lets anybody receive values who otherwise wouldn't, also when the session has ended: a
+    /// key, an invitation, a higher role, what was one's own given to the team.
     ///
     /// # Errors
     /// When that can't be told.

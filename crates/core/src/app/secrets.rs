@@ -154,7 +154,8 @@ impl App {
     /// patch changes nothing.
     ///
     /// # Errors
-    /// When the caller may not, or the values can't be edited so.
+    /// When the caller may not, the values can't be edited so, or they must confirm that
+    /// what was theirs becomes the team's ([`App::must_confirm`]).
     pub async fn update_secret(
         &self,
         ask: &Ask,
@@ -168,6 +169,9 @@ impl App {
         after.service_slug = patch.service_slug.clone().unwrap_or(after.service_slug);
         if let Some(shared) = patch.shared.filter(|shared| *shared != before.owner.is_none()) {
             permit = ask.permit(Action::ShareSecret, ask.caller.ownership(before.team_id, before.owner))?;
+            if shared {
+                self.is_certain(ask).await?;
+            }
             after.owner = (!shared).then_some(ask.caller.user_id);
         }
         let version = self.edited(ask, &before, &mut after, &patch.values).await?;

@@ -66,12 +66,28 @@ impl Appends {
     /// When the thread can't be started.
     pub(super) fn start(connector: &Arc<Connector>, writers: &Arc<Writers>) -> Result<Self, OpenError> {
         let (queue, waiting) = unbounded_channel();
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
         let link = Link::new(Arc::clone(connector));
         let lane = Lane { link, waiting, writers: Arc::clone(writers), others: Handle::current() };
+        let (tell, begun) = std::sync::mpsc::channel();
+        // A runtime may not be dropped where another one runs, so it is made in its thread.
+        let work = move || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _ = tell.send(Ok(()));
+                runtime.block_on(lane.run());
+            }
+            Err(error) => {
+                let _ = tell.send(Err(error));
+            }
+        };
         let thread = std::thread::Builder::new().name("store-appends".into());
-        thread.spawn(move || runtime.block_on(lane.run())).map_err(OpenError::Thread)?;
+        thread.spawn(work).map_err(OpenError::Thread)?;
+        begun.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())).map_err(OpenError::Thread)?;
         Ok(Self { queue })
+    }
+
+    /// Returns when the lane is no more.
+    pub(super) async fn stopped(&self) {
+        self.queue.closed().await;
     }
 
     /// Does a write that [`only_adds`], together with others.

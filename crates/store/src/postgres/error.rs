@@ -43,7 +43,7 @@ pub enum OpenError {
     #[error("somebody altered the schema of the database ({0}); put it back, or restore a backup")]
     AlteredSchema(String),
     /// The operating system gave no thread.
-    #[error("no thread could be started for the database: {0}")]
+    #[error("the thread for writing to the database could not be started: {0}")]
     Thread(std::io::Error),
     /// The server refused.
     #[error("the database refused: {0}")]

@@ -424,6 +424,6 @@ impl Store for Database {
 
     async fn stopped(&self) {
         // Whatever became of a commit can be asked of the server.
-        std::future::pending::<()>().await;
+        self.appends.stopped().await;
     }
 }

