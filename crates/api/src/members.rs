@@ -94,7 +94,7 @@ struct MembersAnswer {
 #[expect(dead_code, reason = "describes a parameter; `query` reads it")]
 struct Search {
     /// Only those with this text, in any case, in their name or address.
-    #[param(value_type = String, min_length = 1, max_length = 128, required = false)]
+    #[param(value_type = String, min_length = 1, max_length = 128, pattern = "^[^\\u0000]*$", required = false)]
     search: Option<String>,
 }
 

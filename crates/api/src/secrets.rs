@@ -272,10 +272,10 @@ pub(crate) struct Listing {
     #[param(value_type = String, format = Uuid, required = false)]
     cursor: Option<SecretId>,
     /// Only those with this text, in any case, in their name, service or names of values.
-    #[param(value_type = String, min_length = 1, max_length = 128, required = false)]
+    #[param(value_type = String, min_length = 1, max_length = 128, pattern = "^[^\\u0000]*$", required = false)]
     search: Option<String>,
     /// Only those for exactly this service.
-    #[param(value_type = String, min_length = 1, max_length = 64, required = false)]
+    #[param(value_type = String, min_length = 1, max_length = 64, pattern = "^[^\\u0000]*$", required = false)]
     service_slug: Option<ServiceSlug>,
 }
 
