@@ -25,7 +25,14 @@ CANARY = "canary-"
 OFTEN = 0.8
 
 #: From which pool a parameter of a path comes.
-IN_PATH = {"teamId": "teams", "id": "secrets", "userId": "members", "keyId": "keys", "linkId": "links"}
+IN_PATH = {
+    "teamId": "teams",
+    "id": "secrets",
+    "userId": "members",
+    "keyId": "keys",
+    "linkId": "links",
+    "requestId": "requests",
+}
 #: From which pool a field of a body comes.
 IN_BODY = {
     ("attachRevisionSecret", "credentialId"): "secrets",
@@ -113,6 +120,8 @@ class World:
         self._pools = {"teams": [self._team] * 9 + [other_team], "gone secrets": [], "gone members": []}
         for pool in ("secrets", "members", "keys", "links"):
             self._pools[pool] = [self._make(pool) for _ in range(3)]
+        # One stays to be looked at when it was withdrawn, so none takes its place.
+        self._pools["requests"] = [self._ask() for _ in range(3)]
         for shared in (True, False):
             body = {"name": "the owner's", "values": {"ONE": "1"}, "shared": shared}
             self._pools["secrets"].append(self._call("POST", "/v1/credentials", body)["id"])
@@ -147,6 +156,11 @@ class World:
         person = {"name": "a person", "email": f"{self.requests}@example.com", "role": "member"}
         user = self._call("POST", f"/v2/teams/{self._team}/members", person)["member"]["id"]
         return self._call("POST", f"/v2/teams/{self._team}/key-links", {"user_id": user, "name": "a key"})
+
+    def _ask(self):
+        """A request of the caller's to fill in a secret."""
+        body = {"name": f"made {self.requests}", "env_var_keys": ["ONE"]}
+        return self._call("POST", f"/v2/teams/{self._team}/fill-requests", body, self.key)["id"]
 
     def link_token(self):
         """A token by which a key can be claimed, once."""
