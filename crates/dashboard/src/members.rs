@@ -221,25 +221,26 @@ async fn add(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refu
 
 async fn change(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
-    let (id, role, names) = (user(&fields)?, role(&fields)?, Names::read(&desk, &visit).await?);
-    let changed = match confirm::by(&desk, &visit, &fields).await {
-        Ok(ask) => desk.done(&ask, || desk.app.update_member(&ask, id, role)).await.map(|_| ()),
-        Err(refusal) => Err(refusal),
+    let (id, role) = (user(&fields)?, role(&fields)?);
+    let changed = async {
+        let ask = confirm::by(&desk, &visit, &fields).await?;
+        desk.done(&ask, || desk.app.update_member(&ask, id, role)).await.map(|_| ())
     };
+    let Err(refusal) = changed.await else {
+        return answered(&desk, &visit, (Ok(()), &Fields::default()), "member-changed").await;
+    };
+    let names = Names::read(&desk, &visit).await?;
     // To be less nobody has to show that it is them.
-    let confirms = role > names.role(id) && desk.app.must_confirm(&visit.ask).await?;
-    match changed {
-        Err(refusal) if confirms => {
-            let again = Again {
-                title: format!("Make {} {role}", names.of(id)),
-                path: "/members/role",
-                told: &[("user", id.to_string()), ("role", role.to_string())],
-                button: "Change",
-            };
-            again.page(&desk, &visit, refusal).await
-        }
-        changed => answered(&desk, &visit, (changed, &Fields::default()), "member-changed").await,
+    if role <= names.role(id) || !desk.app.must_confirm(&visit.ask).await? {
+        return answered(&desk, &visit, (Err(refusal), &Fields::default()), "member-changed").await;
     }
+    let again = Again {
+        title: format!("Make {} {role}", names.of(id)),
+        path: "/members/role",
+        told: &[("user", id.to_string()), ("role", role.to_string())],
+        button: "Change",
+    };
+    again.page(&desk, &visit, refusal).await
 }
 
 async fn remove(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
@@ -264,12 +265,12 @@ async fn answered(
 async fn invite(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
     let (id, names) = (user(&fields)?, Names::read(&desk, &visit).await?);
-    let invited = match confirm::by(&desk, &visit, &fields).await {
-        Ok(ask) => desk.done(&ask, || desk.app.invite(&ask, id)).await,
-        Err(refusal) => Err(refusal),
+    let invited = async {
+        let ask = confirm::by(&desk, &visit, &fields).await?;
+        desk.done(&ask, || desk.app.invite(&ask, id)).await
     };
     let title = format!("Invite {}", names.of(id));
-    let (invitation, token) = match invited {
+    let (invitation, token) = match invited.await {
         Ok(made) => made,
         Err(refusal) if !desk.app.must_confirm(&visit.ask).await? => return Err(refusal),
         Err(refusal) => {

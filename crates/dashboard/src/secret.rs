@@ -7,7 +7,6 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Action;
-use strongroom_core::app::Ask;
 use strongroom_core::health::{self, SecretHint};
 use strongroom_core::rows::Proven;
 use strongroom_core::runs::Delivery;
@@ -260,9 +259,16 @@ async fn answered<T>(
     Ok(to_mend(shown(desk, visit, id, (0, Some(&message))).await?))
 }
 
-async fn patched(desk: &Desk, ask: &Ask, id: SecretId, patch: Result<Patch, Refusal>) -> Result<(), Refusal> {
+async fn patched(
+    desk: &Desk,
+    visit: &Visit,
+    id: SecretId,
+    (fields, patch): (&Fields, Result<Patch, Refusal>),
+) -> Result<(), Refusal> {
+    // First, so that no code is used up for what makes no sense.
     let patch = patch?;
-    desk.done(ask, || desk.app.update_secret(ask, id, &patch)).await.map(|_| ())
+    let ask = confirm::by(desk, visit, fields).await?;
+    desk.done(&ask, || desk.app.update_secret(&ask, id, &patch)).await.map(|_| ())
 }
 
 async fn change(
@@ -271,10 +277,7 @@ async fn change(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let (id, Sent { visit, fields }) = (id(&text)?, sent);
-    let done = match confirm::by(&desk, &visit, &fields).await {
-        Ok(ask) => patched(&desk, &ask, id, settings_patch(&fields)).await,
-        Err(refusal) => Err(refusal),
-    };
+    let done = patched(&desk, &visit, id, (&fields, settings_patch(&fields))).await;
     answered(&desk, &visit, id, done, "secret-changed").await
 }
 
@@ -296,7 +299,7 @@ async fn set(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let (id, Sent { visit, fields }) = (id(&text)?, sent);
-    let done = patched(&desk, &visit.ask, id, values_patch(&fields)).await;
+    let done = patched(&desk, &visit, id, (&fields, values_patch(&fields))).await;
     answered(&desk, &visit, id, done, "secret-changed").await
 }
 

@@ -423,7 +423,8 @@ impl Store for Database {
     }
 
     async fn stopped(&self) {
-        // Whatever became of a commit can be asked of the server.
+        // With the thread that adds rows, and for nothing else: whatever became of a commit
+        // can be asked of the server.
         self.appends.stopped().await;
     }
 }
