@@ -1,18 +1,21 @@
 """The audit page in a real browser: what was done is found by each filter and by
 none that it doesn't fit, and what is found can be taken away as a file."""
 
+import base64
 import csv
 import datetime
 import io
 import json
 import re
 import subprocess
+import time
 import uuid
 from contextlib import contextmanager
 
 import pytest
 
 import browser
+import tree
 from instance import Instance
 
 PASSWORD = "correct horse battery staple"
@@ -189,6 +192,87 @@ def test_what_is_found_can_be_taken_away(chromium, team):
         assert page.complaints == []
 
 
+def proofs(page):
+    """Opens what proves the record; its newest head and its verifier key."""
+    page.get_by_role("link", name="What proves it").click()
+    page.wait_for_url("**/audit/proof")
+    return page.locator("#head").inner_text().strip() + "\n", page.locator("#keys").inner_text().strip()
+
+
+def sealed(team, sequence):
+    """Waits until an event is a leaf, which takes a second; its proof."""
+    for _ in range(100):
+        status, proof = team.instance.call("GET", f"{team.team}/events/{sequence}/proof")
+        if status == 200:
+            return proof
+        assert status == 409, proof
+        time.sleep(0.1)
+    raise AssertionError(f"{sequence} wasn't sealed")
+
+
+def test_a_file_with_proofs_is_believed_without_this_server(chromium, team):
+    with audit(chromium, team) as page:
+        shown = search(page, what="Secrets")
+        _, newest = team.instance.call("GET", f"{team.team}/events?limit=1")
+        sealed(team, newest["events"][0]["sequence"])
+        text, name = taken(page, "with proofs")
+        assert re.fullmatch(r"strongroom-audit-\d{4}-\d\d-\d\d\.proven\.jsonl", name), name
+        _, key = proofs(page)
+        found, skipped = tree.events(text, key)
+        assert len(found) == len(shown)
+        assert skipped > 0, "all that wasn't asked for"
+        edited = text.replace("secret.created", "secret.deleted", 1)
+        assert edited != text
+        with pytest.raises(AssertionError, match="not the events"):
+            tree.events(edited, key)
+        assert page.complaints == []
+
+
+def test_an_event_is_proven_and_its_proof_can_be_taken_away(chromium, team):
+    with audit(chromium, team) as page:
+        _, key = proofs(page)
+        _, listed = team.instance.call("GET", f"{team.team}/events?action=secret.created&limit=1")
+        sealed(team, listed["events"][0]["sequence"])
+        search(page, what="Secrets")
+        page.locator("tr", has_text="secret.created").first.get_by_role("link", name="Proof").click()
+        page.wait_for_url("**/audit/proof/*")
+        assert "It is leaf" in page.get_by_role("status").inner_text()
+        text, name = taken(page, "Download it as a file")
+        proof = json.loads(text)
+        assert re.fullmatch(r"strongroom-event-\d+\.json", name), name
+        _, size, root = tree.head(proof["checkpoint"], key)
+        siblings = [base64.b64decode(sibling) for sibling in proof["proof"]]
+        assert tree.root_of(proof["leaf"], tree.leaf(proof["line"]), size, siblings) == root
+        assert json.loads(proof["line"])["action"] == "secret.created"
+        assert page.goto(f"{team.instance.url}/audit/proof/999999").status == 404
+        assert page.goto(f"{team.instance.url}/audit/proof/stripe").status == 404
+
+
+def test_a_head_that_was_kept_is_compared(chromium, team):
+    def compared(page, head):
+        page.get_by_label("The head", exact=True).fill(head)
+        with page.expect_navigation():
+            page.get_by_role("button", name="Compare").click()
+        return page.inner_text("main")
+
+    with audit(chromium, team) as page:
+        kept, key = proofs(page)
+        _, size, _ = tree.head(kept, key)
+        team.done("POST", f"{team.team}/credentials", {"name": "later", "values": {}})
+        _, listed = team.instance.call("GET", f"{team.team}/events?limit=1")
+        sealed(team, listed["events"][0]["sequence"])
+        assert f"its {size} events are as they were" in compared(page, kept)
+        newest = page.locator("#head").inner_text()
+        assert "That is the newest head" in compared(page, newest)
+        assert "isn't signed by this server's key" in compared(page, kept.replace(str(size), str(size + 1), 1))
+        assert "isn't a signed head" in compared(page, "a head")
+        text, name = taken(page, "Download it")
+        assert tree.head(text, key)[1] >= size + 1
+        assert re.fullmatch(r"strongroom-head-\d+\.txt", name), name
+        assert page.complaints == []
+        browser.picture(page, "audit-proof-compared")
+
+
 def test_members_see_and_take_away_what_they_did_themselves(chromium, team):
     with audit(chromium, team, "grace@example.com") as page:
         assert "What you did yourself" in page.inner_text("main")
@@ -237,14 +321,16 @@ def test_nobody_takes_anything_away_who_is_not_signed_in(chromium, team):
 
 
 @pytest.mark.parametrize("screen", browser.SCREENS)
-def test_everybody_can_read_it_on_every_screen(chromium, team, screen):
+@pytest.mark.parametrize("part", ["audit", "audit/proof", "audit/proof/1"])
+def test_everybody_can_read_it_on_every_screen(chromium, team, part, screen):
     with audit(chromium, team, **browser.SCREENS[screen]) as page:
+        page.goto(f"{team.instance.url}/{part}")
         assert page.complaints == []
         assert browser.weight(page) <= 150 * 1024
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{wide} pixels too wide"
         assert browser.barriers(page) == []
-        browser.picture(page, f"audit-{screen}")
+        browser.picture(page, f"{part.replace('/', '-')}-{screen}")
 
 
 def test_it_does_its_work_without_a_script(chromium, team):

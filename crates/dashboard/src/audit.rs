@@ -2,6 +2,7 @@
 //! exported. Ids and names, never a value.
 
 mod export;
+mod proof;
 mod words;
 
 use axum::Router;
@@ -37,7 +38,10 @@ const NOT_WHOLE: &str = "Not every secret of that name was found: there are too 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
 pub(crate) fn routes() -> Router<Arc<Desk>> {
-    Router::new().route("/audit", get(list)).route("/audit/export", get(export::export))
+    Router::new()
+        .route("/audit", get(list))
+        .route("/audit/export", get(export::export))
+        .merge(proof::routes())
 }
 
 /// What is searched for.
@@ -191,6 +195,7 @@ fn listed(
         p {
             @if people.is_some() { "What happened in the team, the newest first." }
             @else { "What you did yourself, the newest first. Administrators see what everybody did." }
+            " " a href=(desk.to("/audit/proof")) { "What proves it" }
         }
         (form(desk, wanted, people))
         @if !is_whole { p role="status" { (NOT_WHOLE) } }
@@ -207,7 +212,10 @@ fn listed(
             ("Older", page.next.map(|next| desk.to(&wanted.path("/audit", &[("before", next.to_string())])))),
         ]))
         @if is_whole && (!page.events.is_empty() || page.next.is_some()) {
-            p { "Download all that matches: " a href=(export("csv")) { "CSV" } ", " a href=(export("jsonl")) { "JSON Lines" } }
+            p {
+                "Download all that matches: " a href=(export("csv")) { "CSV" } ", " a href=(export("jsonl")) { "JSON Lines" }
+                ", or " a href=(export("proven")) { "with proofs" } "."
+            }
         }
     }
 }
@@ -288,7 +296,8 @@ fn what(desk: &Desk, event: &Recorded, names: &EventNames) -> Markup {
         @if let Some(version) = version { ", version " (version) }
         @if let Some(agent) = agent { ", agent " (link(desk, names, agent.uuid(), "/agents/")) }
         @if event.times > 1 { ", " (event.times) " times" }
-        br; small.id { (event.kind) }
+        br; small.id { (event.kind) } " "
+        small { a href=(desk.to(&format!("/audit/proof/{}", event.sequence))) { "Proof" } }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a search finds, as a file: JSON Lines or CSV, as long as it takes and a
-//! piece at a time. A spreadsheet takes no cell for a formula.
+//! What a search finds, as a file: JSON Lines or CSV, or the record that proves itself, as
+//! long as it takes and a piece at a time. A spreadsheet takes no cell for a formula.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use strongroom_core::app::{Ask, EventNames};
+use strongroom_core::app::{self, Ask, EventNames};
 use strongroom_core::events::{EventFilter, Recorded};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 enum Format {
     Csv,
     JsonLines,
+    /// The leaves of the audit tree, and what proves them.
+    Proven,
 }
 
 impl Format {
@@ -41,6 +43,7 @@ impl Format {
         match name {
             "csv" => Some(Self::Csv),
             "jsonl" => Some(Self::JsonLines),
+            "proven" => Some(Self::Proven),
             _ => None,
         }
     }
@@ -49,13 +52,14 @@ impl Format {
         match self {
             Self::Csv => "csv",
             Self::JsonLines => "jsonl",
+            Self::Proven => "proven.jsonl",
         }
     }
 
     const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
-            Self::JsonLines => "application/jsonl; charset=utf-8",
+            Self::JsonLines | Self::Proven => "application/jsonl; charset=utf-8",
         }
     }
 
@@ -63,7 +67,7 @@ impl Format {
     fn head(self) -> Vec<u8> {
         match self {
             Self::Csv => (NAMES.join(",") + "\r\n").into_bytes(),
-            Self::JsonLines => Vec::new(),
+            Self::JsonLines | Self::Proven => Vec::new(),
         }
     }
 
@@ -75,7 +79,7 @@ impl Format {
                 line.extend_from_slice(cells.join(",").as_bytes());
                 line.extend_from_slice(b"\r\n");
             }
-            Self::JsonLines => {
+            Self::JsonLines | Self::Proven => {
                 let fields: Vec<_> =
                     NAMES.iter().zip(values).map(|(name, value)| format!("\"{name}\":{value}")).collect();
                 line.extend_from_slice(format!("{{{}}}\n", fields.join(",")).as_bytes());
@@ -174,12 +178,19 @@ pub(super) async fn export(
         return Err(Refusal::invalid(NOT_WHOLE));
     }
     let token = Cookie::Session.read(&parts.headers, desk.is_secure).ok_or_else(Refusal::signed_out)?;
+    let proven = match format {
+        Format::Proven => {
+            let filter = filter.clone().unwrap_or_else(nothing);
+            Some(desk.app.export_events(&visit.ask, &filter, None).await?)
+        }
+        Format::Csv | Format::JsonLines => None,
+    };
     let turn = Arc::clone(&desk.exporting).acquire_owned().await.map_err(|_| Refusal::broken())?;
     let (pieces, body) = channel(1);
     let day = desk.app.clock().now().to_string();
     let name = format!("strongroom-audit-{}.{}", day.get(..10).unwrap_or_default(), format.ending());
-    let export =
-        Export { desk, ask: visit.ask, token: Zeroizing::new(token), filter, before: wanted.before, format };
+    let (ask, token, before) = (visit.ask, Zeroizing::new(token), wanted.before);
+    let export = Export { desk, ask, token, filter, before, format, proven };
     tokio::spawn(export.send(pieces, turn));
     let headers = [
         (CONTENT_TYPE, format.media_type().to_owned()),
@@ -197,6 +208,12 @@ struct Export {
     filter: Option<EventFilter>,
     before: Option<i64>,
     format: Format,
+    proven: Option<app::Export>,
+}
+
+/// What no event matches.
+fn nothing() -> EventFilter {
+    EventFilter { objects: vec![Uuid::nil()], ..EventFilter::default() }
 }
 
 /// The rest of it can't be had; the connection is broken off, so that nobody
@@ -223,8 +240,14 @@ impl Export {
 
     /// Adds what comes next; whether there is more.
     async fn next(&mut self, piece: &mut Vec<u8>, names: &mut EventNames) -> Result<bool, Refusal> {
-        let Some(filter) = &self.filter else { return Ok(false) };
         self.still_theirs().await?;
+        if let Some(proven) = &mut self.proven {
+            let mut lines = String::new();
+            let more = self.desk.app.export_page(&self.ask, proven, &mut lines).await?;
+            piece.extend_from_slice(lines.as_bytes());
+            return Ok(more);
+        }
+        let Some(filter) = &self.filter else { return Ok(false) };
         let page = self.desk.app.events(&self.ask, filter, self.before, PIECE).await?;
         self.desk.app.name_events(&self.ask, &page.events, names).await?;
         for event in &page.events {

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use strongroom_core::events::{EventKind, Recorded, RecordedRefusal};
+use strongroom_core::requests::Requested;
+use strongroom_core::rows::Row;
+use strongroom_core::secrets::Secret;
 
 /// Kinds of events that people look for together.
 pub(super) struct Group {
@@ -25,7 +28,11 @@ pub(super) const GROUPS: &[Group] = &[
     group("keys", "API keys", &["api_key.", "key_link."]),
     group("members", "Members", &["member.", "user.", "invitation."]),
     group("sign-in", "Signing in", &["sign_in.", "session."]),
-    group("team", "The team", &["team.", "instance."]),
+    group(
+        "team",
+        "The team",
+        &["team.", "instance.", "root_key.", "master_key.", "purpose_key.", "recovery_key."],
+    ),
     group("refusals", "Refusals", &["access."]),
     group("integrity", "Tampering", &["integrity."]),
 ];
@@ -43,10 +50,11 @@ pub(super) fn kinds_of(name: &str) -> Option<Vec<EventKind>> {
 
 /// What somebody did, to go between them and the object.
 pub(super) fn clause(event: &Recorded) -> Cow<'static, str> {
-    match (event.known_kind(), &event.refusal) {
-        (Some(EventKind::AccessDenied), Some(refusal)) => refused(refusal).into(),
-        (Some(kind), _) => known(kind).into(),
-        (None, _) => event.kind.clone().into(),
+    match (event.known_kind(), &event.refusal, &event.requested) {
+        (Some(EventKind::AccessDenied), Some(refusal), _) => refused(refusal).into(),
+        (Some(EventKind::RunRequested), _, Some(requested)) => asked(requested, &event.table).into(),
+        (Some(kind), ..) => known(kind).into(),
+        (None, ..) => event.kind.clone().into(),
     }
 }
 
@@ -57,6 +65,7 @@ fn known(kind: EventKind) -> &'static str {
         EventKind::SecretUpdated => "changed the secret",
         EventKind::SecretDeleted => "deleted the secret",
         EventKind::SecretUndeleted => "brought back the secret",
+        EventKind::SecretPolicySet => "set the policy of the secret",
         EventKind::SecretRolledBack => "took back to an earlier version the secret",
         EventKind::SecretCopied => "created as a copy the secret",
         EventKind::SecretCompared => "compared with another the secret",
@@ -66,6 +75,14 @@ fn known(kind: EventKind) -> &'static str {
         EventKind::TeamDeleted => "deleted the team",
         EventKind::TeamUndeleted => "brought back the team",
         EventKind::TeamShredded => "destroyed the keys of the team",
+        EventKind::TeamKeyRotated => "gave the team a new key",
+        EventKind::RootKeyRotated => "put the instance under another root key",
+        EventKind::RootKeyAdded => "let one more root key open the instance",
+        EventKind::RootKeyRemoved => "took away a root key that was added",
+        EventKind::MasterKeyRotated => "gave the instance a new master key",
+        EventKind::PurposeKeyRotated => "gave the instance a new key for one of its purposes",
+        EventKind::RecoveryKeyReplaced => "replaced the recovery key",
+        EventKind::TeamKeysRetired => "destroyed older keys of the team, which nothing needed any more",
         EventKind::UserCreated => "created the user",
         EventKind::MemberAdded => "added the member",
         EventKind::MemberUpdated => "changed the membership of",
@@ -87,6 +104,7 @@ fn known(kind: EventKind) -> &'static str {
         EventKind::RunExtended => "extended the run",
         EventKind::RunStopped => "stopped the run",
         EventKind::RunRevoked => "revoked the run",
+        EventKind::RunRequested => "asked somebody something through the broker",
         EventKind::SecretDelivered => "received values of the secret",
         EventKind::SignInSetUp => "set up how to sign in",
         EventKind::SignInChanged => "changed how to sign in",
@@ -101,6 +119,17 @@ fn known(kind: EventKind) -> &'static str {
         EventKind::FillRequestFilled => "filled in the request",
         EventKind::IntegrityViolation => "met a row that is not what was stored",
         EventKind::AccessDenied => "was refused something",
+    }
+}
+
+/// What was asked for, and what came of it; then follows what went in, or the run.
+fn asked(requested: &Requested, table: &str) -> String {
+    let Requested { method, host, path, .. } = requested;
+    let with = if table == Secret::TABLE { "with the secret" } else { "in the run" };
+    match (&requested.refused, requested.status) {
+        (Some(why), _) => format!("was refused by the broker ({why}) {method} {host}{path} {with}"),
+        (None, Some(status)) => format!("asked {method} {host}{path} ({status}) {with}"),
+        (None, None) => format!("asked {method} {host}{path} {with}"),
     }
 }
 

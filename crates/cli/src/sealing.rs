@@ -1,0 +1,99 @@
+//! Makes leaves of what was recorded, each second and before the server ends, and keeps
+//! the signed heads outside the database, where a writer of that can't reach them.
+
+use std::sync::Arc;
+use std::time::Duration;
+use strongroom_core::app::{SEALED_AT_ONCE, Sealer};
+use strongroom_core::audit::{Broken, Head};
+use strongroom_core::{App, StoreError};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::checkpoints::Checkpoints;
+use crate::sinks::Heads;
+
+/// The longest that an event waits for its leaf.
+const SECOND: Duration = Duration::from_secs(1);
+/// How many events may come in the meantime before the next head is signed sooner.
+const EVENTS: u32 = 1_000;
+/// What a head costs however few events it is over: no more than ten a second.
+const SOONEST: Duration = Duration::from_millis(100);
+
+/// Seals what was recorded, for one server.
+pub(crate) struct Sealing {
+    app: Arc<App>,
+    checkpoints: Checkpoints,
+    sealer: Sealer,
+    /// The size of the tree, for those who send its leaves on; none while another seals.
+    heads: watch::Sender<Option<u64>>,
+    /// Whether it was told already that something is wrong.
+    is_told: bool,
+}
+
+impl Sealing {
+    pub(crate) fn new(app: Arc<App>, checkpoints: Checkpoints) -> Self {
+        let heads = watch::Sender::new(None);
+        Self { app, checkpoints, sealer: Sealer::default(), heads, is_told: false }
+    }
+
+    /// Tells how far it is.
+    pub(crate) fn heads(&self) -> Heads {
+        self.heads.subscribe()
+    }
+
+    /// Seals until it is dropped.
+    pub(crate) async fn keep(&mut self) {
+        self.checkpoints.compare(&self.app).await;
+        loop {
+            let events = self.turn().await;
+            let soon = SECOND * EVENTS / events.max(EVENTS);
+            sleep(soon.max(SOONEST)).await;
+        }
+    }
+
+    /// Seals what there is, if this server is the one that does. How many events it were.
+    pub(crate) async fn turn(&mut self) -> u32 {
+        if !self.app.store().elected().await.unwrap_or(false) {
+            self.heads.send_replace(None);
+            // What another server signed is kept here, too.
+            if let Ok(Some(head)) = self.app.newest_head().await {
+                self.note(&head);
+            }
+            return 0;
+        }
+        let mut sealed = 0;
+        loop {
+            match self.app.seal_events(&mut self.sealer).await {
+                Ok(None) => return sealed,
+                Ok(Some(done)) => {
+                    self.is_told = false;
+                    self.note(&done.head);
+                    self.heads.send_replace(Some(done.head.size));
+                    sealed += done.events;
+                    if done.events < SEALED_AT_ONCE {
+                        return sealed;
+                    }
+                }
+                Err(error) => {
+                    self.tell(&error);
+                    return sealed;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, head: &Head) {
+        self.checkpoints.note(head);
+    }
+
+    /// Tells once what is wrong, until it is right again.
+    fn tell(&mut self, error: &Broken) {
+        // Somebody else was quicker, or is about to be elected.
+        if matches!(error, Broken::Store(StoreError::Changed)) {
+            return;
+        }
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::error!(%error, "audit.unsealed: nothing is sealed until this is mended; run `strongroom audit verify`");
+        }
+    }
+}
