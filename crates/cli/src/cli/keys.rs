@@ -1,10 +1,16 @@
 //! `strongroom keys …`.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use strongroom_core::keyring::Purpose;
 use uuid::Uuid;
 
+use super::audit::Itself;
 use super::client::{Common, Confirmed, Server, Write, id};
 use super::people::RoleName;
+use super::root_key::{Keeper, RootKeyKind};
+use super::server::Operated;
 
 /// What to do with API keys.
 #[derive(Debug, Subcommand)]
@@ -40,6 +46,187 @@ Example:
 
 To store the key instead of printing it: strongroom login --link-stdin")]
     Claim(Claim),
+    /// Show the keys that the team's values are sealed under, and how many values an older one
+    /// still seals; or the root, master and purpose keys of an instance.
+    #[command(after_help = "\
+Examples:
+  strongroom keys status
+  strongroom keys status --data-dir /var/lib/strongroom
+  strongroom keys status --data-dir /var/lib/strongroom --count
+
+An instance is looked at beside its running server, and nothing in it changes.")]
+    Status(Box<Status>),
+    /// Give a new key to what seals others.
+    #[command(subcommand)]
+    Rotate(Rotate),
+    /// Let one more root key open the instance: of another kind, for when the first can't be had.
+    #[command(after_help = "\
+Examples:
+  strongroom keys add-root passphrase --data-dir /var/lib/strongroom
+  strongroom keys add-root aws-kms --kms-key alias/strongroom --data-dir /var/lib/strongroom
+
+The server may be running. From then on it starts with either; the instance's own is tried first.")]
+    AddRoot(Box<AddRoot>),
+    /// Take a root key away that was added: it opens the instance no more.
+    #[command(after_help = "\
+Example:
+  strongroom keys remove-root passphrase --data-dir /var/lib/strongroom")]
+    RemoveRoot(Box<RemoveRoot>),
+}
+
+/// `keys status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Count what was made with each key; opens no value, but reads every row.
+    #[arg(long, requires = "data_dir")]
+    pub(crate) count: bool,
+    #[command(flatten)]
+    pub(crate) itself: Itself,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `keys rotate`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rotate {
+    /// Give the team a new key, and have its values sealed anew while everything goes on.
+    #[command(after_help = "\
+Example:
+  strongroom keys rotate team
+
+It may be interrupted: the server goes on by itself, and `strongroom keys status` tells how far it
+is. The old key goes two days after the last value that it sealed. A backup from before needs no
+other key than it did.")]
+    Team(RotateTeam),
+    /// Put the instance under another root key.
+    #[command(after_help = "\
+Examples:
+  strongroom keys rotate root --data-dir /var/lib/strongroom
+  strongroom keys rotate root --root-key aws-kms --kms-key alias/strongroom --data-dir /var/lib/strongroom
+
+The server may be running, and goes on. One row changes, however much there is. A root key in a
+file is put in the place of the old one, which stays beside it: copies and backups of the database
+from before are still under that. Where several hosts have the file, each needs the new one before
+its server starts again.")]
+    Root(Box<RotateRoot>),
+    /// Give the instance a new master key, which wraps all others.
+    #[command(after_help = "\
+Example:
+  strongroom keys rotate master --data-dir /var/lib/strongroom
+
+The server may be running, and goes on: it has the new one within seconds. Every key is wrapped
+anew in one transaction, so it was done or it wasn't, whenever it is interrupted. Who has the old
+master key and a database of later opens nothing of it; keys that they took out before stay known
+to them, so rotate those, too.")]
+    Master(Box<Operated>),
+    /// Give the instance a new key for one of its purposes.
+    #[command(after_help = "\
+Examples:
+  strongroom keys rotate purpose audit_signing --data-dir /var/lib/strongroom
+  strongroom keys rotate purpose row_mac --data-dir /var/lib/strongroom
+
+The server may be running. What is new is made with it a minute later, when every server has seen
+it; what the old one made stays good, and `keys status --count` tells how much that is. After
+`cookies`, forms that are open on a page are refused once.")]
+    Purpose(Box<RotatePurpose>),
+}
+
+/// Where a new root key comes from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The new root key")]
+#[expect(clippy::struct_field_names, reason = "the name of a field is that of its option")]
+pub(crate) struct NewSource {
+    /// Put a root key that is a file here [default: where the old one is, or root.key in the data
+    /// directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_root_key_file: Option<PathBuf>,
+    /// A file of mode 0600 whose first line is the new passphrase [default: ask on a terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// The AWS KMS key, where --kms-key names the old one [default: kms-key]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) new_kms_key: Option<String>,
+    /// The label of the key on the token, where --pkcs11-key names the old one [default: pkcs11-key]
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) new_pkcs11_key: Option<String>,
+    /// The name of the Transit key, where --transit-key names the old one [default: transit-key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) new_transit_key: Option<String>,
+}
+
+impl NewSource {
+    /// Who keeps the new root key: as the old one's keeper is named, but for the key.
+    pub(crate) fn keeper(&self, old: &Keeper) -> Keeper {
+        let mut keeper = old.clone();
+        let or = |new: &Option<String>, old: &mut Option<String>| *old = new.clone().or_else(|| old.take());
+        or(&self.new_kms_key, &mut keeper.kms.kms_key);
+        or(&self.new_pkcs11_key, &mut keeper.pkcs11.pkcs11_key);
+        or(&self.new_transit_key, &mut keeper.transit.transit_key);
+        keeper
+    }
+}
+
+/// `keys rotate root`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateRoot {
+    /// What kind it is [default: that of the old one]
+    #[arg(id = "new_root_key", long = "root-key", value_enum, value_name = "KIND")]
+    pub(crate) kind: Option<RootKeyKind>,
+    #[command(flatten)]
+    pub(crate) on: Operated,
+    #[command(flatten)]
+    pub(crate) source: NewSource,
+}
+
+/// `keys rotate purpose`.
+#[derive(Debug, Args)]
+pub(crate) struct RotatePurpose {
+    /// For what.
+    #[arg(value_name = "PURPOSE", value_parser = purposes())]
+    pub(crate) purpose: Purpose,
+    #[command(flatten)]
+    pub(crate) on: Operated,
+}
+
+/// The purposes by their names.
+fn purposes() -> impl TypedValueParser<Value = Purpose> {
+    let named = |name: String| Purpose::ALL.into_iter().find(|purpose| purpose.name() == name);
+    PossibleValuesParser::new(Purpose::ALL.map(Purpose::name))
+        .try_map(move |name| named(name).ok_or("no purpose"))
+}
+
+/// `keys add-root`.
+#[derive(Debug, Args)]
+pub(crate) struct AddRoot {
+    /// What kind it is; there is one of each.
+    #[arg(value_enum, value_name = "KIND")]
+    pub(crate) kind: RootKeyKind,
+    #[command(flatten)]
+    pub(crate) on: Operated,
+    #[command(flatten)]
+    pub(crate) source: NewSource,
+}
+
+/// `keys remove-root`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveRoot {
+    /// Of which kind.
+    #[arg(value_enum, value_name = "KIND")]
+    pub(crate) kind: RootKeyKind,
+    #[command(flatten)]
+    pub(crate) on: Operated,
+}
+
+/// `keys rotate team`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateTeam {
+    /// Don't wait until everything is sealed anew.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) write: Write,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// `keys list`, `keys links`.

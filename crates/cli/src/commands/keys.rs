@@ -1,13 +1,20 @@
 //! `strongroom keys`: API keys, and links that give one. A key or a link goes
 //! to standard output, once, alone.
 
+mod files;
+mod instance;
+mod rotation;
+mod status;
+
+pub(super) use instance::{may_have_turned, refused};
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::confirm::confirm;
 use super::{acknowledge, change};
 use crate::cli::client::{Server, Write};
-use crate::cli::keys::{CancelLink, Claim, Create, Grant, Keys, Link, Listing, Revoke};
+use crate::cli::keys::{CancelLink, Claim, Create, Grant, Keys, Link, Listing, Revoke, Rotate};
 use crate::client::{Answer, Client, Request, Target};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -24,6 +31,13 @@ pub(super) async fn run(command: &Keys) -> Result<(), Failure> {
         Keys::Links(args) => links(args).await,
         Keys::CancelLink(args) => cancel_link(args).await,
         Keys::Claim(args) => claim(args).await,
+        Keys::Status(args) => rotation::show(args).await,
+        Keys::Rotate(Rotate::Team(args)) => rotation::team(args).await,
+        Keys::Rotate(Rotate::Root(args)) => Box::pin(instance::rotate_root(args)).await,
+        Keys::Rotate(Rotate::Master(args)) => Box::pin(instance::rotate_master(args)).await,
+        Keys::Rotate(Rotate::Purpose(args)) => instance::rotate_purpose(args).await,
+        Keys::AddRoot(args) => Box::pin(instance::add_root(args)).await,
+        Keys::RemoveRoot(args) => instance::remove_root(args).await,
     }
 }
 
