@@ -102,7 +102,7 @@ impl Door {
         B: AnswerBody,
     {
         let mut connections = JoinSet::new();
-        let mut listener = Listener { listener, failing: false };
+        let mut listener = Listener::new(listener);
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -191,14 +191,20 @@ async fn secure<S, B>(
 }
 
 /// A listening socket that never fails, but may take its time.
-struct Listener {
+pub struct Listener {
     listener: TcpListener,
     /// Whether the last try failed, so that a burst is logged once.
     failing: bool,
 }
 
 impl Listener {
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    /// Of this socket.
+    pub fn new(listener: TcpListener) -> Self {
+        Self { listener, failing: false }
+    }
+
+    /// The next client. What is wrong with the system is logged once, and waited for.
+    pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
                 Ok(accepted) => {

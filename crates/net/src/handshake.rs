@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::accept::explain;
@@ -50,5 +49,5 @@ async fn shake(stream: TcpStream, server: &Server, tls: &Tls) -> io::Result<Opti
         let answer = Refusal::PlainHttp.raw((server.request_ids)(), b"");
         return explain(stream, answer).await.map(|()| None);
     }
-    TlsAcceptor::from(tls.current()).accept(stream).await.map(Some)
+    tls.accept(stream).await.map(Some)
 }

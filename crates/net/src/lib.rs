@@ -9,6 +9,7 @@ mod admission;
 mod body;
 mod callee;
 mod connection;
+mod dial;
 mod exchange;
 mod frames;
 #[cfg(fuzzing)]
@@ -24,10 +25,11 @@ mod request_id;
 mod tls;
 mod wire;
 
-pub use accept::Front;
+pub use accept::{Front, Listener};
 pub use address::{Address, host};
 pub use body::{Body, BodyError};
 pub use callee::{AnswerBody, Callee};
+pub use dial::{DialError, Dialler, Reach, Resolve, Resolving, SystemResolver, is_public};
 pub use limits::Limits;
 pub use proxies::{ProxiesError, TrustedProxies};
 pub use request_id::{CallerAddr, PeerAddr, RequestId};

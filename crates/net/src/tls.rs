@@ -2,14 +2,17 @@
 //! while connections are open. Versions, suites and protocols are chosen here,
 //! so that nobody has to know about them.
 
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::{fmt, io};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{Error as TlsError, ServerConfig};
+use tokio_rustls::server::TlsStream;
 
 /// The protocols over TLS, the better one first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
@@ -126,6 +129,14 @@ impl Tls {
     /// resumes shows no certificate, so an old one would live on in them.
     pub fn replace(&self, identity: Identity) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity.config;
+    }
+
+    /// Greets a client by the present identity.
+    ///
+    /// # Errors
+    /// When the handshake fails; the error quotes nothing.
+    pub async fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> io::Result<TlsStream<T>> {
+        TlsAcceptor::from(self.current()).accept(stream).await
     }
 
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
