@@ -12,9 +12,13 @@ mod filter;
 mod forms;
 mod patterns;
 mod prints;
+mod redactor;
+mod seams;
 mod search;
 
 use std::sync::Arc;
+
+pub use redactor::Redactor;
 
 use patterns::Patterns;
 use search::{Found, Search};
@@ -26,8 +30,8 @@ const MASK: &[u8] = b"***";
 /// URL-safe, with and without padding, also inside a longer text that is
 /// encoded); in hexadecimal; percent-encoded, as for a URL's path or query, as
 /// for a form, or every byte of it; and in JSON, with or without escapes for
-/// what isn't ASCII, for `/`, and for what HTML minds. So is each line of a
-/// value, without the white space around it, that has [`Self::MIN`] characters.
+/// what isn't ASCII, for `/`, and for what HTML minds; and in HTML. So is each line
+/// of a value, without the white space around it, that has [`Self::MIN`] characters.
 ///
 /// Memory grows with the length of the values: to 25 times it for one long line,
 /// to 75 times it for letters in lines of eight, at worst to 260 times it, for
@@ -49,6 +53,38 @@ impl Scanner {
     /// Takes the plain values; too short ones are left out.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         Self(Arc::new(Patterns::new(values)))
+    }
+
+    /// Whether there is nothing to look for: no value, or too short ones.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether any of the values stands in this text.
+    pub fn finds(&self, text: &[u8]) -> bool {
+        self.finder().push(text)
+    }
+
+    /// Whether any of the values stands in this text, be it in capitals or not: for
+    /// short texts such as names of headers, whose capitals don't count.
+    pub fn finds_in_any_case(&self, text: &[u8]) -> bool {
+        self.0.stand_in_any_case(text)
+    }
+
+    /// A finder with nothing seen yet: one for each stream.
+    pub fn finder(&self) -> Finder {
+        Finder { search: Search::new(Arc::clone(&self.0)), found: false }
+    }
+
+    /// A redactor with nothing seen yet: one for each stream.
+    pub fn redactor(&self) -> Redactor {
+        Redactor::new(&self.0, false)
+    }
+
+    /// A redactor for a part of something, such as a range of a file: what it begins
+    /// with may be the rest of a value.
+    pub fn redactor_of_part(&self) -> Redactor {
+        Redactor::new(&self.0, true)
     }
 
     /// A masker with nothing seen yet: one for each stream.
@@ -82,10 +118,26 @@ impl Masker {
     }
 }
 
+/// Looks for values in one stream, however it is cut into pieces, and leaves it as it
+/// is.
+pub struct Finder {
+    search: Search,
+    found: bool,
+}
+
+impl Finder {
+    /// Takes the next piece, and says whether a value was in the stream up to here.
+    pub fn push(&mut self, input: &[u8]) -> bool {
+        let found = &mut self.found;
+        self.search.push(input, |piece| *found = *found || matches!(piece, Found::Hidden { .. }));
+        self.found
+    }
+}
+
 fn mask(found: Found<'_>, output: &mut Vec<u8>) {
     match found {
         Found::Clean(text) => output.extend_from_slice(text),
-        Found::Hidden { goes_on: false } => output.extend_from_slice(MASK),
-        Found::Hidden { goes_on: true } => {}
+        Found::Hidden { goes_on: false, .. } => output.extend_from_slice(MASK),
+        Found::Hidden { goes_on: true, .. } => {}
     }
 }

@@ -55,6 +55,21 @@ const JSON: [Json; 7] = [
     Json { slash: false, html: true, ascii: false, case: Case::Lower },
 ];
 
+/// What stands for the two quotation marks in HTML.
+const HTML: [[&str; 2]; 6] = [
+    // PHP, Java, JavaScript.
+    ["&quot;", "&#39;"],
+    ["&quot;", "&#039;"],
+    // Python, Django.
+    ["&quot;", "&#x27;"],
+    // Go, Jinja.
+    ["&#34;", "&#39;"],
+    // In an attribute, where the single one is left.
+    ["&quot;", "'"],
+    // In a text, where both are.
+    ["\"", "'"],
+];
+
 /// Hands over every form, some more than once, each with the lengths at which
 /// it may end: base64 in the middle of a longer text, at its end, and padded.
 pub(super) fn each(value: &[u8], mut take: impl FnMut(&[u8], &[usize])) {
@@ -70,6 +85,9 @@ pub(super) fn each(value: &[u8], mut take: impl FnMut(&[u8], &[usize])) {
     if let Ok(text) = std::str::from_utf8(value) {
         for kind in &JSON {
             whole(&json(text, kind));
+        }
+        for quotes in &HTML {
+            whole(&html(text, quotes));
         }
     }
     for before in 0..3 {
@@ -116,6 +134,21 @@ fn json(text: &str, kind: &Json) -> Zeroizing<Vec<u8>> {
             '\u{8}' => form.extend(b"\\b"),
             '\u{c}' => form.extend(b"\\f"),
             _ if kind.escapes(character) => escape(character, kind.case, &mut form),
+            _ => form.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    form
+}
+
+fn html(text: &str, [double, single]: &[&str; 2]) -> Zeroizing<Vec<u8>> {
+    let mut form = Zeroizing::new(Vec::with_capacity(6 * text.len()));
+    for character in text.chars() {
+        match character {
+            '&' => form.extend_from_slice(b"&amp;"),
+            '<' => form.extend_from_slice(b"&lt;"),
+            '>' => form.extend_from_slice(b"&gt;"),
+            '"' => form.extend_from_slice(double.as_bytes()),
+            '\'' => form.extend_from_slice(single.as_bytes()),
             _ => form.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

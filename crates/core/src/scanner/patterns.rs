@@ -8,6 +8,7 @@ use super::Scanner;
 use super::filter::{Filter, head_key, window_key};
 use super::forms;
 use super::prints::{self, BLOCK, Trail};
+use super::seams::{Meeting, Seam};
 
 /// No pattern is shorter: a value has eight characters, and no form of it has
 /// fewer bytes.
@@ -159,6 +160,32 @@ impl Patterns {
         let seen = below.map_or(0, &mut common);
         let mut begun = std::iter::successors(below, |pattern| self.shorter(pattern));
         Look { hit: begun.find(|hit| hit.length <= seen).map_or(0, |hit| hit.length), open }
+    }
+
+    /// How many bytes at the beginning of this text are what a pattern ends with
+    /// or, if the text is over, are in the middle of one. `None` while the text is
+    /// too short to tell.
+    pub(super) fn tail(&self, text: &[u8], is_over: bool) -> Option<usize> {
+        let longest = self.sorted.iter().map(|pattern| pattern.length).max().unwrap_or(0);
+        let is_all = text.len() <= longest;
+        let seam = Seam::new(at_most(text, longest));
+        let mut tail = 0;
+        for meeting in self.sorted.iter().map(|pattern| seam.meet(self.own(pattern))) {
+            match meeting {
+                Meeting::Inside if is_all && !is_over => return None,
+                Meeting::Inside if is_all => tail = text.len(),
+                Meeting::Inside => {}
+                Meeting::Ends(length) => tail = tail.max(length),
+            }
+        }
+        Some(tail)
+    }
+
+    /// Whether a pattern is in this text, be it in capitals or not. Takes time for
+    /// each pattern that isn't longer than the text.
+    pub(super) fn stand_in_any_case(&self, text: &[u8]) -> bool {
+        let within = |own: &[u8]| text.windows(own.len()).any(|part| part.eq_ignore_ascii_case(own));
+        self.sorted.iter().any(|pattern| pattern.length <= text.len() && within(self.own(pattern)))
     }
 
     #[cfg(test)]

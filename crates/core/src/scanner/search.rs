@@ -15,6 +15,8 @@ pub(super) enum Found<'a> {
     Hidden {
         /// Whether it follows such a stretch without anything between.
         goes_on: bool,
+        /// How many bytes it has.
+        length: usize,
     },
 }
 
@@ -35,6 +37,10 @@ impl Search {
         Self { patterns, kept: Zeroizing::default(), done: 0, hidden: false, trail: Trail::default() }
     }
 
+    pub(super) fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
     pub(super) fn push(&mut self, input: &[u8], mut give: impl FnMut(Found<'_>)) {
         if self.patterns.is_empty() {
             give(Found::Clean(input));
@@ -51,7 +57,17 @@ impl Search {
     }
 
     pub(super) fn holds(&self) -> bool {
-        self.done < self.kept.len()
+        self.held() > 0
+    }
+
+    /// The bytes that were not handed over yet.
+    pub(super) fn held(&self) -> usize {
+        self.kept.len().saturating_sub(self.done)
+    }
+
+    /// The length of the longest end of the stream that a pattern begins with.
+    pub(super) fn begun(&self) -> usize {
+        self.kept.len()
     }
 
     pub(super) fn flush(&mut self, mut give: impl FnMut(Found<'_>)) {
@@ -101,8 +117,9 @@ impl Search {
     fn hide(&mut self, text: &[u8], at: usize, length: usize, give: &mut impl FnMut(Found<'_>)) {
         if length > 0 && at + length > self.done {
             self.release(text, at, give);
-            give(Found::Hidden { goes_on: self.hidden });
-            self.done = at + length;
+            let length = at + length - self.done.max(at);
+            give(Found::Hidden { goes_on: self.hidden, length });
+            self.done = self.done.max(at) + length;
             self.hidden = true;
         }
     }
@@ -156,8 +173,8 @@ mod tests {
     fn star(found: Found<'_>, output: &mut Vec<u8>) {
         match found {
             Found::Clean(text) => output.extend(text),
-            Found::Hidden { goes_on: false } => output.push(b'*'),
-            Found::Hidden { goes_on: true } => {}
+            Found::Hidden { goes_on: false, .. } => output.push(b'*'),
+            Found::Hidden { goes_on: true, .. } => {}
         }
     }
 

@@ -1,0 +1,171 @@
+//! The broker's own door: whoever comes says by a token which run they are, then opens a tunnel or
+//! asks for something by plain HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use strongroom_net::{Listener, Tls};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::body::{BackBody, Until, own};
+use crate::broker::{Bearer, Broker};
+use crate::pass::{pass, refused_before};
+use crate::refuse::Refusal;
+use crate::target::Target;
+use crate::tunnel;
+
+/// Until a handshake of TLS is over, and until a head is there.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at a time: more wait to be accepted.
+const MOST_CONNECTIONS: usize = 4_096;
+
+/// Tells when the server is asked to end.
+pub(crate) type Closing = watch::Receiver<bool>;
+
+/// Resolves when the server is asked to end, or is gone.
+pub(crate) async fn asked_to_end(closing: &mut Closing) {
+    let _either_way = closing.wait_for(|closing| *closing).await.is_ok();
+}
+
+/// Serves clients until `shutdown` resolves, then lets those that are there finish for so long.
+pub(crate) async fn serve(
+    broker: &Arc<Broker>,
+    (listener, tls): (TcpListener, Option<Arc<Tls>>),
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let (close, closing) = watch::channel(false);
+    let (mut listener, mut connections) = (Listener::new(listener), JoinSet::new());
+    let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let next = async {
+            let seat = Arc::clone(&seats).acquire_owned().await;
+            (listener.accept().await, seat)
+        };
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            ((stream, peer), seat) = next => {
+                let visit = Visit { broker: Arc::clone(broker), peer, closing: closing.clone() };
+                let tls = tls.clone();
+                connections.spawn(async move {
+                    visit.serve(stream, tls).await;
+                    drop(seat);
+                });
+            }
+        }
+    }
+    drop((listener, closing));
+    let _nobody_left = close.send(true);
+    let all = async {
+        while connections.join_next().await.is_some() {}
+        // Tunnels go on by themselves, and listen as long as they are there.
+        close.closed().await;
+    };
+    if timeout(grace, all).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+/// One connection.
+#[derive(Clone)]
+struct Visit {
+    broker: Arc<Broker>,
+    peer: SocketAddr,
+    closing: Closing,
+}
+
+impl Visit {
+    async fn serve(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = tls else { return self.http(stream).await };
+        match timeout(PATIENCE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Box::pin(self.http(stream)).await,
+            Ok(Err(error)) => {
+                tracing::debug!(net.peer = %self.peer, net.error = %error, "broker.handshake.failed");
+            }
+            Err(_) => tracing::debug!(net.peer = %self.peer, "broker.handshake.timed_out"),
+        }
+    }
+
+    async fn http<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: T) {
+        let mut closing = self.closing.clone();
+        let service = service_fn(move |request| {
+            let visit = self.clone();
+            async move { Ok::<_, io::Error>(visit.ask(request).await) }
+        });
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .preserve_header_case(true)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut http = pin!(http);
+        tokio::select! {
+            _ = http.as_mut() => {}
+            () = asked_to_end(&mut closing) => {
+                http.as_mut().graceful_shutdown();
+                let _ended = http.await;
+            }
+        }
+    }
+
+    async fn ask(self, request: Request<Incoming>) -> Response<BackBody> {
+        self.asked(request).await.unwrap_or_else(|refusal| refusal.answer().map(own))
+    }
+
+    async fn asked(self, mut request: Request<Incoming>) -> Result<Response<BackBody>, Refusal> {
+        let bearer = Bearer { token: token(request.headers())?.into(), from: self.peer.ip() };
+        let known = self.broker.identify(&bearer).await?;
+        let is_connect = request.method() == Method::CONNECT;
+        let target =
+            if is_connect { Target::of_connect(request.uri()) } else { Target::of_absolute(request.uri()) };
+        let target = target
+            .inspect_err(|refusal| refused_before(&self.broker, (&known, &bearer), &request, refusal))?;
+        if is_connect {
+            let upgrade = hyper::upgrade::on(&mut request);
+            return tunnel::open(&self.broker, (bearer, known), target, (upgrade, self.closing)).await;
+        }
+        let lease = self.broker.leases.of(&bearer);
+        let mut over = Box::pin(async move { lease.over().await });
+        let answer = tokio::select! {
+            answer = pass(self.broker, bearer, Arc::new(target), request) => answer,
+            () = &mut over => return Err(Refusal::RunOver),
+        };
+        Ok(answer.map(|body| Until::new(body, over).boxed_unsync()))
+    }
+}
+
+/// The token by which a client says which run it is: the password of `Basic`, as every client
+/// sends that it finds in the proxy's URL, or `Bearer`.
+fn token(headers: &HeaderMap) -> Result<String, Refusal> {
+    let mut given = headers.get_all(PROXY_AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else { return Err(Refusal::NotProven) };
+    let value = value.to_str().map_err(|_| Refusal::NotProven)?;
+    let (scheme, rest) = value.split_once(' ').ok_or(Refusal::NotProven)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(rest.trim().to_owned());
+    }
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest.trim()).ok()).flatten();
+    let pair = pair.and_then(|pair| String::from_utf8(pair).ok()).ok_or(Refusal::NotProven)?;
+    let (_, token) = pair.split_once(':').ok_or(Refusal::NotProven)?;
+    Ok(token.to_owned())
+}

@@ -1,0 +1,111 @@
+//! What all requests have in common: the instance, the authority, the way to the hosts, and what
+//! is counted and recorded.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use strongroom_core::app::{Cause, Error};
+use strongroom_core::{App, RunId};
+use strongroom_net::Dialler;
+use uuid::Uuid;
+
+use crate::authority::Authority;
+use crate::known::Known;
+use crate::leases::Leases;
+use crate::limits::{Ledger, RunLimits};
+use crate::record::Recorder;
+use crate::refuse::Refusal;
+use crate::upstream::Upstream;
+use crate::values::OpenValues;
+
+/// What becomes of a request to a host for which no secret of the run has a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unmatched {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It goes through a tunnel as it is, to public addresses; nothing of it is looked at.
+    Tunnel,
+}
+
+/// Runs whose placeholders can be found without making what finds them anew.
+const MOST_KNOWN: usize = 1_024;
+
+/// The broker of one server.
+pub(crate) struct Broker {
+    pub(crate) app: Arc<App>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) upstream: Upstream,
+    pub(crate) dialler: Dialler,
+    pub(crate) unmatched: Unmatched,
+    pub(crate) limits: RunLimits,
+    pub(crate) ledger: Ledger,
+    pub(crate) recorder: Recorder,
+    pub(crate) values: OpenValues,
+    pub(crate) leases: Leases,
+    pub(crate) request_ids: Box<dyn Fn() -> Uuid + Send + Sync>,
+    pub(crate) known: KnownRuns,
+}
+
+/// Runs as they were when they were last asked about.
+#[derive(Default)]
+pub(crate) struct KnownRuns(Mutex<HashMap<RunId, Known>>);
+
+/// Who asks: a token, and from where it came.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Bearer {
+    pub(crate) token: Arc<str>,
+    pub(crate) from: IpAddr,
+}
+
+impl Broker {
+    /// The run that a token proves, as it is now. For every request anew.
+    ///
+    /// # Errors
+    /// When it proves none, or the run is over.
+    pub(crate) async fn identify(&self, bearer: &Bearer) -> Result<Known, Refusal> {
+        let brokered = self.app.brokered(&bearer.token, Some(bearer.from), &Cause::default()).await;
+        let brokered = brokered.map_err(|error| match error {
+            Error::RunOver(_) => Refusal::RunOver,
+            Error::NotProven | Error::Denied(_) => Refusal::NotProven,
+            error => {
+                tracing::warn!(%error, "broker.unproven");
+                Refusal::Unavailable
+            }
+        })?;
+        self.known.now(brokered).ok_or(Refusal::Unavailable)
+    }
+
+    /// Does what is done all the time, until it is dropped.
+    pub(crate) async fn keep(&self) {
+        let sweep = async {
+            loop {
+                tokio::time::sleep(SWEEPS).await;
+                self.values.sweep(self.app.clock().monotonic());
+            }
+        };
+        tokio::join!(self.recorder.keep(&self.app), self.leases.keep(self), sweep);
+    }
+}
+
+/// How often values are closed whose time is over.
+const SWEEPS: Duration = Duration::from_millis(250);
+
+impl KnownRuns {
+    fn now(&self, brokered: Arc<strongroom_core::app::Brokered>) -> Option<Known> {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = runs.get(&brokered.run.id);
+        if let Some(known) = before.filter(|known| Arc::ptr_eq(&known.brokered, &brokered)) {
+            return Some(known.clone());
+        }
+        let id = brokered.run.id;
+        let known = Known::of(brokered, before)?;
+        if runs.len() >= MOST_KNOWN {
+            runs.clear();
+        }
+        runs.insert(id, known.clone());
+        Some(known)
+    }
+}

@@ -1,0 +1,94 @@
+//! One record for each request: written at most a tenth of a second late, and nothing more goes
+//! through while it can't be. A request that takes longer is told of when it has begun, and again
+//! when it is over.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use strongroom_core::App;
+use strongroom_core::app::BrokeredRequest;
+use tokio::time::{Instant, sleep};
+
+use crate::exchange::Exchange;
+
+/// How late a record may be.
+const LATE: Duration = Duration::from_millis(100);
+/// How long it may take to store records before nothing more goes through.
+const SLOW: Duration = Duration::from_secs(1);
+/// Records that are stored at once.
+const AT_ONCE: usize = 4_096;
+
+/// What is to be recorded.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    queue: Mutex<Queue>,
+    /// Whether it can't be stored what happens.
+    is_shut: AtomicBool,
+    /// Since when something is being stored.
+    storing: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    over: Vec<BrokeredRequest>,
+    begun: Vec<Weak<Exchange>>,
+}
+
+impl Recorder {
+    /// Whether requests may go through.
+    pub(crate) fn is_open(&self) -> bool {
+        let storing = *self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.is_shut.load(Ordering::Relaxed) && storing.is_none_or(|since| since.elapsed() < SLOW)
+    }
+
+    /// Notes that a request has begun.
+    pub(crate) fn began(&self, exchange: &Arc<Exchange>) {
+        self.queue().begun.push(Arc::downgrade(exchange));
+    }
+
+    /// Takes what became of a request that is over.
+    pub(crate) fn ended(&self, requests: Vec<BrokeredRequest>) {
+        self.queue().over.extend(requests);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores records until it is dropped.
+    pub(crate) async fn keep(&self, app: &App) {
+        loop {
+            sleep(LATE).await;
+            self.write(app).await;
+        }
+    }
+
+    /// Stores what there is by now.
+    pub(crate) async fn write(&self, app: &App) {
+        *self.storing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.store(app).await;
+        *self.storing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn store(&self, app: &App) {
+        let Queue { mut over, begun } = std::mem::take(&mut *self.queue());
+        over.extend(begun.iter().filter_map(Weak::upgrade).flat_map(|exchange| exchange.under_way()));
+        let mut waiting = over.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let batch: Vec<_> = waiting.by_ref().take(AT_ONCE).collect();
+            if let Err(error) = app.record_requests(batch.clone()).await {
+                if !self.is_shut.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "broker.unrecorded: nothing goes through until it can be recorded");
+                }
+                let mut queue = self.queue();
+                let later = std::mem::take(&mut queue.over);
+                queue.over = batch.into_iter().chain(waiting).chain(later).collect();
+                return;
+            }
+        }
+        if self.is_shut.swap(false, Ordering::Relaxed) {
+            tracing::info!("broker.recorded: it can be recorded again what goes through");
+        }
+    }
+}

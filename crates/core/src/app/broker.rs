@@ -1,0 +1,185 @@
+//! What the broker asks of an instance: whom a token proves and what they may use, a secret's
+//! values, and that what it let through is recorded. It decides nothing here; what a run may use
+//! is found out anew for every request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+use super::callers::{Known, Recent};
+use super::{App, Ask, Cause, Error, Suspect};
+use crate::access::{Caller, Denied};
+use crate::authority::Authority;
+use crate::clock::Timestamp;
+use crate::events::{Actor, Event, EventKind, Object, Place};
+use crate::ids::{RunId, SecretId};
+use crate::placeholders::{Placeholder, placeholders};
+use crate::requests::Requested;
+use crate::rows::Proven;
+use crate::runs::Run;
+use crate::secrets::Secret;
+use crate::tokens::{Token, TokenHash, TokenKind};
+use crate::values::Bundle;
+
+/// Of how many runs it is kept for a moment what they may use: some kilobytes each.
+const MOST_RUNS: usize = 128;
+
+/// Where runs find the broker of a server.
+#[derive(Clone, Debug)]
+pub struct BrokerAddress {
+    /// Its URL, without a path.
+    pub url: String,
+    /// The certificate of the authority that its certificates come from, as PEM.
+    pub ca: String,
+}
+
+/// A run that proved itself to the broker, and what it may use: as it was less than a second ago.
+/// To be asked for anew with every request; never kept.
+pub struct Brokered {
+    /// The run.
+    pub run: Arc<Proven<Run>>,
+    /// Its secrets that are still there for its starter, the strongest first.
+    pub secrets: Vec<Proven<Secret>>,
+    /// What stands for their values.
+    pub placeholders: Vec<Placeholder>,
+    caller: Caller,
+}
+
+/// Runs that proved themselves a moment ago. Not their values.
+pub(super) type BrokeredRuns = Recent<RunId, Arc<Brokered>>;
+
+impl Default for BrokeredRuns {
+    fn default() -> Self {
+        Self::of_most(MOST_RUNS)
+    }
+}
+
+/// A request that went through the broker, or was refused there.
+#[derive(Clone)]
+pub struct BrokeredRequest {
+    /// Whose it is.
+    pub brokered: Arc<Brokered>,
+    /// Its id.
+    pub request_id: Uuid,
+    /// When that happened which is told of it.
+    pub at: Timestamp,
+    /// The secret of which a value went in, and its version.
+    pub secret: Option<(SecretId, u32)>,
+    /// What was asked for, and what came of it.
+    pub requested: Requested,
+}
+
+impl App {
+    /// The same, beside a broker that runs find there; `None`: there is none.
+    #[must_use]
+    pub fn with_broker(self, broker: Option<BrokerAddress>) -> Self {
+        Self { broker, ..self }
+    }
+
+    /// Where runs find the broker of this server, if it has one.
+    pub fn broker(&self) -> Option<&BrokerAddress> {
+        self.broker.as_ref()
+    }
+
+    /// What signs the certificates that the broker shows. None until the instance has a key for it.
+    pub fn authority(&self) -> Option<Arc<Authority>> {
+        self.keys.authority()
+    }
+
+    /// The run that this token for the broker proves, when it may be used from this address, and
+    /// what it may use. For every request: a change that is made here counts from the next one on, one
+    /// that is made elsewhere within a second.
+    ///
+    /// # Errors
+    /// [`Error::RunOver`] to whoever has the token of a run that is over;
+    /// [`Error::NotProven`] for whatever else isn't valid.
+    pub async fn brokered(
+        &self,
+        token: &str,
+        from: Option<IpAddr>,
+        cause: &Cause,
+    ) -> Result<Arc<Brokered>, Error> {
+        let token = Token::parse(TokenKind::Broker, token).map_err(|_| Error::NotProven)?;
+        let (hash, id) = (self.keys.hash(&token), RunId::from_uuid(token.id()));
+        let (monotonic, now) = (self.world.clock.monotonic(), self.world.clock.now());
+        let is_of_it = |kept: &_| self.keys.proves(&token, &hash, kept);
+        let kept = self.brokered_runs.find(&id, monotonic, is_of_it);
+        let kept = kept.filter(|known| known.proven.run.expires_at > now);
+        let brokered = match kept {
+            Some(known) => Arc::clone(&known.proven),
+            None => self.read_brokered(&token, &hash, cause).await?,
+        };
+        self.admit(&brokered.caller, from, cause).await?;
+        Ok(brokered)
+    }
+
+    async fn read_brokered(
+        &self,
+        token: &Token,
+        hash: &TokenHash,
+        cause: &Cause,
+    ) -> Result<Arc<Brokered>, Error> {
+        let (era, proven_at) = (self.brokered_runs.era(), self.world.clock.monotonic());
+        let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };
+        let id = RunId::from_uuid(token.id());
+        let rows = self.run_rows(id, suspect).await?.ok_or(Error::NotProven)?;
+        let kept = rows.run.broker_hash.ok_or(Error::NotProven)?;
+        if !self.keys.proves(token, hash, &kept) {
+            return Err(Error::NotProven);
+        }
+        let caller = self.running(rows)?;
+        let run = caller.run.clone().ok_or(Error::NotProven)?;
+        let secrets = self.received(&Ask::new(caller.clone(), *cause), &run).await?;
+        let placeholders = placeholders(&run, secrets.iter().map(|secret| &**secret));
+        let brokered = Arc::new(Brokered { run, secrets, placeholders, caller });
+        self.brokered_runs.keep(id, Known { proven: Arc::clone(&brokered), hash: kept, proven_at, era });
+        Ok(brokered)
+    }
+
+    /// The present values of a secret that a run may use, for the broker alone.
+    ///
+    /// # Errors
+    /// [`Denied::Invisible`] for one that it may not; when its version doesn't open.
+    pub async fn open_brokered(
+        &self,
+        brokered: &Brokered,
+        secret: &Proven<Secret>,
+        cause: &Cause,
+    ) -> Result<Bundle, Error> {
+        let its_own = |own: &Proven<Secret>| own.id == secret.id && own.mac() == secret.mac();
+        if !brokered.secrets.iter().any(its_own) {
+            return Err(Denied::Invisible.into());
+        }
+        let ask = Ask::new(brokered.caller.clone(), *cause);
+        self.open_content(&ask, secret, secret.version).await
+    }
+
+    /// Records what became of requests, all or nothing.
+    ///
+    /// # Errors
+    /// When the store can't.
+    pub async fn record_requests(&self, requests: Vec<BrokeredRequest>) -> Result<(), Error> {
+        let events = requests.into_iter().map(requested).collect();
+        Ok(self.store.record_all(events).await?)
+    }
+}
+
+fn requested(request: BrokeredRequest) -> Event {
+    let BrokeredRequest { brokered, request_id, at, secret, requested } = request;
+    let Brokered { run, caller, .. } = &*brokered;
+    let object = match secret {
+        Some((id, version)) => Object { version: Some(version), ..Object::of::<Secret>(Some(id.uuid())) },
+        None => Object::of::<Run>(Some(run.id.uuid())),
+    };
+    Event {
+        at,
+        kind: EventKind::RunRequested,
+        team_id: Some(run.team_id),
+        actor: Actor::from(caller),
+        place: Place { agent_id: Some(run.agent_id), revision_id: Some(run.revision_id) },
+        object,
+        request_id: Some(request_id),
+        refusal: None,
+        requested: Some(requested.bounded()),
+    }
+}
