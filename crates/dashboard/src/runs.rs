@@ -1,5 +1,7 @@
-//! Runs: those that there are and were, what each received, and the ways to end
-//! one.
+//! Runs: those that there are and were, what each received and asked for, and the
+//! ways to end one.
+
+mod requests;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -9,7 +11,7 @@ use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Action;
 use strongroom_core::app::{EventNames, Exposed, Suspected};
-use strongroom_core::runs::{Delivery, ProvenRun};
+use strongroom_core::runs::{Delivery, ProvenRun, RunMode};
 use strongroom_core::text::RunNote;
 use strongroom_core::{AgentId, EnvKey, RunId, SecretId, Timestamp};
 
@@ -74,10 +76,21 @@ fn row(desk: &Desk, rows: &ProvenRun, now: Timestamp) -> Markup {
                 a href=(desk.to(&format!("/runs/{}", rows.run.id))) { code { (short(&rows.run.id.to_string())) } }
                 @if let Some(note) = &rows.run.note { br; small { (note) } }
             }
-            td data-label="Agent" { (rows.agent.name) }
+            td data-label="Agent" {
+                (rows.agent.name)
+                @if rows.run.mode == RunMode::Broker { br; small { "by the broker" } }
+            }
             td data-label="Started" { (parts::time(rows.run.created_at)) br; small { "by " (rows.user.name) } }
             td data-label="State" { (state(rows, now)) }
         }
+    }
+}
+
+/// How a run gets its values.
+fn mode(mode: RunMode) -> &'static str {
+    match mode {
+        RunMode::Inject => "in its environment",
+        RunMode::Broker => "put in by the broker; its environment has placeholders",
     }
 }
 
@@ -94,8 +107,10 @@ async fn show(
     State(desk): State<Arc<Desk>>,
     visit: Visit,
     Path(text): Path<String>,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let id = id(&text)?;
+    let before = query(&request.into_parts().0, "before").and_then(|text| text.parse().ok());
     let rows = desk.app.run(&visit.ask, id).await?;
     let now = desk.app.clock().now();
     let whose = visit.ask.caller.concern(rows.run.user_id);
@@ -108,13 +123,21 @@ async fn show(
         dl.facts {
             dt { "Agent" } dd { a href=(desk.to(&format!("/agents/{}", rows.agent.id))) { (rows.agent.name) } }
             dt { "State" } dd { (state(&rows, now)) }
+            dt { "Values" } dd { (mode(rows.run.mode)) }
             dt { "Started" } dd { (parts::time(rows.run.created_at)) " by " (rows.user.name) ", with the key " (rows.key.name) }
             @if let Some(note) = rows.run.note.as_ref().map(RunNote::as_str) { dt { "Note" } dd { (note) } }
             dt { "Id" } dd { code { (id) } }
         }
-        h2 { "What it received" }
-        @if may(Action::ListDeliveries) { (deliveries(&desk, &received, &called)) } @else {
-            p { "Managers see what runs of others received." }
+        @if rows.run.mode == RunMode::Broker {
+            h2 { "What it asked for" }
+            @if may(Action::ListRunRequests) { (requests::of(&desk, &visit, &rows, before).await?) } @else {
+                p { "Managers see what runs of others asked for." }
+            }
+        } @else {
+            h2 { "What it received" }
+            @if may(Action::ListDeliveries) { (deliveries(&desk, &received, &called)) } @else {
+                p { "Managers see what runs of others received." }
+            }
         }
         @if may(Action::StopRun) && rows.ended(now).is_none() {
             (parts::danger("Stop this run", "It receives nothing any more. What it has, it has.",

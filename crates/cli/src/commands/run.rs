@@ -3,9 +3,11 @@
 //! value is written anywhere, or shown in a list of processes.
 
 mod agent;
+mod broker;
 mod child;
 mod environment;
 mod events;
+mod forward;
 mod lease;
 mod names;
 mod relay;
@@ -35,6 +37,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::harden::Inherited;
 use crate::output;
+use broker::Way;
 use child::Child;
 use environment::Values;
 use events::{Events, Teller};
@@ -56,13 +59,15 @@ pub(super) fn run(args: &Run, before: Inherited) -> Result<ExitCode, Failure> {
     let mut held = Held { runtime: Builder::new_current_thread().enable_all().build()?, lease: None };
     let Held { runtime, lease } = &mut held;
     let prepared = runtime.block_on(prepare(args, lease, &mut events));
-    let values = match prepared? {
-        Ok(values) => values,
+    let given = match prepared? {
+        Ok(given) => given,
         Err(caught) => return Ok(caught.exit_code().into()),
     };
     let status = runtime.block_on(async {
         let teller = events.teller();
-        let job = start(args, &values, before, &teller)?;
+        let job = start(args, &given, before, &teller)?;
+        // The way to the broker lasts as long as the command.
+        let Given { values, way: _way } = given;
         drop(values);
         let Some(lease) = lease else { return job.finish(&mut events).await };
         tokio::select! {
@@ -97,7 +102,7 @@ async fn prepare(
     args: &Run,
     lease: &mut Option<Lease>,
     events: &mut Events,
-) -> Result<Result<Values, Caught>, Failure> {
+) -> Result<Result<Given, Caught>, Failure> {
     let client = Client::open_in(args.team, &args.server)?;
     let (team, agent_id) = match unless_ended(events, named(&client, args)).await? {
         Ok(named) => named,
@@ -108,9 +113,7 @@ async fn prepare(
     match unless_ended(events, &mut starting).await? {
         Ok(started) => {
             let lease = lease.insert(started);
-            let values =
-                async { environment::chosen(lease.environment().await?, &args.only, &args.allow_env) };
-            unless_ended(events, values).await
+            unless_ended(events, given(args, lease)).await
         }
         Err(caught) => {
             // Without the answer nobody has the token that stops the run.
@@ -118,6 +121,20 @@ async fn prepare(
             Ok(Err(caught))
         }
     }
+}
+
+/// What the command is given.
+struct Given {
+    values: Values,
+    /// For a brokered run, whose values are placeholders.
+    way: Option<Way>,
+}
+
+async fn given(args: &Run, lease: &Lease) -> Result<Given, Failure> {
+    // First: a server that knows nothing of brokers would answer with the values themselves.
+    let way = if args.broker { Some(Way::new(lease.broker()?).await?) } else { None };
+    let values = environment::chosen(lease.environment().await?, &args.only, &args.allow_env)?;
+    Ok(Given { values, way })
 }
 
 /// What comes of this, or the signal that came first.
@@ -141,7 +158,7 @@ fn wanted(args: &Run, agent_id: Uuid) -> Wanted<'_> {
     Wanted {
         agent_id,
         build_id: args.revision,
-        mode: "inject",
+        mode: if args.broker { "broker" } else { "inject" },
         ttl_seconds: args.ttl,
         strict: args.strict,
         note: args.note.as_deref(),
@@ -149,16 +166,19 @@ fn wanted(args: &Run, agent_id: Uuid) -> Wanted<'_> {
 }
 
 /// Starts the command with these values.
-fn start(args: &Run, values: &Values, before: Inherited, teller: &Teller) -> Result<Job, Failure> {
+fn start(args: &Run, given: &Given, before: Inherited, teller: &Teller) -> Result<Job, Failure> {
     let words = &args.command.words;
-    let mut wiring = if args.no_mask { Wiring::default() } else { Wiring::masked()? };
+    // A placeholder may be seen.
+    let is_masked = !args.no_mask && !args.broker;
+    let mut wiring = if is_masked { Wiring::masked()? } else { Wiring::default() };
     let mut command = match wiring.screen {
         Some(_) => session::command(words),
         None => child::command(words),
     };
-    child::give(&mut command, values);
+    child::give(&mut command, &given.values);
+    command.envs(given.way.iter().flat_map(Way::variables));
     wiring.connect(&mut command);
-    let (ended, copying) = copy(wiring.outputs, &scanner(values), teller)?;
+    let (ended, copying) = copy(wiring.outputs, &scanner(&given.values), teller)?;
     let post = match wiring.screen {
         Some(mut screen) => {
             screen.take()?;

@@ -12,6 +12,7 @@ use strongroom_core::{EnvKey, Timestamp};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
+use super::broker::Terms;
 use super::environment::Values;
 use super::events::{Event, Teller};
 use crate::client::{Client, Request};
@@ -42,6 +43,12 @@ struct Started {
     run: Run,
     token: String,
     expires_at: String,
+    #[serde(default)]
+    broker_token: Option<String>,
+    #[serde(default)]
+    broker_url: Option<String>,
+    #[serde(default)]
+    broker_ca: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +71,7 @@ pub(super) struct Lease {
     client: Client,
     seconds: u32,
     end: End,
+    broker: Option<Terms>,
 }
 
 impl Lease {
@@ -79,7 +87,21 @@ impl Lease {
         let token = Token::parse(TokenKind::Run, &started.token).map_err(|_| strange("token"))?;
         let end = End::first(moment(&started.run.started_at)?, moment(&started.expires_at)?);
         let client = client.with_token(token, "the run's token came from the server");
-        Ok(Self { client, seconds: wanted.ttl_seconds, end })
+        let Started { broker_token, broker_url, broker_ca, .. } = started;
+        let broker = broker_token.zip(broker_url).zip(broker_ca);
+        let broker = broker.map(|((token, url), ca)| Terms { token, url, ca });
+        Ok(Self { client, seconds: wanted.ttl_seconds, end, broker })
+    }
+
+    /// What the server said of its broker, for a run that has one.
+    ///
+    /// # Errors
+    /// When it said nothing of it.
+    pub(super) fn broker(&self) -> Result<&Terms, Failure> {
+        self.broker.as_ref().ok_or_else(|| {
+            Failure::new("the server started a run without a broker, so it is older than this program")
+                .hint("bring the server up to date, or run without --broker: the command has the values then")
+        })
     }
 
     /// The run's values.
