@@ -129,6 +129,10 @@ pub enum Action {
     CopySecret,
     /// Learn which values of two secrets are the same.
     CompareSecrets,
+    /// See where a secret may be used.
+    ReadPolicy,
+    /// Set where a secret may be used.
+    SetPolicy,
     /// See who one is.
     ReadProfile,
     /// See one's team in a list.
@@ -201,6 +205,8 @@ pub enum Action {
     StopRun,
     /// See what a run received: versions and names, never values.
     ListDeliveries,
+    /// See which requests a run made through the broker.
+    ListRunRequests,
     /// See which runs received a secret.
     ListSecretRuns,
     /// Revoke runs and what could start more, and see what they received.
@@ -241,6 +247,18 @@ pub enum Action {
     Fill,
     /// See what happened: what one did oneself, or everything in the team.
     ListEvents,
+    /// Have what happened as a file that proves itself.
+    ExportEvents,
+    /// Have it proven that an event is in the audit tree.
+    ProveEvent,
+    /// See the audit tree's signed head.
+    ReadCheckpoint,
+    /// Have it proven that the audit tree goes on from an older one.
+    ProveConsistency,
+    /// See which keys the team's values are sealed under.
+    ReadTeamKeys,
+    /// Give the team a new key.
+    RotateTeamKey,
 }
 
 /// Whose the object of an act is, seen from the caller.
@@ -269,7 +287,7 @@ pub struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 67] = [
+    pub const ALL: [Self; 76] = [
         Self::CreateSecret,
         Self::ListSecrets,
         Self::ReadSecret,
@@ -281,6 +299,8 @@ impl Action {
         Self::UndeleteSecret,
         Self::CopySecret,
         Self::CompareSecrets,
+        Self::ReadPolicy,
+        Self::SetPolicy,
         Self::ReadProfile,
         Self::ListTeams,
         Self::ReadTeam,
@@ -317,6 +337,7 @@ impl Action {
         Self::ReadRun,
         Self::StopRun,
         Self::ListDeliveries,
+        Self::ListRunRequests,
         Self::ListSecretRuns,
         Self::Panic,
         Self::ReceiveEnvironment,
@@ -337,10 +358,17 @@ impl Action {
         Self::CancelFillRequest,
         Self::Fill,
         Self::ListEvents,
+        Self::ExportEvents,
+        Self::ProveEvent,
+        Self::ReadCheckpoint,
+        Self::ProveConsistency,
+        Self::ReadTeamKeys,
+        Self::RotateTeamKey,
     ];
 
     /// The table. What is [`Ownership::Foreign`] has no column: nobody's role
     /// reaches it, and it looks as if it weren't there.
+    #[expect(clippy::too_many_lines, reason = "it is the table, a line for each act")]
     pub const fn rule(self) -> Rule {
         use Role::{Administrator, Builder, Manager, Member, Owner};
         use Scope::{Admin, RunsStart, SecretsRead, SecretsWrite, TeamRead};
@@ -356,6 +384,8 @@ impl Action {
             Self::UndeleteSecret => ("undeleteSecret", Some(SecretsWrite), Member, Manager),
             Self::CopySecret => ("copySecret", Some(SecretsWrite), Member, Manager),
             Self::CompareSecrets => ("compareSecrets", Some(SecretsWrite), Member, Manager),
+            Self::ReadPolicy => ("getSecretPolicy", Some(SecretsRead), Member, Member),
+            Self::SetPolicy => ("setSecretPolicy", Some(SecretsWrite), Member, Manager),
             Self::ReadProfile => ("getProfile", None, Member, Member),
             Self::ListTeams => ("listTeams", Some(TeamRead), Member, Member),
             Self::ReadTeam => ("getTeam", Some(TeamRead), Member, Member),
@@ -392,6 +422,7 @@ impl Action {
             Self::ReadRun => ("getRun", Some(SecretsRead), Member, Member),
             Self::StopRun => ("stopRun", Some(SecretsWrite), Member, Manager),
             Self::ListDeliveries => ("listDeliveries", Some(SecretsRead), Member, Manager),
+            Self::ListRunRequests => ("listRunRequests", Some(SecretsRead), Member, Manager),
             Self::ListSecretRuns => ("listSecretRuns", Some(SecretsRead), Member, Member),
             Self::Panic => ("panic", Some(Admin), Member, Administrator),
             Self::ReceiveEnvironment => ("getRunEnvironment", None, Member, Member),
@@ -412,6 +443,12 @@ impl Action {
             Self::CancelFillRequest => ("cancelFillRequest", Some(SecretsWrite), Member, Manager),
             Self::Fill => ("fill", None, Member, Manager),
             Self::ListEvents => ("listEvents", Some(TeamRead), Member, Administrator),
+            Self::ExportEvents => ("exportEvents", Some(TeamRead), Member, Administrator),
+            Self::ProveEvent => ("proveEvent", Some(TeamRead), Member, Administrator),
+            Self::ReadCheckpoint => ("getCheckpoint", Some(TeamRead), Member, Member),
+            Self::ProveConsistency => ("proveConsistency", Some(TeamRead), Member, Member),
+            Self::ReadTeamKeys => ("getTeamKeys", Some(TeamRead), Administrator, Administrator),
+            Self::RotateTeamKey => ("rotateTeamKey", Some(Admin), Owner, Owner),
         };
         Rule { operation, scope, own, shared }
     }
@@ -441,6 +478,7 @@ impl Action {
                 | Self::RollbackSecret
                 | Self::UndeleteSecret
                 | Self::CopySecret
+                | Self::SetPolicy
                 | Self::UpdateTeam
                 | Self::DeleteTeam
                 | Self::UndeleteTeam
@@ -679,6 +717,8 @@ mod tests {
         UndeleteSecret "secrets:write" "+++++" "--+++";
         CopySecret     "secrets:write" "+++++" "--+++";
         CompareSecrets "secrets:write" "+++++" "--+++";
+        ReadPolicy     "secrets:read"  "+++++" "+++++";
+        SetPolicy      "secrets:write" "+++++" "--+++";
         ReadProfile    ""              "+++++" "+++++";
         ListTeams      "team:read"     "+++++" "+++++";
         ReadTeam       "team:read"     "+++++" "+++++";
@@ -715,6 +755,7 @@ mod tests {
         ReadRun            "secrets:read"  "+++++" "+++++";
         StopRun            "secrets:write" "+++++" "--+++";
         ListDeliveries     "secrets:read"  "+++++" "--+++";
+        ListRunRequests    "secrets:read"  "+++++" "--+++";
         ListSecretRuns     "secrets:read"  "+++++" "+++++";
         Panic              "admin"         "+++++" "---++";
         ReceiveEnvironment ""              "+++++" "+++++";
@@ -735,6 +776,12 @@ mod tests {
         CancelFillRequest  "secrets:write" "+++++" "--+++";
         Fill               ""              "+++++" "--+++";
         ListEvents         "team:read"     "+++++" "---++";
+        ExportEvents       "team:read"     "+++++" "---++";
+        ProveEvent         "team:read"     "+++++" "---++";
+        ReadCheckpoint     "team:read"     "+++++" "+++++";
+        ProveConsistency   "team:read"     "+++++" "+++++";
+        ReadTeamKeys       "team:read"     "---++" "---++";
+        RotateTeamKey      "admin"         "----+" "----+";
     }
 
     /// Somebody who came with what this action asks for.

@@ -44,6 +44,12 @@ impl AnswerId {
     pub(crate) const fn new(digest: KeyedHash) -> Self {
         Self(*digest.as_bytes())
     }
+
+    /// Which version of the key made it.
+    pub(crate) const fn key_version(&self) -> u16 {
+        let [high, low, ..] = self.0;
+        u16::from_be_bytes([high, low])
+    }
 }
 
 /// Stands for the whole of a request, its body and its [`AnswerId`] too: equal

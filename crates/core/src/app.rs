@@ -7,10 +7,16 @@ mod agents;
 mod api_keys;
 mod ask;
 mod attachments;
+mod audit;
+mod audit_export;
+mod audit_states;
+mod audit_verify;
 mod auth;
+mod broker;
 mod callers;
 mod compare;
 mod create;
+mod custody;
 mod delivery;
 mod environment;
 mod events;
@@ -19,11 +25,14 @@ mod fill_requests;
 mod guesses;
 mod invitations;
 mod key_links;
+mod key_uses;
 mod members;
 mod once;
 mod panic;
+mod policies;
 mod purge;
 mod refusals;
+mod rotation;
 mod runs;
 mod secrets;
 mod sessions;
@@ -36,9 +45,12 @@ mod versions;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
+use self::broker::BrokeredRuns;
 use self::callers::Callers;
 use self::guesses::Guesses;
 use self::once::InFlight;
@@ -46,13 +58,15 @@ use self::refusals::Refusals;
 use self::uses::Uses;
 use crate::access::{Caller, Denied};
 use crate::api_keys::{ApiKey, ProofRows};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::events::{Actor, Event, EventKind, Object, Place};
 use crate::ids::{KeyId, TeamId};
-use crate::keyring::{Keyring, MasterKey};
+use crate::instance::{Instance, RootCopy};
+use crate::keyring::{KeyOwner, Keyring, MasterKey, NotFollowed, Superseded, WrappedKey};
 use crate::mint::Mint;
 use crate::random::Random;
 use crate::root_key::{RootKey, RootKeyError};
+use crate::rows::Stored;
 use crate::runs::Ended;
 use crate::sealing::{IntegrityViolation, SealingKey};
 use crate::store::{Store, StoreError};
@@ -62,22 +76,30 @@ pub use activity::Activity;
 pub use agents::{AgentList, RevisionList};
 pub use api_keys::{GrantWish, NewKey};
 pub use ask::{Ask, Cause, Planned};
+pub use audit::{ConsistencyProof, InclusionProof, SEALED_AT_ONCE, SealedEvents, Sealer};
+pub use audit_export::Export;
+pub use audit_states::{Misstated, VerifiedStates};
+pub use audit_verify::{VerifiedEvents, Wrong};
+pub use broker::{BrokerAddress, Brokered, BrokeredRequest};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
+pub use custody::{Custody, CustodyError, InstanceKeys, PurposeState, RootState};
 pub use environment::{Preview, PreviewedName, PreviewedSecret};
 pub use events::EventNames;
 pub use factors::{FRESH, NewFactors, SignInState};
 pub use fill_requests::{FillLink, NewFillRequest};
 pub use key_links::NewKeyLink;
+pub use key_uses::KeyUses;
 pub use members::{MemberList, NewMember, Newcomer};
 pub use once::{Begun, Once};
 pub use panic::{Exposed, Revoked, Suspected};
 pub use purge::Purged;
-pub use runs::{NewRun, RunList};
+pub use rotation::{Resealed, SealedUnder, TeamKeyState, TeamKeys};
+pub use runs::{NewRun, RunList, StartedRun};
 pub use secrets::Page;
 pub use set_up::{Chosen, LINK_LASTS, LinkKind, OpenLink, SetUp};
 pub use sign_in::{Attempt, SignInError, SignedIn, Whereabouts};
 pub use teams::NewTeam;
-pub use verify::{Finding, Verified};
+pub use verify::{Examination, Finding, Verified};
 
 /// Why a verb was not done.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +187,77 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+/// How long there is a way from an old master key to the new one, in milliseconds: many times
+/// as long as servers take to look.
+const WAY_LASTS: i64 = 60_000;
+
+/// The instance, and its master key.
+async fn opened(
+    store: Arc<dyn Store>,
+    root: &dyn RootKey,
+    world: World,
+) -> Result<(App, Zeroizing<Vec<u8>>), OpenError> {
+    let mut stored = store.instance().await?.ok_or(OpenError::NoInstance)?;
+    loop {
+        let (mac, master) = (stored.mac(), unwrapped(&*store, stored.row(), root).await?);
+        match App::with_master(Arc::clone(&store), stored, &master, world.clone()).await {
+            Err(OpenError::Integrity(violation)) => {
+                // Its keys may have been replaced between the two reads.
+                store.look_again();
+                stored = store.instance().await?.ok_or(OpenError::NoInstance)?;
+                if stored.mac() == mac {
+                    return Err(violation.into());
+                }
+            }
+            opened => return Ok((opened?, master)),
+        }
+    }
+}
+
+/// The master key, by whichever root key opens the instance.
+async fn unwrapped(
+    store: &dyn Store,
+    instance: &Instance,
+    root: &dyn RootKey,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    if (instance.root_provider.as_str(), instance.root_key_id) == (root.provider(), root.id()) {
+        return Ok(root.unwrap(instance.id, &instance.master).await?);
+    }
+    let copies = store.root_copies().await?;
+    let is_it = |copy: &&Stored<RootCopy>| {
+        (copy.row().provider.as_str(), copy.row().key_id) == (root.provider(), root.id())
+    };
+    match copies.iter().find(is_it) {
+        Some(copy) => Ok(root.unwrap(instance.id, &copy.row().master).await?),
+        None => Err(OpenError::WrongRootKey {
+            expected_provider: instance.root_provider.clone(),
+            expected: instance.root_key_id,
+            provider: root.provider(),
+            given: root.id(),
+        }),
+    }
+}
+
+/// What a look at the instance's own keys found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Whether there are ways to a master key that are of no use any more.
+    pub has_old_ways: bool,
+    /// Another one than at the look before when a key was replaced or taken away since.
+    pub state: (Option<i64>, usize),
+}
+
+/// Why it isn't known what became of the instance's own keys.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The store can't tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key at hand is of no use any more.
+    #[error(transparent)]
+    Superseded(#[from] Superseded),
+}
+
 /// What the outside world provides.
 #[derive(Clone)]
 pub struct World {
@@ -181,15 +274,22 @@ pub struct App {
     world: World,
     mint: Mint,
     callers: Callers,
+    brokered_runs: BrokeredRuns,
     in_flight: InFlight,
     uses: Uses,
     guesses: Guesses,
     refusals: Refusals,
     /// Whether attaching to an agent or revision that isn't there makes it.
     auto_register: bool,
+    /// Where runs find the broker, if there is one.
+    broker: Option<BrokerAddress>,
     /// Verified in place of the rows of an unknown key.
     decoy: ProofRows<ApiKey>,
     integrity_violations: AtomicU64,
+    /// How many leaves the newest head that was seen here is over, and from when it is, in milliseconds.
+    sealed: (AtomicU64, AtomicI64),
+    /// Whether it was noted that a stored key isn't what was stored.
+    has_broken_keys: AtomicBool,
 }
 
 impl App {
@@ -198,18 +298,31 @@ impl App {
     /// # Errors
     /// When there is none, the root key is another, or a key doesn't open.
     pub async fn open(store: Arc<dyn Store>, root: &dyn RootKey, world: World) -> Result<Self, OpenError> {
+        opened(store, root, world).await.map(|(app, _)| app)
+    }
+
+    /// Opens the instance in a store with its master key, as the recovery key gives it back.
+    ///
+    /// # Errors
+    /// When there is none, or a key doesn't open.
+    pub async fn open_recovered(
+        store: Arc<dyn Store>,
+        master: &[u8],
+        world: World,
+    ) -> Result<Self, OpenError> {
         let stored = store.instance().await?.ok_or(OpenError::NoInstance)?;
-        let instance = stored.row();
-        if (instance.root_provider.as_str(), instance.root_key_id) != (root.provider(), root.id()) {
-            return Err(OpenError::WrongRootKey {
-                expected_provider: instance.root_provider.clone(),
-                expected: instance.root_key_id,
-                provider: root.provider(),
-                given: root.id(),
-            });
-        }
-        let master = MasterKey::from_bytes(instance.id, &root.unwrap(instance.id, &instance.master).await?)?;
-        let keys = Keyring::new(master, &store.purpose_keys().await?)?;
+        Self::with_master(store, stored, master, world).await
+    }
+
+    async fn with_master(
+        store: Arc<dyn Store>,
+        stored: Stored<Instance>,
+        master: &[u8],
+        world: World,
+    ) -> Result<Self, OpenError> {
+        let wrapped = store.purpose_keys().await?;
+        let master = MasterKey::of(stored.row().id, master, &wrapped)?;
+        let keys = Keyring::new(master, &wrapped, world.clock.now())?;
         // Only now can it be told whether the row itself is what was stored.
         keys.verify(stored)?;
         let decoy = auth::decoy(&keys, &*world.random).map_err(|_| IntegrityViolation)?;
@@ -219,13 +332,17 @@ impl App {
             world,
             mint: Mint::default(),
             callers: Callers::default(),
+            brokered_runs: BrokeredRuns::default(),
             in_flight: InFlight::default(),
             uses: Uses::default(),
             guesses: Guesses::default(),
             refusals: Refusals::default(),
             auto_register: false,
+            broker: None,
             decoy,
             integrity_violations: AtomicU64::new(0),
+            sealed: (AtomicU64::new(0), AtomicI64::new(0)),
+            has_broken_keys: AtomicBool::new(false),
         })
     }
 
@@ -235,15 +352,63 @@ impl App {
     /// # Errors
     /// When the store refuses, or a key doesn't open.
     pub async fn complete(&self) -> Result<(), OpenError> {
-        if self.keys.sign_in_key().is_ok() {
+        let missing = self.keys.missing();
+        if missing.is_empty() {
             return Ok(());
         }
-        let id = KeyId::from_uuid(self.uuid());
-        let key = self.keys.new_sign_in_key(id, self.world.clock.now(), &*self.world.random);
-        self.store.add_purpose_key(key).await?;
+        for purpose in missing {
+            let (id, now) = (KeyId::from_uuid(self.uuid()), self.world.clock.now());
+            let key = self.keys.new_purpose_key((id, 1), purpose, now, &*self.world.random);
+            self.store.add_purpose_key(key).await?;
+        }
         // Of several servers that start at once, one's key is there.
-        self.keys.admit_sign_in(&self.store.purpose_keys().await?)?;
+        self.follow_keys().await.map_err(|error| match error {
+            FollowError::Store(error) => OpenError::Store(error),
+            FollowError::Superseded(_) => OpenError::Integrity(IntegrityViolation),
+        })?;
         Ok(())
+    }
+
+    /// Takes in what became of the instance's own keys: to be called every few seconds.
+    ///
+    /// # Errors
+    /// When the store can't tell, or the master key at hand is of no use any more.
+    pub async fn follow_keys(&self) -> Result<Followed, FollowError> {
+        // Whoever holds the root key may have written beside this server.
+        self.store.look_again();
+        let (wrapped, now) = (self.store.purpose_keys().await?, self.world.clock.now());
+        match self.keys.follow(&wrapped, now) {
+            Ok(()) => self.has_broken_keys.store(false, Ordering::Relaxed),
+            Err(NotFollowed::Superseded) => return Err(Superseded.into()),
+            Err(NotFollowed::Broken) => self.note_broken_keys().await?,
+        }
+        let age = |key: &WrappedKey| now.as_millis().saturating_sub(key.created_at.as_millis());
+        let ways: Vec<_> = wrapped.iter().filter(|key| key.owner == KeyOwner::Master).collect();
+        let newest = self.store.events_of_keys(1).await?.first().map(|event| event.sequence);
+        let has_old_ways = ways.iter().any(|way| age(way) > WAY_LASTS);
+        Ok(Followed { has_old_ways, state: (newest, ways.len()) })
+    }
+
+    /// Records once that a stored key isn't what was stored; those at hand go on.
+    async fn note_broken_keys(&self) -> Result<(), FollowError> {
+        if self.has_broken_keys.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let object = Object { table: "keys", ..Object::default() };
+        let suspect = Suspect { caller: None, object, cause: &Cause::default() };
+        match self.noting::<()>(Err(IntegrityViolation), suspect).await {
+            Err(Error::Store(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes away the ways to a master key that every server has gone by now.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn close_ways(&self) -> Result<u64, StoreError> {
+        let before = self.world.clock.now().as_millis().saturating_sub(WAY_LASTS);
+        self.store.close_ways(Timestamp::from_millis(before)).await
     }
 
     /// The same, where a builder who attaches a secret to an agent or revision
@@ -262,6 +427,13 @@ impl App {
     /// since this process started.
     pub fn integrity_violations(&self) -> u64 {
         self.integrity_violations.load(Ordering::Relaxed)
+    }
+
+    /// How many events the newest signed head is over that this server saw, and from when it is;
+    /// `None` when it saw none yet.
+    pub fn sealed_events(&self) -> Option<(u64, Timestamp)> {
+        let (size, at) = (self.sealed.0.load(Ordering::Relaxed), self.sealed.1.load(Ordering::Relaxed));
+        (size > 0).then(|| (size, Timestamp::from_millis(at)))
     }
 
     /// The store, for what is no verb: readiness, and to know when it stops.
@@ -288,10 +460,39 @@ impl App {
 
     /// The key that seals a team's values, from the store when not at hand.
     async fn team_key(&self, team: TeamId) -> Result<Arc<SealingKey>, Error> {
-        if let Some(key) = self.keys.team_key(team) {
+        match self.keys.team_key(team, self.world.clock.monotonic()) {
+            Some(key) => Ok(key),
+            None => self.read_team_keys(team).await,
+        }
+    }
+
+    /// The key of a team that sealed this, from the store when not at hand.
+    async fn opening_key(&self, team: TeamId, id: KeyId) -> Result<Arc<SealingKey>, Error> {
+        if let Some(key) = self.keys.opening_key(team, id) {
             return Ok(key);
         }
-        Ok(self.keys.admit_team(team, &self.store.team_keys(team).await?)?)
+        self.read_team_keys(team).await?;
+        Ok(self.keys.opening_key(team, id).ok_or(IntegrityViolation)?)
+    }
+
+    async fn read_team_keys(&self, team: TeamId) -> Result<Arc<SealingKey>, Error> {
+        let now = self.world.clock.monotonic();
+        let wrapped = self.store.team_keys(team).await?;
+        self.admit_team(team, &wrapped, now).await
+    }
+
+    /// Takes in a team's keys, which were read at this moment; the newest.
+    async fn admit_team(
+        &self,
+        team: TeamId,
+        wrapped: &[WrappedKey],
+        read_at: Duration,
+    ) -> Result<Arc<SealingKey>, Error> {
+        if !wrapped.iter().all(|key| self.keys.knows_master_of(key)) {
+            // There is a new master key since the last look. Whether it can be had shows below.
+            let _ = self.follow_keys().await;
+        }
+        Ok(self.keys.admit_team(team, wrapped, read_at)?)
     }
 
     /// Passes on what the store read; a row that it can't even read is as bad
@@ -319,6 +520,7 @@ impl App {
                 object: what.object,
                 request_id: what.cause.request_id,
                 refusal: None,
+                requested: None,
             };
             self.store.record(event).await?;
         }

@@ -32,6 +32,11 @@ impl Timestamp {
         self.0
     }
 
+    /// As it is displayed; `None` before the year -9999 and after 9999, which no clock says.
+    pub fn rfc3339(self) -> Option<String> {
+        jiff::Timestamp::from_millisecond(self.0).ok().map(|moment| format!("{moment:.3}"))
+    }
+
     /// From the date and time of RFC 3339 §5.6, with any offset. What is finer
     /// than a millisecond is cut off; a leap second is the one before it.
     ///
@@ -84,8 +89,7 @@ fn has_form(text: &str, form: &str) -> bool {
 /// RFC 3339, UTC, three decimals and `Z`: `2026-11-07T05:31:56.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{moment:.3}")
+        f.write_str(&self.rfc3339().ok_or(fmt::Error)?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::ids::{AttachmentId, SecretId};
+use crate::runs::RunMode;
 use crate::secrets::Secret;
 use crate::text::Invalid;
 use crate::values::EnvKey;
@@ -41,6 +42,12 @@ pub struct Winner {
     pub source: usize,
     /// Whose values it has not.
     pub over: Vec<usize>,
+}
+
+/// Whether a secret is in the environments of such runs: one that is for the broker only is in
+/// those that get placeholders, never where the values themselves are.
+pub fn is_received(secret: &Secret, mode: RunMode) -> bool {
+    mode == RunMode::Broker || !secret.is_broker_only()
 }
 
 /// How strong a secret is in an environment: personal ones come before those of
@@ -168,6 +175,7 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             updated_at: Timestamp::from_millis(0),
             deleted_at: None,
+            policy: None,
         }
     }
 

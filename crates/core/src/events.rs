@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::access::{Action, Caller, Denied, Means};
 use crate::clock::Timestamp;
 use crate::ids::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
+use crate::requests::Requested;
 use crate::rows::{Row, RowMac};
 
 /// What happened.
@@ -22,6 +23,8 @@ pub enum EventKind {
     SecretDeleted,
     /// A deleted secret was brought back.
     SecretUndeleted,
+    /// Where a secret may be used was set.
+    SecretPolicySet,
     /// An earlier version of a secret became current again.
     SecretRolledBack,
     /// A secret was created as the copy of another.
@@ -40,6 +43,22 @@ pub enum EventKind {
     TeamUndeleted,
     /// A team's keys were destroyed, and with them its values.
     TeamShredded,
+    /// A team has a new key: it seals what comes, and what is there is sealed anew.
+    TeamKeyRotated,
+    /// A team's older keys are gone: nothing is sealed under them any more.
+    TeamKeysRetired,
+    /// The instance is under another root key.
+    RootKeyRotated,
+    /// One more root key opens the instance.
+    RootKeyAdded,
+    /// A root key that was added opens the instance no more.
+    RootKeyRemoved,
+    /// The instance has a new master key.
+    MasterKeyRotated,
+    /// The instance has a new key for one of its purposes.
+    PurposeKeyRotated,
+    /// Another recovery key opens backups from now on.
+    RecoveryKeyReplaced,
     /// A user was created.
     UserCreated,
     /// Somebody became a member.
@@ -83,6 +102,8 @@ pub enum EventKind {
     RunStopped,
     /// A run was revoked.
     RunRevoked,
+    /// A run asked somebody for something through the broker.
+    RunRequested,
     /// A run received values of a secret's version.
     SecretDelivered,
     /// Somebody set up how they sign in.
@@ -115,12 +136,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 59] = [
         Self::InstanceCreated,
         Self::SecretCreated,
         Self::SecretUpdated,
         Self::SecretDeleted,
         Self::SecretUndeleted,
+        Self::SecretPolicySet,
         Self::SecretRolledBack,
         Self::SecretCopied,
         Self::SecretCompared,
@@ -130,6 +152,14 @@ impl EventKind {
         Self::TeamDeleted,
         Self::TeamUndeleted,
         Self::TeamShredded,
+        Self::TeamKeyRotated,
+        Self::TeamKeysRetired,
+        Self::RootKeyRotated,
+        Self::RootKeyAdded,
+        Self::RootKeyRemoved,
+        Self::MasterKeyRotated,
+        Self::PurposeKeyRotated,
+        Self::RecoveryKeyReplaced,
         Self::UserCreated,
         Self::MemberAdded,
         Self::MemberUpdated,
@@ -151,6 +181,7 @@ impl EventKind {
         Self::RunExtended,
         Self::RunStopped,
         Self::RunRevoked,
+        Self::RunRequested,
         Self::SecretDelivered,
         Self::SignInSetUp,
         Self::SignInChanged,
@@ -180,6 +211,7 @@ impl EventKind {
             Self::SecretUpdated => "secret.updated",
             Self::SecretDeleted => "secret.deleted",
             Self::SecretUndeleted => "secret.undeleted",
+            Self::SecretPolicySet => "secret.policy_set",
             Self::SecretRolledBack => "secret.rolled_back",
             Self::SecretCopied => "secret.copied",
             Self::SecretCompared => "secret.compared",
@@ -189,6 +221,14 @@ impl EventKind {
             Self::TeamDeleted => "team.deleted",
             Self::TeamUndeleted => "team.undeleted",
             Self::TeamShredded => "team.shredded",
+            Self::TeamKeyRotated => "team.key_rotated",
+            Self::TeamKeysRetired => "team.keys_retired",
+            Self::RootKeyRotated => "root_key.rotated",
+            Self::RootKeyAdded => "root_key.added",
+            Self::RootKeyRemoved => "root_key.removed",
+            Self::MasterKeyRotated => "master_key.rotated",
+            Self::PurposeKeyRotated => "purpose_key.rotated",
+            Self::RecoveryKeyReplaced => "recovery_key.replaced",
             Self::UserCreated => "user.created",
             Self::MemberAdded => "member.added",
             Self::MemberUpdated => "member.updated",
@@ -210,6 +250,7 @@ impl EventKind {
             Self::RunExtended => "run.extended",
             Self::RunStopped => "run.stopped",
             Self::RunRevoked => "run.revoked",
+            Self::RunRequested => "run.requested",
             Self::SecretDelivered => "secret.delivered",
             Self::SignInSetUp => "sign_in.set_up",
             Self::SignInChanged => "sign_in.changed",
@@ -287,6 +328,8 @@ pub struct Event {
     pub request_id: Option<Uuid>,
     /// What was refused, if it tells of that.
     pub refusal: Option<Refusal>,
+    /// What was asked for, and what came of it, if it tells of a request through the broker.
+    pub requested: Option<Requested>,
 }
 
 /// What the access table refused somebody, and how often.
@@ -350,10 +393,14 @@ pub struct Recorded {
     pub object_id: Option<Uuid>,
     /// Its version after the act, where it has versions.
     pub version: Option<u32>,
+    /// Its row's MAC after the act, whatever was stored for it.
+    pub object_mac: Option<Vec<u8>>,
     /// In answer to which request.
     pub request_id: Option<Uuid>,
     /// What was refused, and why, by their names, if it tells of that.
     pub refusal: Option<RecordedRefusal>,
+    /// What was asked for through the broker, if it tells of that.
+    pub requested: Option<Requested>,
     /// How often it happened.
     pub times: u32,
 }
@@ -368,11 +415,12 @@ pub struct RecordedRefusal {
 }
 
 impl RecordedRefusal {
-    /// From its stored form.
-    pub fn from_text(text: &str) -> Self {
+    /// From its stored form; `None` when it is no such thing. Each has one form, so that
+    /// no other text is taken for it.
+    pub fn from_text(text: &str) -> Option<Self> {
         let known = |word: &str| Some(word.to_owned()).filter(|word| word != "-");
-        let (action, reason) = text.split_once(' ').unwrap_or((text, "-"));
-        Self { action: known(action), reason: known(reason) }
+        let (action, reason) = text.split_once(' ')?;
+        Some(Self { action: known(action), reason: known(reason) })
     }
 }
 
@@ -475,12 +523,13 @@ mod tests {
     }
 
     kinds! {
-        InstanceCreated SecretCreated SecretUpdated SecretDeleted SecretUndeleted SecretRolledBack
+        InstanceCreated SecretCreated SecretUpdated SecretDeleted SecretUndeleted SecretPolicySet SecretRolledBack
         SecretCopied SecretCompared SecretPurged TeamCreated TeamUpdated TeamDeleted TeamUndeleted
-        TeamShredded UserCreated MemberAdded MemberUpdated MemberRemoved ApiKeyCreated ApiKeyRevoked
+        TeamShredded TeamKeyRotated TeamKeysRetired RootKeyRotated RootKeyAdded RootKeyRemoved MasterKeyRotated
+        PurposeKeyRotated RecoveryKeyReplaced UserCreated MemberAdded MemberUpdated MemberRemoved ApiKeyCreated ApiKeyRevoked
         KeyLinkCreated KeyLinkCancelled KeyLinkClaimed AgentCreated AgentUpdated AgentDeleted
         AgentRunsRevoked RevisionCreated RevisionUpdated SecretAttached SecretDetached RunStarted
-        RunExtended RunStopped RunRevoked SecretDelivered SignInSetUp SignInChanged SessionStarted
+        RunExtended RunStopped RunRevoked RunRequested SecretDelivered SignInSetUp SignInChanged SessionStarted
         SessionMoved SessionEnded InvitationCreated InvitationCancelled InvitationAccepted FillRequestCreated
         FillRequestCancelled FillRequestFilled
         IntegrityViolation AccessDenied
@@ -507,7 +556,8 @@ mod tests {
         ] {
             let known = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
             let read = RecordedRefusal::from_text(&written.text());
-            assert_eq!(read, RecordedRefusal { action: known(action), reason: known(reason) });
+            assert_eq!(read, Some(RecordedRefusal { action: known(action), reason: known(reason) }));
         }
+        assert_eq!(RecordedRefusal::from_text("deleteSecret"), None);
     }
 }

@@ -2,6 +2,8 @@
 //! it: hints for whoever is about to start a run, never a reason to refuse one.
 
 use crate::clock::Timestamp;
+use crate::environment::is_received;
+use crate::runs::RunMode;
 use crate::secrets::Secret;
 use crate::values::SecretValue;
 
@@ -42,6 +44,8 @@ pub enum SecretHint {
     Empty,
     /// It didn't change for [`STALE_DAYS`].
     Stale,
+    /// It is for the broker only: its values are in no environment.
+    BrokerOnly,
 }
 
 impl SecretHint {
@@ -51,6 +55,7 @@ impl SecretHint {
             Self::NeverUsed => "never_used",
             Self::Empty => "empty",
             Self::Stale => "stale",
+            Self::BrokerOnly => "broker_only",
         }
     }
 }
@@ -59,9 +64,11 @@ impl SecretHint {
 pub fn of_secret(secret: &Secret, used: bool, now: Timestamp) -> Vec<SecretHint> {
     let stale = now.as_millis() - secret.updated_at.as_millis() > STALE_DAYS * DAY;
     let noticed = [
-        (!used, SecretHint::NeverUsed),
+        // What is never delivered was never received, which says nothing.
+        (!used && is_received(secret, RunMode::Inject), SecretHint::NeverUsed),
         (secret.env_keys.is_empty(), SecretHint::Empty),
         (stale, SecretHint::Stale),
+        (!is_received(secret, RunMode::Inject), SecretHint::BrokerOnly),
     ];
     noticed.into_iter().filter_map(|(is_so, hint)| is_so.then_some(hint)).collect()
 }

@@ -5,10 +5,13 @@ use crate::clock::Timestamp;
 use crate::events::Event;
 use crate::ids::{InstanceId, KeyId};
 use crate::keyring::WrappedKey;
+use crate::random::Random;
+use crate::root_key::{RootKey, RootKeyError};
 use crate::rows::{Fields, Row, Stored};
 use crate::sealing::Sealed;
 use crate::teams::Team;
 use crate::users::{Membership, User};
+use zeroize::Zeroizing;
 
 /// What must be known before any key is.
 #[derive(Clone)]
@@ -29,6 +32,51 @@ pub struct Instance {
     pub recovery: Vec<u8>,
     /// When the instance was created.
     pub created_at: Timestamp,
+}
+
+impl Instance {
+    /// The same, its master key sealed by another root key.
+    ///
+    /// # Errors
+    /// When that can't seal it.
+    pub async fn rewrapped(
+        self,
+        master: Zeroizing<Vec<u8>>,
+        root: &dyn RootKey,
+        root_parameters: String,
+        random: &dyn Random,
+    ) -> Result<Self, RootKeyError> {
+        let master = root.wrap(self.id, master, random).await?;
+        let (root_provider, root_key_id) = (root.provider().to_owned(), root.id());
+        Ok(Self { root_provider, root_parameters, root_key_id, master, ..self })
+    }
+}
+
+/// The master key under one more root key than the instance's own, of another kind.
+#[derive(Clone)]
+pub struct RootCopy {
+    /// The kind of keeper; there is one of each.
+    pub provider: String,
+    /// What that keeper needs to know.
+    pub parameters: String,
+    /// Which root key it is.
+    pub key_id: KeyId,
+    /// The master key, sealed by it.
+    pub master: Sealed,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+impl Row for RootCopy {
+    const TABLE: &'static str = "root_copies";
+
+    fn fields(&self, fields: &mut Fields) {
+        fields.bytes("provider", &self.provider);
+        fields.bytes("parameters", &self.parameters);
+        fields.bytes("key_id", self.key_id.as_bytes());
+        fields.bytes("master", self.master.as_bytes());
+        fields.number("created_at", self.created_at.as_millis());
+    }
 }
 
 impl Row for Instance {

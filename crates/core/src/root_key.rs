@@ -1,7 +1,10 @@
-//! The root key, from whoever keeps it: a file, a passphrase, later a hardware
-//! module or a cloud. Its one act is to wrap and unwrap the master key.
+//! The root key, from whoever keeps it: a file, a passphrase, a hardware module,
+//! a cloud. Its one act is to wrap and unwrap the master key.
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use std::error::Error;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::ids::{InstanceId, KeyId};
@@ -16,9 +19,9 @@ pub enum RootKeyError {
         "the instance's master key does not open with this root key; the database or the key file was altered"
     )]
     Integrity,
-    /// The keeper of the root key could not be reached or refused.
-    #[error("the root key is not available: {0}")]
-    Unavailable(String),
+    /// The keeper of the root key could not be reached or refused; in its own words.
+    #[error(transparent)]
+    Keeper(Box<dyn Error + Send + Sync>),
 }
 
 /// Wraps the master key. The implementation decides where the root key lives.
@@ -61,8 +64,20 @@ impl LocalRootKey {
     }
 }
 
-fn context(instance: InstanceId) -> Context {
+/// What the wrapped master key is bound to, whoever keeps the root key: it opens
+/// for this instance alone.
+pub fn context(instance: InstanceId) -> Context {
     Context::new("strongroom.master.v1").field(instance.as_bytes())
+}
+
+/// Names a root key that its keeper never hands out: the first 16 bytes of
+/// SHA-256 over a context of the provider and the key's stable name with it.
+pub fn remote_key_id(provider: &str, name: &str) -> KeyId {
+    let context = Context::new("strongroom.remote-root-key-id.v1");
+    let context = context.field(provider.as_bytes()).field(name.as_bytes());
+    let mut id = [0; 16];
+    id.iter_mut().zip(digest(&SHA256, context.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
+    KeyId::from_uuid(Uuid::from_bytes(id))
 }
 
 #[async_trait]
@@ -90,5 +105,19 @@ impl RootKey for LocalRootKey {
         wrapped: &Sealed,
     ) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
         self.key.open(&context(instance), wrapped).map_err(|_| RootKeyError::Integrity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_id_of_a_remote_key_is_as_documented() {
+        let framed = b"\0\0\0\x20strongroom.remote-root-key-id.v1\0\0\0\x07transit\0\0\0\x04name";
+        let id = remote_key_id("transit", "name");
+        assert_eq!(id.as_bytes()[..], Sha256::digest(framed)[..16]);
+        assert_ne!(id, remote_key_id("transitn", "ame"), "provider and name are kept apart");
     }
 }

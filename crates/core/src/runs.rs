@@ -28,7 +28,41 @@ pub const LONGEST_LEASE: u32 = 7 * 24 * 60 * 60;
 /// they are good: starting a run is reading its values.
 pub(crate) const STARTER: Role = Role::Builder;
 
-/// A run as it is kept: everything but its token.
+/// How a run gets its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunMode {
+    /// Into its environment, as they are.
+    #[default]
+    Inject,
+    /// Not at all: it gets placeholders, in whose place the broker puts values on their way out.
+    Broker,
+}
+
+impl RunMode {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inject => "inject",
+            Self::Broker => "broker",
+        }
+    }
+
+    /// As it is stored: a run of before there was a broker says nothing, and neither does
+    /// one of the same mode now.
+    pub const fn stored(self) -> Option<&'static str> {
+        match self {
+            Self::Inject => None,
+            Self::Broker => Some("broker"),
+        }
+    }
+
+    /// From its stored form; `None` when it is none.
+    pub fn from_stored(stored: Option<&str>) -> Option<Self> {
+        [Self::Inject, Self::Broker].into_iter().find(|mode| mode.stored() == stored)
+    }
+}
+
+/// A run as it is kept: everything but its tokens.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Names it; also in its token.
@@ -66,6 +100,10 @@ pub struct Run {
     pub stopped_at: Option<Timestamp>,
     /// Since when it is over because its values may be in wrong hands.
     pub revoked_at: Option<Timestamp>,
+    /// How it gets its values.
+    pub mode: RunMode,
+    /// The hash of its token for the broker; one of [`RunMode::Broker`] has one, no other.
+    pub broker_hash: Option<TokenHash>,
 }
 
 impl Row for Run {
@@ -89,6 +127,10 @@ impl Row for Run {
         fields.number("expires_at", self.expires_at.as_millis());
         fields.optional_number("stopped_at", self.stopped_at.map(Timestamp::as_millis));
         fields.optional_number("revoked_at", self.revoked_at.map(Timestamp::as_millis));
+        // Left out where there is no broker, so that runs of before keep their MACs. Each field
+        // stands behind its name and its length: no other row's fields read the same.
+        fields.optional("mode", self.mode.stored());
+        fields.optional("broker_hash", self.broker_hash.as_ref().map(TokenHash::as_bytes));
     }
 }
 

@@ -55,6 +55,11 @@ impl Context {
         self.0.extend(bytes);
         self
     }
+
+    /// Its bytes, for a keeper that binds what it seals by itself.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A sealed record: header, salt, commitment, ciphertext, tag.
@@ -257,10 +262,10 @@ impl KeyType for Length {
     }
 }
 
-/// HKDF-SHA-512: fills `out` (at most 64 bytes here) from `key`, `salt`, `info`.
-#[expect(clippy::expect_used, reason = "HKDF refuses only outputs over 255 blocks; ours have one")]
+/// HKDF-SHA-512: fills `out` (a few hundred bytes at most here) from `key`, `salt`, `info`.
+#[expect(clippy::expect_used, reason = "HKDF refuses only outputs over 255 blocks; ours have a few")]
 pub(crate) fn derive(key: &[u8], salt: &[u8], info: &[&[u8]], out: &mut [u8]) {
     let extracted = Salt::new(HKDF_SHA512, salt).extract(key);
-    let expanded = extracted.expand(info, Length(out.len())).expect("one block");
+    let expanded = extracted.expand(info, Length(out.len())).expect("a few blocks");
     expanded.fill(out).expect("the length asked for");
 }

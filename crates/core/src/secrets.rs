@@ -3,8 +3,10 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{InstanceId, SecretId, TeamId, UserId};
+use crate::policies::{Policy, PolicySource, Rule};
 use crate::rows::{Fields, Row};
 use crate::sealing::{Context, Sealed};
+use crate::services;
 use crate::text::{SecretName, ServiceSlug};
 use crate::values::{Bundle, EnvKey};
 
@@ -34,9 +36,33 @@ pub struct Secret {
     pub updated_at: Timestamp,
     /// Since when it is gone, until it is purged.
     pub deleted_at: Option<Timestamp>,
+    /// Where its values may be used through the broker, if that was set for it.
+    pub policy: Option<Policy>,
 }
 
 impl Secret {
+    /// The policy that holds: its own, or what is known of its service.
+    pub fn policy_in_force(&self) -> (Option<&Policy>, PolicySource) {
+        let of_service = || self.service_slug.as_ref().and_then(services::policy_of);
+        match (&self.policy, of_service()) {
+            (Some(own), _) => (Some(own), PolicySource::Own),
+            (None, Some(known)) => (Some(known), PolicySource::Service),
+            (None, None) => (None, PolicySource::None),
+        }
+    }
+
+    /// Whether its values never get into an environment. Only its own policy says so.
+    pub fn is_broker_only(&self) -> bool {
+        self.policy.as_ref().is_some_and(Policy::is_broker_only)
+    }
+
+    /// Whether this policy lets out what the secret's own keeps in: it takes all values, supplied
+    /// again, to set it.
+    pub fn is_loosened_by(&self, policy: &Policy) -> bool {
+        let kept = self.policy.as_ref().filter(|own| own.is_broker_only());
+        kept.is_some_and(|kept| !policy.is_broker_only() || policy.widens(kept))
+    }
+
     /// The names of the values as one text, a line each, as they are stored.
     pub fn env_key_lines(&self) -> String {
         let keys: Vec<_> = self.env_keys.iter().map(EnvKey::as_str).collect();
@@ -59,6 +85,10 @@ impl Row for Secret {
         fields.number("created_at", self.created_at.as_millis());
         fields.number("updated_at", self.updated_at.as_millis());
         fields.optional_number("deleted_at", self.deleted_at.map(Timestamp::as_millis));
+        // Rows from before there were policies have none, and the MACs that they had. That is
+        // unambiguous: each value stands behind its column's name, and both behind their lengths,
+        // so that a row with a policy is never fed as the same bytes as one without.
+        fields.optional("policy", self.policy.as_ref().map(Policy::to_stored));
     }
 }
 
@@ -169,6 +199,16 @@ pub enum Edit {
         /// Which come: over those of the same name, else at the end.
         add: Bundle,
     },
+}
+
+/// What a caller gives to set a secret's policy.
+pub struct NewPolicy {
+    /// Where values may be used.
+    pub rules: Vec<Rule>,
+    /// Whether they never get into an environment.
+    pub broker_only: bool,
+    /// The values that take the place of all, for what whoever doesn't know them may not do.
+    pub values: Option<Bundle>,
 }
 
 /// What a caller gives to copy a secret.

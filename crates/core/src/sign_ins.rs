@@ -101,7 +101,7 @@ impl Factors {
     /// What is sealed in a proven row.
     pub(crate) fn open(sign_in: &SignIn, keys: &Keyring) -> Result<Self, IntegrityViolation> {
         let context = Self::context(keys.instance(), sign_in.user_id, sign_in.id);
-        let plain = keys.sign_in_key()?.open(&context, &sign_in.sealed)?;
+        let plain = keys.opening_sign_in_key(&sign_in.sealed)?.open(&context, &sign_in.sealed)?;
         Self::from_plaintext(&plain).ok_or(IntegrityViolation)
     }
 

@@ -10,19 +10,22 @@ use crate::access::Permit;
 use crate::agents::{Agent, Attachment, Revision};
 use crate::answers::{AnswerId, KeptAnswer};
 use crate::api_keys::{ApiKey, ProofRows, UsedKey};
+use crate::audit::tiles::{Place, Tiles};
+use crate::audit::{Gap, Head, Sealing, Span};
 use crate::clock::Timestamp;
-use crate::events::{Event, EventFilter, EventPage};
+use crate::events::{Event, EventFilter, EventPage, Recorded};
 use crate::fill_requests::FillRequest;
 use crate::ids::{
-    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
     TeamId, UserId,
 };
-use crate::instance::{Instance, NewInstance};
+use crate::instance::{Instance, NewInstance, RootCopy};
 use crate::invitations::Invitation;
 use crate::key_links::KeyLink;
 use crate::keyring::WrappedKey;
 use crate::rows::{RowMac, Stored};
 use crate::runs::{Delivery, Run, RunsOf, StoredRun};
+use crate::sealing::Sealed;
 use crate::secrets::{Secret, Version};
 use crate::sessions::Session;
 use crate::sign_ins::SignIn;
@@ -100,7 +103,7 @@ pub enum Change {
     Version(Version),
     /// Stores a team.
     Team(Put<Team>),
-    /// Stores a team's key.
+    /// Stores a team's key, as long as the master key that sealed it is the instance's.
     Key(WrappedKey),
     /// Stores a user.
     User(Put<User>),
@@ -158,10 +161,10 @@ pub struct Write {
     pub changes: Vec<Change>,
     /// What is told of it.
     pub events: Vec<Event>,
-    /// The answer, when the request may come again. A younger answer than
-    /// [`crate::answers::KEPT_FOR`] with the same id makes it
-    /// [`StoreError::Answered`]; an older one gives way.
-    pub answer: Option<Stored<KeptAnswer>>,
+    /// The answer, when the request may come again, under each id that it may be
+    /// looked for by. A younger answer than [`crate::answers::KEPT_FOR`] with the
+    /// same id makes it [`StoreError::Answered`]; an older one gives way.
+    pub answers: Vec<Stored<KeptAnswer>>,
     /// Do all of it, then undo it and say [`StoreError::Rehearsed`].
     pub rehearsal: bool,
 }
@@ -178,10 +181,31 @@ pub enum Purge {
     Team(Put<Team>),
 }
 
+/// What becomes of the keys of the instance itself, all or nothing.
+pub struct KeyTurn {
+    /// The master key that all of this goes out from: it must be the instance's still.
+    pub master: KeyId,
+    /// The instance's row, in the place of the one that was read.
+    pub instance: Option<Put<Instance>>,
+    /// The master key under further root keys.
+    pub copies: Vec<Put<RootCopy>>,
+    /// Such a copy that is taken away: its kind, and its MAC.
+    pub removed: Option<(String, RowMac)>,
+    /// Keys as they were read, and sealed by another master key. When there are any, they
+    /// must be all that there are but for ways to a master key.
+    pub rewrapped: Vec<(WrappedKey, Sealed)>,
+    /// Keys that are new.
+    pub added: Vec<WrappedKey>,
+    /// What is told of it.
+    pub events: Vec<Event>,
+}
+
 /// One row of the walk over everything that is sealed or has a MAC.
 pub enum AnyRow {
     /// A key of the hierarchy. All of them come before any other row.
     Key(WrappedKey),
+    /// The master key under one more root key.
+    RootCopy(Stored<RootCopy>),
     /// A team.
     Team(Stored<Team>),
     /// A user.
@@ -261,14 +285,67 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Exists`] when there is one.
     async fn create_instance(&self, new: NewInstance) -> Result<(), StoreError>;
 
-    /// The keys of the hierarchy that are the instance's own.
+    /// The keys of the hierarchy that are the instance's own, and ways to its master key.
     async fn purpose_keys(&self) -> Result<Vec<WrappedKey>, StoreError>;
 
     /// Stores a key of a purpose that has none; with one there, nothing.
+    ///
+    /// # Errors
+    /// When another master key than the instance's sealed it.
     async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError>;
+
+    /// Every key of the hierarchy.
+    async fn keys(&self) -> Result<Vec<WrappedKey>, StoreError>;
+
+    /// The master key under further root keys than the instance's own; none where the schema is
+    /// of before there were any.
+    async fn root_copies(&self) -> Result<Vec<Stored<RootCopy>>, StoreError>;
+
+    /// Replaces keys of the instance itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when one of them is another by now.
+    async fn turn_keys(&self, turn: KeyTurn) -> Result<(), StoreError>;
+
+    /// Takes away the ways to a master key that were made before this moment. How many it were.
+    async fn close_ways(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// The newest events about the instance's own keys and its row, whatever they tell: at
+    /// most `limit`.
+    async fn events_of_keys(&self, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Has the next reads see what another program wrote meanwhile, where they don't anyway.
+    fn look_again(&self) {}
+
+    /// Takes what was replaced or taken away out of the database's files, where the engine
+    /// lets that be done; whether nothing is left to do.
+    async fn scrub(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 
     /// A team's keys.
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError>;
+
+    /// Teams that have more than one key, and the version of the newest, in no order.
+    async fn teams_with_older_keys(&self) -> Result<Vec<(TeamId, u16)>, StoreError>;
+
+    /// The versions of a team's secrets by secret and number: at most `limit` of those
+    /// after `after`.
+    async fn versions_of_team(
+        &self,
+        team: TeamId,
+        after: Option<(SecretId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<Version>, StoreError>;
+
+    /// How many versions a team's secrets have, and how many of them aren't sealed under this key.
+    async fn count_versions(&self, team: TeamId, key: KeyId) -> Result<(u64, u64), StoreError>;
+
+    /// Seals versions anew: each while it is sealed as it was. How many it were.
+    async fn reseal(&self, versions: Vec<(Version, Sealed)>) -> Result<u64, StoreError>;
+
+    /// Takes away a team's keys before this version.
+    async fn retire_keys(&self, team: TeamId, before: u16, event: Event) -> Result<(), StoreError>;
 
     /// The rows that decide about an API key.
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError>;
@@ -519,7 +596,7 @@ pub trait Store: Send + Sync {
     /// on them is planned and done, because others have been quicker too often.
     async fn hold(&self, team: TeamId, secrets: &[SecretId]) -> Result<Held, StoreError>;
 
-    /// Keeps the answer to a request that changed nothing; as [`Write::answer`].
+    /// Keeps the answer to a request that changed nothing; as [`Write::answers`].
     async fn keep_answer(&self, answer: Stored<KeptAnswer>) -> Result<(), StoreError>;
 
     /// Forgets answers from before this moment: at most `limit`. How many it were.
@@ -550,7 +627,12 @@ pub trait Store: Send + Sync {
     async fn purge(&self, purges: Vec<(Purge, Event)>) -> Result<(), StoreError>;
 
     /// Stores an audit row that belongs to no other write.
-    async fn record(&self, event: Event) -> Result<(), StoreError>;
+    async fn record(&self, event: Event) -> Result<(), StoreError> {
+        self.record_all(vec![event]).await
+    }
+
+    /// Stores audit rows that belong to no other write, in this order, all or nothing.
+    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError>;
 
     /// Events of a team that match, the newest first: at most `limit` of those
     /// before this place. Where few match, no more than [`EVENTS_LOOKED_AT`] are
@@ -562,6 +644,54 @@ pub trait Store: Send + Sync {
         before: Option<i64>,
         limit: u32,
     ) -> Result<EventPage, StoreError>;
+
+    /// Requests that a run of this team made through the broker, the newest first: at most
+    /// `limit` of those before this place.
+    async fn run_requests(
+        &self,
+        team: TeamId,
+        run: RunId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError>;
+
+    /// The newest head of the audit tree; `None` before the first.
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError>;
+
+    /// Those of these tiles of the audit tree that are there.
+    async fn audit_tiles(&self, places: &[Place]) -> Result<Tiles, StoreError>;
+
+    /// The spans in the order of their leaves, from the one that has this leaf: at most
+    /// `limit`.
+    async fn audit_spans(&self, leaf: u64, limit: u32) -> Result<Vec<Span>, StoreError>;
+
+    /// The spans in the order of the record, from the one that has this place, or else the
+    /// last before it: at most `limit`.
+    async fn audit_spans_by_place(&self, sequence: i64, limit: u32) -> Result<Vec<Span>, StoreError>;
+
+    /// Events between two places in the record, of a team or of everybody, in its order:
+    /// at most `limit`.
+    async fn recorded(
+        &self,
+        places: Gap,
+        team: Option<TeamId>,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The events that are in these gaps of the record, in its order: at most `limit`.
+    async fn recorded_within(&self, gaps: &[Gap], limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Up to which leaf a sink of this name has everything; `None` for one that is new.
+    async fn audit_sink(&self, name: &str) -> Result<Option<u64>, StoreError>;
+
+    /// Notes up to which leaf a sink has everything.
+    async fn move_audit_sink(&self, name: &str, leaf: u64) -> Result<(), StoreError>;
+
+    /// Makes leaves of events.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when somebody else did meanwhile.
+    async fn seal_events(&self, sealing: Sealing) -> Result<(), StoreError>;
 
     /// Shows every row that is sealed or has a MAC, as of one moment.
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError>;

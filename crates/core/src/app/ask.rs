@@ -9,7 +9,7 @@ use crate::access::{Action, Caller, Denied, Means, Ownership, Permit};
 use crate::answers::KeptAnswer;
 use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object, Place};
-use crate::ids::ApiKeyId;
+use crate::ids::{ApiKeyId, KeyId};
 use crate::rows::{Row, RowMac, Stored};
 use crate::store::{Change, StoreError, Write};
 use crate::tags::Condition;
@@ -82,6 +82,7 @@ impl Ask {
             object,
             request_id: self.cause.request_id,
             refusal: None,
+            requested: None,
         }
     }
 }
@@ -148,7 +149,10 @@ impl<T> Planned<T> {
     /// These steps.
     pub(super) fn new(outcome: T, permit: Permit, steps: Steps) -> Self {
         let Steps { changes, events } = steps;
-        Self { outcome, write: Some(Write { permit, changes, events, answer: None, rehearsal: false }) }
+        Self {
+            outcome,
+            write: Some(Write { permit, changes, events, answers: Vec::new(), rehearsal: false }),
+        }
     }
 
     /// These steps, of which there may be none, and nothing to tell.
@@ -171,7 +175,7 @@ impl<T> Planned<T> {
 }
 
 impl App {
-    /// Carries out a plan, in one transaction with `answer`, if it is to be kept.
+    /// Carries out a plan, in one transaction with its answer, if that is to be kept.
     ///
     /// # Errors
     /// [`StoreError::Changed`] when the object changed since it was planned:
@@ -180,25 +184,40 @@ impl App {
         &self,
         ask: &Ask,
         planned: Planned<T>,
-        answer: Option<Stored<KeptAnswer>>,
+        answers: impl IntoIterator<Item = Stored<KeptAnswer>>,
     ) -> Result<T, Error> {
-        let Planned { outcome, write } = planned;
+        let (Planned { outcome, write }, answers) = (planned, answers.into_iter().collect::<Vec<_>>());
         let Some(write) = write else {
-            if let Some(answer) = answer {
+            for answer in answers {
                 self.store.keep_answer(answer).await?;
             }
             return Ok(outcome);
         };
         let concerns_rights = write.changes.iter().any(concerns_rights);
-        match self.store.write(Write { answer, ..write }).await {
+        let concerns_runs = concerns_rights || write.changes.iter().any(concerns_runs);
+        let adds_key = write.changes.iter().any(|change| matches!(change, Change::Key(_)));
+        let master = self.keys.master_id();
+        match self.store.write(Write { answers, ..write }).await {
             Ok(()) => {
                 if concerns_rights {
                     self.callers.forget_all();
                 }
+                if concerns_runs {
+                    self.brokered_runs.forget_all();
+                }
                 Ok(outcome)
+            }
+            // The master key was replaced since the last look: what is planned anew is under the new one.
+            Err(StoreError::Unavailable(_)) if adds_key && self.has_followed(master).await => {
+                Err(Error::Store(StoreError::Changed))
             }
             Err(error) => Err(self.refusal(ask, error).await),
         }
+    }
+
+    /// Whether another master key than this one is at hand after a look.
+    async fn has_followed(&self, master: KeyId) -> bool {
+        self.follow_keys().await.is_ok() && self.keys.master_id() != master
     }
 
     /// Carries out a plan and undoes it: whether it could be done is known then
@@ -227,6 +246,16 @@ impl App {
             ),
             other => Error::Store(other),
         }
+    }
+}
+
+/// Whether a step may change what a run is good for that was just proven.
+fn concerns_runs(change: &Change) -> bool {
+    match change {
+        Change::Secret(put) => put.was.is_some(),
+        Change::Agent(put) => put.was.is_some(),
+        Change::Run(put) => put.was.is_some(),
+        _ => false,
     }
 }
 

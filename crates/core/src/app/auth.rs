@@ -168,14 +168,15 @@ impl App {
         let hash = self.keys.hash(&token);
         let (key, now) = (ApiKeyId::from_uuid(token.id()), self.world.clock.monotonic());
         // A wrong secret is looked up as an unknown key is: neither is quicker.
-        if let Some(known) = self.callers.find(Means::Key(key), &hash, now) {
-            return self.admitted(known.caller.clone(), from, cause).await;
+        let is_of_it = |kept: &_| self.keys.proves(&token, &hash, kept);
+        if let Some(known) = self.callers.find(&Means::Key(key), now, is_of_it) {
+            return self.admitted(known.proven.clone(), from, cause).await;
         }
         let known =
             self.decided(key, cause).await?.filter(|known| self.keys.proves(&token, &hash, &known.hash));
         let known = known.ok_or(Error::NotProven)?;
-        let caller = known.caller.clone();
-        self.callers.keep(known);
+        let caller = known.proven.clone();
+        self.callers.keep(caller.means, known);
         let caller = self.admitted(caller, from, cause).await?;
         self.uses.note(key, self.world.clock.now());
         Ok(caller)
@@ -201,14 +202,15 @@ impl App {
         let token = Token::parse(TokenKind::Session, token).map_err(|_| Error::NotProven)?;
         let hash = self.keys.hash(&token);
         let (id, now) = (SessionId::from_uuid(token.id()), self.world.clock.monotonic());
-        if let Some(known) = self.callers.find(Means::Session(id), &hash, now) {
-            return Ok(known.caller.clone());
+        let is_of_it = |kept: &_| self.keys.proves(&token, &hash, kept);
+        if let Some(known) = self.callers.find(&Means::Session(id), now, is_of_it) {
+            return Ok(known.proven.clone());
         }
         let known = self.decided_session(id, cause).await?;
         let known = known.filter(|known| self.keys.proves(&token, &hash, &known.hash));
         let known = known.ok_or(Error::NotProven)?;
-        let caller = known.caller.clone();
-        self.callers.keep(known);
+        let caller = known.proven.clone();
+        self.callers.keep(caller.means, known);
         Ok(caller)
     }
 
@@ -270,9 +272,11 @@ impl App {
         let token = Token::parse(TokenKind::Run, token).map_err(|_| Error::NotProven)?;
         let hash = self.keys.hash(&token);
         let (id, proven_at) = (RunId::from_uuid(token.id()), self.world.clock.monotonic());
-        let good = |known: &Arc<Known>| !lapsed(known.caller.grant.expires_at, self.world.clock.now());
-        if let Some(known) = self.callers.find(Means::Run(id), &hash, proven_at).filter(good) {
-            return self.admitted(known.caller.clone(), from, cause).await;
+        let good =
+            |known: &Arc<Known<Caller>>| !lapsed(known.proven.grant.expires_at, self.world.clock.now());
+        let is_of_it = |kept: &_| self.keys.proves(&token, &hash, kept);
+        if let Some(known) = self.callers.find(&Means::Run(id), proven_at, is_of_it).filter(good) {
+            return self.admitted(known.proven.clone(), from, cause).await;
         }
         let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };
         let era = self.callers.era();
@@ -282,7 +286,7 @@ impl App {
             return Err(Error::NotProven);
         }
         let caller = self.running(rows)?;
-        self.callers.keep(Known { caller: caller.clone(), hash: kept, proven_at, era });
+        self.callers.keep(caller.means, Known { proven: caller.clone(), hash: kept, proven_at, era });
         self.admitted(caller, from, cause).await
     }
 
@@ -333,23 +337,34 @@ impl App {
 
     /// A proven caller, unless the time is over or the place is wrong.
     async fn admitted(&self, caller: Caller, from: Option<IpAddr>, cause: &Cause) -> Result<Caller, Error> {
+        self.admit(&caller, from, cause).await?;
+        Ok(caller)
+    }
+
+    /// Refuses a proven caller when the time is over or the place is wrong.
+    pub(super) async fn admit(
+        &self,
+        caller: &Caller,
+        from: Option<IpAddr>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
         if lapsed(caller.grant.expires_at, self.world.clock.now()) {
             return Err(Error::NotProven);
         }
         match &caller.grant.networks {
             Some(networks) if !from.is_some_and(|from| networks.contain(from)) => {
                 let team = Object::of::<Team>(Some(caller.team_id.uuid()));
-                self.note_refusal(&caller, cause, team, Denied::Address).await;
+                self.note_refusal(caller, cause, team, Denied::Address).await;
                 Err(Denied::Address.into())
             }
-            _ => Ok(caller),
+            _ => Ok(()),
         }
     }
 
     /// Why a write found the caller's rows changed: they are no caller any
     /// more, or are one with other rights and may try again.
     pub(super) async fn stale(&self, means: Means, cause: &Cause) -> Error {
-        self.callers.forget(means);
+        self.callers.forget(&means);
         let decided = match means {
             Means::Key(key) => self.decided(key, cause).await,
             Means::Session(session) => self.decided_session(session, cause).await,
@@ -366,7 +381,7 @@ impl App {
 
     /// What the rows say about a key, whoever brings it. An unknown one costs
     /// what a known one does.
-    async fn decided(&self, key: ApiKeyId, cause: &Cause) -> Result<Option<Known>, Error> {
+    async fn decided(&self, key: ApiKeyId, cause: &Cause) -> Result<Option<Known<Caller>>, Error> {
         let object = Object::of::<ApiKey>(Some(key.uuid()));
         let suspect = Suspect { caller: None, object, cause };
         let (proven_at, era) = (self.world.clock.monotonic(), self.callers.era());
@@ -374,18 +389,18 @@ impl App {
         let rows = rows.unwrap_or_else(|| self.decoy.clone());
         let decided = self.noting(self.decide(rows), suspect).await?;
         let of_this_key = decided.filter(|(caller, _)| caller.means == Means::Key(key));
-        Ok(of_this_key.map(|(caller, hash)| Known { caller, hash, proven_at, era }))
+        Ok(of_this_key.map(|(caller, hash)| Known { proven: caller, hash, proven_at, era }))
     }
 
     /// What the rows say about a session, whoever brings it.
-    async fn decided_session(&self, id: SessionId, cause: &Cause) -> Result<Option<Known>, Error> {
+    async fn decided_session(&self, id: SessionId, cause: &Cause) -> Result<Option<Known<Caller>>, Error> {
         let suspect = Suspect { caller: None, object: Object::of::<Session>(Some(id.uuid())), cause };
         let (proven_at, era) = (self.world.clock.monotonic(), self.callers.era());
         let Some(rows) = self.readable(self.store.session_rows(id).await, suspect).await? else {
             return Ok(None);
         };
         let decided = self.noting(self.decide(rows), suspect).await?;
-        Ok(decided.map(|(caller, hash)| Known { caller, hash, proven_at, era }))
+        Ok(decided.map(|(caller, hash)| Known { proven: caller, hash, proven_at, era }))
     }
 
     /// Decides over rows: the caller, and the hash that their token must have.

@@ -1,10 +1,11 @@
-//! Callers proven a moment ago. What is kept is a decision, never a value: the
+//! What was proven a moment ago. What is kept is a decision, never a value: the
 //! rows behind it were verified, and a write proves them again. A right that is
 //! taken away here is gone at once, one that is taken away in the database by
 //! somebody else after [`KEPT`] at the latest.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::access::{Caller, Means};
@@ -13,12 +14,12 @@ use crate::tokens::TokenHash;
 /// How long a decision is kept; a revocation must be effective within a second
 /// wherever it was made.
 const KEPT: Duration = Duration::from_millis(800);
-/// How many are kept, a few hundred bytes each.
-const MOST: usize = 4_096;
+/// How many callers are kept, a few hundred bytes each.
+const MOST_CALLERS: usize = 4_096;
 
-/// A caller, and what must hold for it to be them again.
-pub(super) struct Known {
-    pub(super) caller: Caller,
+/// What a token proved, and what must hold for it to prove that again.
+pub(super) struct Known<T> {
+    pub(super) proven: T,
     pub(super) hash: TokenHash,
     /// By the monotonic clock, from before the rows were read.
     pub(super) proven_at: Duration,
@@ -27,48 +28,71 @@ pub(super) struct Known {
 }
 
 /// The callers at hand.
-#[derive(Default)]
-pub(super) struct Callers(RwLock<Cache>);
+pub(super) type Callers = Recent<Means, Caller>;
 
-#[derive(Default)]
-struct Cache {
-    known: HashMap<Means, Arc<Known>>,
+impl Default for Callers {
+    fn default() -> Self {
+        Self::of_most(MOST_CALLERS)
+    }
+}
+
+/// What tokens proved a moment ago, by the rows that they name.
+pub(super) struct Recent<K, T> {
+    cache: RwLock<Cache<K, T>>,
+    /// How much is kept.
+    most: usize,
+}
+
+struct Cache<K, T> {
+    known: HashMap<K, Arc<Known<T>>>,
     /// Counts how often something was forgotten.
     era: u64,
 }
 
-impl Callers {
-    /// The caller that a token of this hash proved, if that was a moment ago.
-    pub(super) fn find(&self, means: Means, hash: &TokenHash, monotonic: Duration) -> Option<Arc<Known>> {
-        let fresh = |known: &&Arc<Known>| monotonic.saturating_sub(known.proven_at) < KEPT;
-        let kept =
-            self.0.read().unwrap_or_else(PoisonError::into_inner).known.get(&means).filter(fresh).cloned();
-        kept.filter(|known| hash.matches(&known.hash))
+impl<K: Eq + Hash, T> Recent<K, T> {
+    /// Nothing yet, and never more than so much.
+    pub(super) fn of_most(most: usize) -> Self {
+        Self { cache: RwLock::new(Cache { known: HashMap::new(), era: 0 }), most }
+    }
+
+    /// What was proved a moment ago by the token of which this is the hash that is kept.
+    pub(super) fn find(
+        &self,
+        named: &K,
+        monotonic: Duration,
+        is_of_it: impl FnOnce(&TokenHash) -> bool,
+    ) -> Option<Arc<Known<T>>> {
+        let fresh = |known: &&Arc<Known<T>>| known.is_fresh(monotonic);
+        let kept = self.seen().known.get(named).filter(fresh).cloned();
+        kept.filter(|known| is_of_it(&known.hash))
     }
 
     /// To be asked before rows are read that a decision is made from.
     pub(super) fn era(&self) -> u64 {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).era
+        self.seen().era
     }
 
     /// Keeps a decision, unless a later one is there, or its rows were read
     /// before something was forgotten.
-    pub(super) fn keep(&self, known: Known) {
+    pub(super) fn keep(&self, named: K, known: Known<T>) {
         let mut cache = self.cache();
-        if cache.known.len() >= MOST {
+        if cache.known.len() >= self.most {
+            cache.known.retain(|_, kept| kept.is_fresh(known.proven_at));
+        }
+        if cache.known.len() >= self.most {
             cache.known.clear();
         }
-        let later = cache.known.get(&known.caller.means).is_some_and(|kept| kept.proven_at > known.proven_at);
+        let later = cache.known.get(&named).is_some_and(|kept| kept.proven_at > known.proven_at);
         if !later && cache.era == known.era {
-            cache.known.insert(known.caller.means, Arc::new(known));
+            cache.known.insert(named, Arc::new(known));
         }
     }
 
     /// Drops what was decided about a key or a run.
-    pub(super) fn forget(&self, means: Means) {
+    pub(super) fn forget(&self, named: &K) {
         let mut cache = self.cache();
         cache.era += 1;
-        cache.known.remove(&means);
+        cache.known.remove(named);
     }
 
     /// Drops everything: rights were changed.
@@ -78,7 +102,17 @@ impl Callers {
         cache.known.clear();
     }
 
-    fn cache(&self) -> RwLockWriteGuard<'_, Cache> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> RwLockReadGuard<'_, Cache<K, T>> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> RwLockWriteGuard<'_, Cache<K, T>> {
+        self.cache.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Known<T> {
+    fn is_fresh(&self, monotonic: Duration) -> bool {
+        monotonic.saturating_sub(self.proven_at) < KEPT
     }
 }

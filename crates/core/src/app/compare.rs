@@ -16,7 +16,8 @@ impl App {
     /// then those that only the second has.
     ///
     /// # Errors
-    /// When the caller may not change both.
+    /// When the caller may not change both, or either is for the broker only: whether a guess
+    /// is right would tell of its values what nobody is to learn.
     pub async fn compare_secrets(
         &self,
         ask: &Ask,
@@ -25,6 +26,12 @@ impl App {
     ) -> Result<Planned<Vec<(EnvKey, Comparison)>>, Error> {
         let (a, permit) = self.present(ask, Action::CompareSecrets, a).await?;
         let (b, _) = self.present(ask, Action::CompareSecrets, b).await?;
+        if a.is_broker_only() || b.is_broker_only() {
+            return Err(Error::Conflict(
+                "a secret that is for the broker only can't be compared: the answer would tell whether a guess at its \
+                 values is right",
+            ));
+        }
         let outcome = compared(
             &self.open_content(ask, &a, a.version).await?,
             &self.open_content(ask, &b, b.version).await?,

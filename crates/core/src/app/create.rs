@@ -100,7 +100,7 @@ pub async fn create_instance(
     let keys: Vec<WrappedKey> = owners
         .map(|owner| master.new_key(KeyId::from_uuid(uuid()), owner, instance.created_at, &*world.random))
         .collect();
-    let keyring = Keyring::new(master, &keys)?;
+    let keyring = Keyring::new(master, &keys, instance.created_at)?;
     let ids = (team_id, UserId::from_uuid(uuid()), ApiKeyId::from_uuid(uuid()));
     let api_key = Token::mint(TokenKind::ApiKey, ids.2.uuid(), &*world.random);
     let new = first_rows(founding, ids, &keyring, &api_key, (instance, keys))?;
@@ -124,7 +124,7 @@ async fn new_master(
         master: founding.root.wrap(id, bytes.clone(), &*world.random).await?,
         created_at: world.clock.now(),
     };
-    let master = MasterKey::from_bytes(id, &bytes)?;
+    let master = MasterKey::first(id, &bytes)?;
     Ok((instance, master))
 }
 
@@ -170,6 +170,7 @@ fn first_rows(
         object: Object::of::<Instance>(Some(instance.id.uuid())),
         request_id: None,
         refusal: None,
+        requested: None,
     };
     Ok(NewInstance {
         instance: keyring.authenticate(instance),

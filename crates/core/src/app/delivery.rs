@@ -1,16 +1,17 @@
 //! The one way out of the whole system: a run receives its environment. Which
 //! versions it receives is stored, and safe on the disk, before a value leaves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::ask::Steps;
 use super::runs::refuse_collisions;
 use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Denied, Ownership};
-use crate::environment::winners;
+use crate::environment::{is_received, winners};
 use crate::events::{Event, EventKind, Place};
+use crate::placeholders::placeholders;
 use crate::rows::Proven;
-use crate::runs::{Delivery, Run};
+use crate::runs::{Delivery, Run, RunMode};
 use crate::secrets::Secret;
 use crate::store::{Change, Held, StoreError};
 use crate::values::{EnvKey, SecretValue};
@@ -29,12 +30,16 @@ const MOST_BYTES: usize = 2 << 20;
 type Delivered = Vec<(EnvKey, SecretValue)>;
 
 impl App {
-    /// The environment of the caller's run: the present values of its secrets.
+    /// The environment of the caller's run: the present values of its secrets, or what
+    /// stands for them when they go by the broker.
     ///
     /// # Errors
     /// [`Error::RunOver`] when the run is over; when it could not be stored that
     /// these values leave, they don't.
     pub async fn deliver(&self, ask: &Ask) -> Result<Delivered, Error> {
+        if ask.caller.run.as_ref().is_some_and(|run| run.mode == RunMode::Broker) {
+            return self.stand_ins(ask).await;
+        }
         let mut ask = ask.clone();
         for attempt in 1..ATTEMPTS {
             let _held = if attempt > PATIENT { self.held(&ask).await? } else { Held::by_nobody() };
@@ -49,6 +54,31 @@ impl App {
             }
         }
         Err(StoreError::Changed.into())
+    }
+
+    /// The environment of a run whose values go by the broker: the same names, and
+    /// placeholders. No value is opened and nothing is delivered, so nothing is written, and
+    /// the run is proven here.
+    async fn stand_ins(&self, ask: &Ask) -> Result<Delivered, Error> {
+        let (rows, ask) = self.own_run(ask).await?;
+        ask.permit(Action::ReceiveEnvironment, Ownership::Own)?;
+        let secrets = self.received(&ask, &rows.run).await?;
+        let won = winners(secrets.iter().map(|secret| secret.env_keys.as_slice()));
+        if rows.run.strict {
+            refuse_collisions(&won)?;
+        }
+        let all = placeholders(&rows.run, secrets.iter().map(|secret| &**secret));
+        let mut all: HashMap<_, _> =
+            all.into_iter().map(|one| ((one.secret_id, one.env_key), one.text)).collect();
+        let mut environment = Vec::with_capacity(won.len());
+        for winner in won {
+            let from = secrets.get(winner.source).map(|secret| (secret.id, winner.key.clone()));
+            let text = from.and_then(|from| all.remove(&from)).ok_or(Denied::Invisible)?;
+            let value =
+                SecretValue::parse(text).map_err(|invalid| Error::Invalid(invalid.to_string().into()))?;
+            environment.push((winner.key, value));
+        }
+        Ok(environment)
     }
 
     /// Holds the secrets of the caller's run.
@@ -86,11 +116,13 @@ impl App {
         Ok(Planned::new(environment, permit, steps))
     }
 
-    /// The secrets of a run that are still there for its starter, the strongest first.
-    async fn received(&self, ask: &Ask, run: &Run) -> Result<Vec<Proven<Secret>>, Error> {
+    /// The secrets of a run that are still there for its starter and may still be in its
+    /// environment, the strongest first.
+    pub(super) async fn received(&self, ask: &Ask, run: &Run) -> Result<Vec<Proven<Secret>>, Error> {
         let mut secrets = Vec::with_capacity(run.composition.parts().len());
         for part in run.composition.parts() {
-            secrets.extend(self.seen(ask, part.secret_id).await?);
+            secrets
+                .extend(self.seen(ask, part.secret_id).await?.filter(|secret| is_received(secret, run.mode)));
         }
         Ok(secrets)
     }

@@ -5,10 +5,11 @@
 use super::{App, Ask, Error};
 use crate::access::{Action, Ownership};
 use crate::clock::Timestamp;
-use crate::environment::{Reason, Winner, winners};
+use crate::environment::{Reason, Winner, is_received, winners};
 use crate::health::{self, SecretHint, ValueHint};
 use crate::ids::{AgentId, RevisionId, SecretId};
 use crate::rows::Proven;
+use crate::runs::RunMode;
 use crate::secrets::Secret;
 use crate::values::EnvKey;
 use std::collections::HashMap;
@@ -56,19 +57,31 @@ impl App {
         let (mut secrets, mut hints_of) = (Vec::new(), Vec::new());
         for attached in self.attached(ask, revision).await? {
             let secret = attached.secret;
-            // One at a time: together they could be 64 MiB.
-            let content = self.open_content(ask, &secret, secret.version).await?.into_entries();
-            hints_of
-                .push(content.iter().map(|(key, value)| (key.clone(), health::of_value(value))).collect());
+            hints_of.push(self.value_hints(ask, &secret).await?);
             let used = !self.noted(ask, self.store.deliveries_of(secret.id, 1).await).await?.is_empty();
             let hints = health::of_secret(&secret, used, self.world.clock.now());
             let attached_at = attached.attachment.created_at;
             secrets.push(PreviewedSecret { secret, attached_at, hints });
         }
-        let won = winners(secrets.iter().map(|previewed| previewed.secret.env_keys.as_slice()));
+        let won = winners(secrets.iter().map(|previewed| received_keys(&previewed.secret)));
         let names = won.into_iter().filter_map(|winner| previewed(winner, &secrets, &hints_of)).collect();
         Ok(Preview { names, secrets })
     }
+
+    /// What is noticed of each value that a run would receive. Only those are opened, one
+    /// secret at a time: together they could be 64 MiB.
+    async fn value_hints(&self, ask: &Ask, secret: &Secret) -> Result<Hints, Error> {
+        if !is_received(secret, RunMode::Inject) {
+            return Ok(Hints::new());
+        }
+        let content = self.open_content(ask, secret, secret.version).await?.into_entries();
+        Ok(content.iter().map(|(key, value)| (key.clone(), health::of_value(value))).collect())
+    }
+}
+
+/// The names that a secret brings into an environment.
+fn received_keys(secret: &Secret) -> &[EnvKey] {
+    if is_received(secret, RunMode::Inject) { &secret.env_keys } else { &[] }
 }
 
 /// What is noticed of each value of a secret.

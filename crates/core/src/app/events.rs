@@ -62,7 +62,7 @@ impl App {
         limit: u32,
     ) -> Result<EventPage, Error> {
         ask.permit(Action::ListEvents, Ownership::Own)?;
-        let Some(filter) = seen_by(ask, filter) else { return Ok(EventPage::default()) };
+        let Some(filter) = seen_by(ask, Action::ListEvents, filter) else { return Ok(EventPage::default()) };
         let before = match (before, filter.until) {
             (None, Some(until)) => self.place_of(ask, until).await?,
             (before, _) => before,
@@ -209,10 +209,10 @@ impl App {
     }
 }
 
-/// What a caller sees of what is searched for; `None`: nothing of it.
-fn seen_by(ask: &Ask, filter: &EventFilter) -> Option<EventFilter> {
+/// What a caller sees of what is searched for by an act; `None`: nothing of it.
+pub(super) fn seen_by(ask: &Ask, act: Action, filter: &EventFilter) -> Option<EventFilter> {
     let mut filter = filter.clone();
-    if ask.permit(Action::ListEvents, Ownership::Shared).is_err() {
+    if ask.permit(act, Ownership::Shared).is_err() {
         let own = ask.caller.user_id;
         if filter.user.is_some_and(|user| user != own) {
             return None;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
 
 use super::{App, Cause, Error, Suspect};
 use crate::access::{Caller, Means};
@@ -12,9 +13,15 @@ use crate::rows::Stored;
 /// A request that is under way for the first time. As long as this lives, the
 /// same request is told to wait.
 pub struct Once {
+    requests: Vec<Named>,
+    in_flight: InFlight,
+}
+
+/// A request as one of the keys for it names it.
+#[derive(Clone, Copy)]
+struct Named {
     id: AnswerId,
     request: RequestDigest,
-    in_flight: InFlight,
 }
 
 /// What a request that may come again turns out to be.
@@ -37,11 +44,26 @@ impl InFlight {
     fn change<T>(&self, change: impl FnOnce(&mut HashSet<AnswerId>) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Whether none of these was under way; from here on all are.
+    fn admits(&self, requests: &[Named]) -> bool {
+        self.change(|under_way| {
+            let is_first = !requests.iter().any(|request| under_way.contains(&request.id));
+            if is_first {
+                under_way.extend(requests.iter().map(|request| request.id));
+            }
+            is_first
+        })
+    }
 }
 
 impl Drop for Once {
     fn drop(&mut self) {
-        self.in_flight.change(|under_way| under_way.remove(&self.id));
+        self.in_flight.change(|under_way| {
+            for request in &self.requests {
+                under_way.remove(&request.id);
+            }
+        });
     }
 }
 
@@ -62,23 +84,33 @@ impl App {
             Means::Run(run) => run.uuid(),
             _ => return Err(Error::NotProven),
         };
-        let [method, path, name] = [request.method, request.path, request.key].map(str::as_bytes);
-        let id = self.keys.digest("strongroom.answer.v1", &[by.as_bytes(), method, path, name]);
-        let id = AnswerId::new(id);
-        let pieces = [&[id.as_bytes().as_slice()], request.rest].concat();
-        let request = RequestDigest::new(self.keys.digest("strongroom.request.v1", &pieces));
+        let versions = self.keys.idempotency_versions(self.world.clock.now());
+        let requests: Vec<_> = versions.into_iter().map(|version| self.named(version, by, request)).collect();
         let in_flight = self.in_flight.clone();
-        if !in_flight.change(|under_way| under_way.insert(id)) {
+        if !in_flight.admits(&requests) {
             return Ok(Begun::UnderWay);
         }
         // From here on it is under way: whoever was quicker has left its answer.
-        let once = Once { id, request, in_flight };
-        let kept = self.kept(caller, id, cause).await?;
-        Ok(match kept.filter(|kept| self.is_fresh(kept)) {
-            None => Begun::First(once),
-            Some(kept) if kept.request.matches(&request) => Begun::Again(kept.answer),
-            Some(_) => Begun::Other,
-        })
+        let once = Once { requests, in_flight };
+        for named in &once.requests {
+            let kept = self.kept(caller, named.id, cause).await?;
+            match kept.filter(|kept| self.is_fresh(kept)) {
+                None => {}
+                Some(kept) if kept.request.matches(&named.request) => return Ok(Begun::Again(kept.answer)),
+                Some(_) => return Ok(Begun::Other),
+            }
+        }
+        Ok(Begun::First(once))
+    }
+
+    /// A request of this caller under this version of the key.
+    fn named(&self, version: u16, by: Uuid, request: &Repeatable<'_>) -> Named {
+        let [method, path, name] = [request.method, request.path, request.key].map(str::as_bytes);
+        let id = self.keys.digest(version, "strongroom.answer.v1", &[by.as_bytes(), method, path, name]);
+        let id = AnswerId::new(id);
+        let pieces = [&[id.as_bytes().as_slice()], request.rest].concat();
+        let request = RequestDigest::new(self.keys.digest(version, "strongroom.request.v1", &pieces));
+        Named { id, request }
     }
 
     async fn kept(&self, caller: &Caller, id: AnswerId, cause: &Cause) -> Result<Option<KeptAnswer>, Error> {
@@ -94,17 +126,25 @@ impl App {
         self.world.clock.now().as_millis() - kept.created_at.as_millis() < KEPT_FOR
     }
 
-    /// The answer to a request, ready to be kept.
-    pub fn keepable(&self, once: &Once, answer: Vec<u8>) -> Stored<KeptAnswer> {
+    /// The answer to a request, ready to be kept under each of its names: a server that
+    /// doesn't know the newest key yet, or did when it began, meets one of them.
+    pub fn keepable(&self, once: &Once, answer: &[u8]) -> Vec<Stored<KeptAnswer>> {
         let created_at = self.world.clock.now();
-        self.keys.authenticate(KeptAnswer { id: once.id, request: once.request, answer, created_at })
+        let kept = |named: &Named| {
+            let (id, request, answer) = (named.id, named.request, answer.to_vec());
+            self.keys.authenticate(KeptAnswer { id, request, answer, created_at })
+        };
+        once.requests.iter().map(kept).collect()
     }
 
     /// Keeps the answer to a request that nothing was done for.
     ///
     /// # Errors
     /// When the store can't.
-    pub async fn keep(&self, once: &Once, answer: Vec<u8>) -> Result<(), Error> {
-        Ok(self.store.keep_answer(self.keepable(once, answer)).await?)
+    pub async fn keep(&self, once: &Once, answer: &[u8]) -> Result<(), Error> {
+        for answer in self.keepable(once, answer) {
+            self.store.keep_answer(answer).await?;
+        }
+        Ok(())
     }
 }

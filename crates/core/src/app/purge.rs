@@ -97,6 +97,7 @@ impl App {
         if done {
             self.keys.forget_team(id);
             self.callers.forget_all();
+            self.brokered_runs.forget_all();
         }
         Ok(done)
     }
@@ -161,7 +162,18 @@ impl App {
     }
 }
 
-fn system_event(kind: EventKind, team: TeamId, at: Timestamp, object: Object) -> Event {
+/// What the server itself did in a team.
+pub(super) fn system_event(kind: EventKind, team: TeamId, at: Timestamp, object: Object) -> Event {
     let (actor, place) = (Actor::default(), Place::default());
-    Event { at, kind, team_id: Some(team), actor, place, object, request_id: None, refusal: None }
+    Event {
+        at,
+        kind,
+        team_id: Some(team),
+        actor,
+        place,
+        object,
+        request_id: None,
+        refusal: None,
+        requested: None,
+    }
 }

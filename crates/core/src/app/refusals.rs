@@ -183,5 +183,6 @@ fn refused(caller: &Caller, cause: &Cause, (object, denied): (Object, Denied), a
         object,
         request_id: cause.request_id,
         refusal: Some(Refusal { action: cause.action, reason: Some(denied), times: 1 }),
+        requested: None,
     }
 }

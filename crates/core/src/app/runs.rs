@@ -7,11 +7,11 @@ use super::{App, Ask, Error, Planned};
 use crate::access::{Action, Caller, Denied, Means, Ownership};
 use crate::agents::Agent;
 use crate::clock::Timestamp;
-use crate::environment::{Composition, Winner, winners};
-use crate::events::{Event, EventKind, Object};
+use crate::environment::{Composition, Winner, is_received, winners};
+use crate::events::{Event, EventKind, EventPage, Object};
 use crate::ids::{AgentId, RevisionId, RunId, SecretId};
 use crate::rows::{Proven, Stored};
-use crate::runs::{Delivery, ProvenRun, Run, RunsOf};
+use crate::runs::{Delivery, ProvenRun, Run, RunMode, RunsOf};
 use crate::secrets::Secret;
 use crate::store::{Change, Put, StoreError};
 use crate::text::RunNote;
@@ -37,6 +37,18 @@ pub struct NewRun {
     pub note: Option<RunNote>,
     /// How long its lease is to be, in seconds.
     pub lease: u32,
+    /// How it is to get its values.
+    pub mode: RunMode,
+}
+
+/// A new run, and its tokens, which are shown once.
+pub struct StartedRun {
+    /// The run.
+    pub run: Proven<Run>,
+    /// Its token.
+    pub token: Token,
+    /// Its token for the broker, if it is to go by that.
+    pub broker_token: Option<Token>,
 }
 
 /// Some of a team's runs.
@@ -49,27 +61,30 @@ pub struct RunList {
 
 impl App {
     /// Starts a run: a lease on the values of what is attached to the revision
-    /// and there for the caller. The outcome's token is shown once.
+    /// and there for the caller, or on their use by the broker.
     ///
     /// # Errors
-    /// When the caller may not, there is no such revision, or secrets collide
-    /// that may not.
-    pub async fn start_run(&self, ask: &Ask, new: &NewRun) -> Result<Planned<(Proven<Run>, Token)>, Error> {
+    /// When the caller may not, there is no such revision, secrets collide
+    /// that may not, or there is no broker.
+    pub async fn start_run(&self, ask: &Ask, new: &NewRun) -> Result<Planned<StartedRun>, Error> {
         let permit = ask.permit(Action::StartRun, Ownership::Shared)?;
         if ask.caller.grant.agents.as_ref().is_some_and(|agents| !agents.iter().any(|one| one == new.agent)) {
             return Err(Denied::Agent.into());
         }
+        if new.mode == RunMode::Broker && self.broker.is_none() {
+            return Err(Error::Conflict("this server has no broker; start it with --broker-listen"));
+        }
         let (agent, revision) = self.runnable(ask, new).await?;
-        let attached = self.attached(ask, revision).await?;
+        let mut attached = self.attached(ask, revision).await?;
+        attached.retain(|attached| is_received(&attached.secret, new.mode));
         let secrets: Vec<&Secret> = attached.iter().map(|attached| &*attached.secret).collect();
         let won = winners(secrets.iter().map(|secret| secret.env_keys.as_slice()));
         if new.strict {
             refuse_collisions(&won)?;
         }
         refuse_too_many(&won)?;
-        let (stored, token) = self.mint_run(ask, new, (&agent, revision), Composition::new(secrets))?;
+        let (stored, outcome) = self.mint_run(ask, new, (&agent, revision), Composition::new(secrets))?;
         let event = run_event(ask, EventKind::RunStarted, &stored);
-        let outcome = (stored.proven(), token);
         let mut steps = Steps::default()
             // Whoever revokes the agent's runs revokes this one, too.
             .with(Change::AgentIs(agent.team_id, agent.id, agent.mac()));
@@ -96,9 +111,11 @@ impl App {
         new: &NewRun,
         (agent, revision_id): (&Agent, RevisionId),
         composition: Composition,
-    ) -> Result<(Stored<Run>, Token), Error> {
+    ) -> Result<(Stored<Run>, StartedRun), Error> {
         let (id, now) = (RunId::from_uuid(self.uuid()), self.world.clock.now());
-        let token = Token::mint(TokenKind::Run, id.uuid(), &*self.world.random);
+        let minted = |kind| Token::mint(kind, id.uuid(), &*self.world.random);
+        let token = minted(TokenKind::Run);
+        let broker_token = (new.mode == RunMode::Broker).then(|| minted(TokenKind::Broker));
         let run = Run {
             id,
             team_id: ask.caller.team_id,
@@ -117,8 +134,12 @@ impl App {
             expires_at: lease_end(now, new.lease, ask.caller.grant.expires_at),
             stopped_at: None,
             revoked_at: None,
+            mode: new.mode,
+            broker_hash: broker_token.as_ref().map(|token| self.keys.hash(token)),
         };
-        Ok((self.keys.authenticate(run), token))
+        let stored = self.keys.authenticate(run);
+        let started = StartedRun { run: stored.proven(), token, broker_token };
+        Ok((stored, started))
     }
 
     /// The team's runs, or an agent's: at most `limit` behind the newest `offset`.
@@ -212,7 +233,7 @@ impl App {
     /// The caller's own run as it is by now, and the caller by it.
     pub(super) async fn own_run(&self, ask: &Ask) -> Result<(ProvenRun, Ask), Error> {
         let Means::Run(id) = ask.caller.means else { return Err(Denied::Invisible.into()) };
-        self.callers.forget(ask.caller.means);
+        self.callers.forget(&ask.caller.means);
         let suspect = ask.suspect(Object::of::<Run>(Some(id.uuid())));
         let rows = self.run_rows(id, suspect).await?.ok_or(Error::NotProven)?;
         let caller: Caller = self.running(rows.clone())?;
@@ -245,6 +266,26 @@ impl App {
         let permit = ask.permit(Action::EndRun, Ownership::Own)?;
         ask.demands(rows.run.mac())?;
         Ok(Planned::new((), permit, self.stopping(&ask, &rows.run)))
+    }
+
+    /// Which requests a run made through the broker, the newest first: at most `limit` of those
+    /// before this place.
+    ///
+    /// # Errors
+    /// When the caller may not see it, or there is no such run.
+    pub async fn run_requests(
+        &self,
+        ask: &Ask,
+        id: RunId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, Error> {
+        ask.caller.screen(Action::ListRunRequests)?;
+        let rows = self.present_run(ask, id).await?;
+        let _permit = ask.permit(Action::ListRunRequests, ask.caller.concern(rows.run.user_id))?;
+        let object = Object { table: "events", ..Object::default() };
+        let found = self.store.run_requests(ask.caller.team_id, id, before, limit).await;
+        self.readable(found, ask.suspect(object)).await
     }
 
     /// What a run received.

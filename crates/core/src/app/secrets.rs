@@ -74,6 +74,7 @@ impl App {
             created_at: now,
             updated_at: now,
             deleted_at: None,
+            policy: None,
         }
     }
 

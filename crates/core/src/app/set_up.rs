@@ -25,6 +25,8 @@ use crate::users::{Membership, TeamPlace, User};
 
 /// How long a link of the server's administrator is good, in milliseconds: a day.
 pub const LINK_LASTS: i64 = 24 * 60 * 60 * 1_000;
+/// How many bytes of what vouches for a link it bears.
+const PROOF: usize = 24;
 /// Keep apart what is vouched for.
 const LINK: &str = "strongroom.set-up.v1";
 const APP: &str = "strongroom.app-secret.v1";
@@ -93,17 +95,9 @@ impl App {
         let mut secret = [0; 32];
         let (until, proof) = secret.split_at_mut(8);
         until.copy_from_slice(&end.to_be_bytes());
-        proof.copy_from_slice(&self.link_proof(user.id, Timestamp::from_millis(end), state));
+        let pieces = [user.id.as_bytes(), &*until, state.as_bytes()];
+        proof.iter_mut().zip(self.keys.vouched(LINK, &pieces).digest()).for_each(|(to, from)| *to = *from);
         Ok(Token::bearing(TokenKind::Link, user.id.uuid(), &secret))
-    }
-
-    /// What a link for this user and time bears, while their sign-in is in this state.
-    fn link_proof(&self, user: UserId, until: Timestamp, state: RowMac) -> [u8; 24] {
-        let pieces = [&user.as_bytes()[..], &until.as_millis().to_be_bytes(), state.as_bytes()];
-        let mut proof = [0; 24];
-        let vouched = self.keys.vouched(LINK, &pieces);
-        proof.iter_mut().zip(vouched.digest()).for_each(|(to, from)| *to = *from);
-        proof
     }
 
     /// What changes when a link is used: the sign-in, or that there is none.
@@ -125,14 +119,18 @@ impl App {
 
     async fn open_set_up(&self, token: &Token, cause: Cause) -> Result<OpenLink, Error> {
         let secret = token.borne();
-        let (until, given) = secret.split_first_chunk::<8>().ok_or(Error::NotProven)?;
-        let until = Timestamp::from_millis(i64::from_be_bytes(*until));
+        let (end, given) = secret.split_first_chunk::<8>().ok_or(Error::NotProven)?;
+        let until = Timestamp::from_millis(i64::from_be_bytes(*end));
         let id = UserId::from_uuid(token.id());
         let user = self.user_named(id, cause).await?.ok_or(Error::NotProven)?;
         let before = self.sign_in_of(id, cause).await?;
         let state = before.as_ref().map_or(user.mac(), Proven::mac);
-        let is_good = verify_slices_are_equal(&self.link_proof(id, until, state), given).is_ok();
-        if !is_good || until <= self.world.clock.now() || user.disabled_at.is_some() {
+        let (now, pieces) = (self.world.clock.now(), [&id.as_bytes()[..], end, state.as_bytes()]);
+        let is_it = |vouched: &[u8]| {
+            vouched.get(..PROOF).is_some_and(|proof| verify_slices_are_equal(proof, given).is_ok())
+        };
+        let is_good = self.keys.has_vouched((LINK, &pieces), now, is_it);
+        if !is_good || until <= now || user.disabled_at.is_some() {
             return Err(Error::NotProven);
         }
         let places = self.places(&user, cause).await?;

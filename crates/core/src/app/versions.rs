@@ -50,7 +50,8 @@ impl App {
     /// Makes the content of an earlier version current again, as a new version.
     ///
     /// # Errors
-    /// When the caller may not, or there is no such version.
+    /// When the caller may not, there is no such version, or it is from before a policy was
+    /// loosened: then it would get out under a policy that it wasn't stored for.
     pub async fn roll_back_secret(
         &self,
         ask: &Ask,
@@ -67,13 +68,19 @@ impl App {
                 "`version`: this secret has no such version; its versions list them".into(),
             ));
         }
+        if before.policy.as_ref().is_some_and(|policy| number < policy.oldest_version()) {
+            return Err(Error::Conflict(
+                "this version was stored while the secret was for the broker only and its policy allowed less; it can't \
+                 be made current any more, so store its values anew",
+            ));
+        }
         let content = self.open_content(ask, &before, number).await?;
         let mut after = self.touched(&before);
         let version = self.next_version(ask, &mut after, &content.entries()).await?;
         Ok(self.replacing(ask, (EventKind::SecretRolledBack, permit), &before, (after, Some(version))))
     }
 
-    /// Copies a secret as it is now: its values and its service.
+    /// Copies a secret as it is now: its values, its service and its policy.
     ///
     /// # Errors
     /// When the caller may not change the secret, or create such a copy.
@@ -88,7 +95,9 @@ impl App {
         let permit = ask.permit(Action::CreateSecret, target(new.shared))?;
         let content = self.open_content(ask, &source, source.version).await?;
         let named = (new.name.clone(), source.service_slug.clone(), new.shared);
-        let copy = self.new_secret(ask, named, source.env_keys.clone());
+        // It has one version, which is the one that this policy was made for.
+        let policy = source.policy.clone().map(|policy| policy.since(0));
+        let copy = Secret { policy, ..self.new_secret(ask, named, source.env_keys.clone()) };
         let version = self.seal(ask, &copy, content.into_plaintext()).await?;
         let stored = self.keys.authenticate(copy);
         let at = stored.row().created_at;
@@ -120,8 +129,12 @@ impl App {
     }
 
     async fn open_proven(&self, ask: &Ask, secret: &Secret, version: &Version) -> Result<Bundle, Error> {
-        let key = self.team_key(secret.team_id).await?;
         let suspect = ask.suspect(version_object(secret, Some(version.number)));
+        let id = self.noting(version.sealed.key_id(), suspect).await?;
+        let key = match self.opening_key(secret.team_id, id).await {
+            Err(Error::Integrity(violation)) => return self.noting(Err(violation), suspect).await,
+            key => key?,
+        };
         self.noting(self.open_version(&key, secret, version), suspect).await
     }
 }

@@ -5,17 +5,20 @@
 use std::sync::{Arc, Mutex};
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::app::{
-    Ask, Cause, Created, Founding, NewRun, OpenError, Recovery, RecoveryError, World, create_instance,
+    Ask, BrokerAddress, Cause, Created, Founding, NewRun, OpenError, Recovery, RecoveryError, StartedRun,
+    World, create_instance,
 };
 use strongroom_core::instance::Instance;
 use strongroom_core::keyring::{KeyOwner, Purpose};
+use strongroom_core::placeholders::placeholders;
 use strongroom_core::root_key::{LocalRootKey, RootKeyError};
 use strongroom_core::rows::{RowMac, Stored};
+use strongroom_core::runs::RunMode;
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Filter, NewSecret, Secret, Version};
 use strongroom_core::teams::Team;
 use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, RunNote, TeamName, UserName};
-use strongroom_core::tokens::{Token, TokenHash};
+use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{
     ApiKeyId, App, Bundle, EnvKey, Grant, KeyId, OsRandom, Role, RootKey as _, Scope, SecretId, SecretName,
@@ -189,9 +192,11 @@ fn raw_rows(tables: &Tables) -> Vec<RawRow> {
     rows
 }
 
-/// Starts a run of an agent with every secret, and gives its token.
-fn with_a_run(store: &Arc<MemoryStore>, created: &Created) -> Token {
+/// Starts a run of an agent with every secret, for a broker.
+fn with_a_run(store: &Arc<MemoryStore>, created: &Created) -> StartedRun {
     let app = at_once(App::open(store.clone(), &local_root_key(), world())).unwrap();
+    let broker = BrokerAddress { url: "http://127.0.0.1:1".to_owned(), ca: String::new() };
+    let app = app.with_broker(Some(broker));
     let caller = at_once(app.authenticate(created.api_key.reveal(), None, &Cause::default())).unwrap();
     let ask = Ask::new(caller, Cause::default());
     let agent = app.create_agent(&ask, AgentName::parse("Kurier").unwrap()).unwrap();
@@ -205,9 +210,9 @@ fn with_a_run(store: &Arc<MemoryStore>, created: &Created) -> Token {
         at_once(app.carry_out(&ask, planned, None)).unwrap();
     }
     let note = Some(RunNote::parse("…").unwrap());
-    let new = NewRun { agent, revision: None, strict: false, note, lease: 60 };
+    let new = NewRun { agent, revision: None, strict: false, note, lease: 60, mode: RunMode::Broker };
     let planned = at_once(app.start_run(&ask, &new)).unwrap();
-    at_once(app.carry_out(&ask, planned, None)).unwrap().1
+    at_once(app.carry_out(&ask, planned, None)).unwrap()
 }
 
 #[test]
@@ -226,12 +231,27 @@ fn a_stranger_with_the_root_key_and_the_page_reads_everything() {
         assert!(stranger.holds(&row), "a MAC of {}", row.table);
     }
     let (api_key, run_row) = (RawRow::of(&tables.api_keys[0]), RawRow::of(&tables.runs[0]));
-    for (row, token) in [(&api_key, &created.api_key), (&run_row, &run)] {
-        let kept = row.column("token_hash").unwrap();
+    let tokens = [
+        (&api_key, "token_hash", &created.api_key),
+        (&run_row, "token_hash", &run.token),
+        (&run_row, "broker_hash", run.broker_token.as_ref().unwrap()),
+    ];
+    for (row, column, token) in tokens {
+        let kept = row.column(column).unwrap();
         let pepper = stranger.purpose_key("api_key_pepper", kept);
         let hash = independent::token_hash(pepper, independent::version_of(kept), token.reveal());
         assert_eq!(hash, kept);
         assert_eq!(&row.id("id"), token.id().as_bytes());
+    }
+    let secrets: Vec<_> = tables.secrets.iter().map(Stored::row).collect();
+    let placeholders = placeholders(&run.run, secrets.iter().copied());
+    let mut generic = placeholders.iter().filter(|one| one.text.starts_with("srp_")).peekable();
+    assert!(generic.peek().is_some());
+    for one in generic {
+        let info = [&one.secret_id.as_bytes()[..], one.env_key.as_str().as_bytes()].concat();
+        let hash = run_row.column("broker_hash").unwrap();
+        let secret = independent::hkdf(hash, b"strongroom.placeholder.v1", &info);
+        assert_eq!(one.text, independent::token("srp_", &run_row.id("id"), &secret));
     }
     let received: Vec<_> = run_row.text("composition").lines().map(|line| line[..36].to_owned()).collect();
     assert_eq!(received.len(), bundles().len());
@@ -359,6 +379,7 @@ impl Foreign {
             created_at: NOW,
             updated_at: NOW,
             deleted_at: None,
+            policy: None,
         }
     }
 
@@ -430,7 +451,7 @@ fn an_instance_of_the_independent_writer_opens_here() {
     assert_eq!(page.secrets.len(), bundles().len());
     let verified = at_once(app.verify(|| {})).unwrap();
     assert_eq!(verified.findings, []);
-    assert_eq!(verified.rows, 7 + 4 + 2 * u64::try_from(bundles().len()).unwrap());
+    assert_eq!(verified.rows, 8 + 4 + 2 * u64::try_from(bundles().len()).unwrap());
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub(crate) fn version_context(instance: &Id, team: &Id, secret: &Id, number: u32
     context("strongroom.version.v1", &[instance, team, secret, &number.to_be_bytes()])
 }
 
-fn hkdf<const N: usize>(ikm: &[u8], salt: &[u8], info: &[u8]) -> [u8; N] {
+pub(crate) fn hkdf<const N: usize>(ikm: &[u8], salt: &[u8], info: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     Hkdf::<Sha512>::new(Some(salt), ikm).expand(info, &mut out).unwrap();
     out

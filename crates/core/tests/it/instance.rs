@@ -13,7 +13,7 @@ use strongroom_core::events::{Event, EventKind};
 use strongroom_core::keyring::{Keyring, MasterKey};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::rows::{Proven, Row, Stored};
-use strongroom_core::runs::Run;
+use strongroom_core::runs::{Run, RunMode};
 use strongroom_core::secrets::{Edit, NewSecret, Patch};
 use strongroom_core::teams::Team;
 use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, TeamName, UserName};
@@ -108,7 +108,7 @@ pub(crate) fn replacing(pairs: &[(&str, &str)]) -> Patch {
 
 /// How a run of the live revision is started when nothing is said.
 pub(crate) fn new_run(agent: AgentId) -> NewRun {
-    NewRun { agent, revision: None, strict: false, note: None, lease: 3_600 }
+    NewRun { agent, revision: None, strict: false, note: None, lease: 3_600, mode: RunMode::Inject }
 }
 
 /// What a test expects of an environment, in the order of the names.
@@ -264,7 +264,8 @@ impl Instance {
     }
 
     pub(crate) fn start(&self, by: &Ask, new: &NewRun) -> Result<(Proven<Run>, Token), Error> {
-        self.done(by, at_once(self.app.start_run(by, new)))
+        let started = self.done(by, at_once(self.app.start_run(by, new)))?;
+        Ok((started.run, started.token))
     }
 
     /// Starts a run of the live revision.
@@ -331,6 +332,6 @@ fn keyring(store: &MemoryStore, root: &LocalRootKey) -> Keyring {
     let instance = at_once(store.instance()).unwrap().unwrap();
     let instance = instance.row();
     let master = at_once(root.unwrap(instance.id, &instance.master)).unwrap();
-    let master = MasterKey::from_bytes(instance.id, &master).unwrap();
-    Keyring::new(master, &at_once(store.purpose_keys()).unwrap()).unwrap()
+    let master = MasterKey::first(instance.id, &master).unwrap();
+    Keyring::new(master, &at_once(store.purpose_keys()).unwrap(), Timestamp::from_millis(0)).unwrap()
 }

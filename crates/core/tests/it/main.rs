@@ -8,7 +8,13 @@ mod activity;
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod broker;
+#[cfg(test)]
 mod commitment;
+#[cfg(test)]
+mod custody;
 #[cfg(test)]
 mod deliveries;
 #[cfg(test)]
@@ -28,13 +34,19 @@ mod memory_store;
 #[cfg(test)]
 mod panic;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod redactor;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod repeated_chance;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod row_macs;
 #[cfg(test)]

@@ -3,30 +3,33 @@
 
 use async_trait::async_trait;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 use strongroom_core::access::{Means, Permit, Proof};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
-use strongroom_core::events::{Event, EventFilter, EventPage, Recorded, RecordedRefusal};
+use strongroom_core::audit::tiles::{Place, Tiles};
+use strongroom_core::audit::{Gap, Head, Sealing, Span};
+use strongroom_core::events::{Event, EventFilter, EventKind, EventPage, Recorded, RecordedRefusal};
 use strongroom_core::fill_requests::{FillRequest, MOST_OPEN};
-use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::instance::{Instance, NewInstance, RootCopy};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
-use strongroom_core::keyring::WrappedKey;
+use strongroom_core::keyring::{KeyOwner, WrappedKey};
 use strongroom_core::rows::{Row, RowMac, Stored};
 use strongroom_core::runs::{Delivery, Run, RunRows, RunsOf, StoredRun};
+use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
-use strongroom_core::store::{AnyRow, ByDay, Change, Days, Held, Purge, Put, Write};
+use strongroom_core::store::{AnyRow, ByDay, Change, Days, Held, KeyTurn, Purge, Put, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Member, Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, Role, RunId, SecretId, SessionId,
-    Store, StoreError, TeamId, Timestamp, UserId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyId, KeyLinkId, RevisionId, Role, RunId, SecretId,
+    SessionId, Store, StoreError, TeamId, Timestamp, UserId,
 };
 
 /// Every table.
@@ -34,6 +37,7 @@ use strongroom_core::{
 pub(crate) struct Tables {
     pub(crate) instance: Option<Stored<Instance>>,
     pub(crate) keys: Vec<WrappedKey>,
+    pub(crate) copies: Vec<Stored<RootCopy>>,
     pub(crate) teams: Vec<Stored<Team>>,
     pub(crate) users: Vec<Stored<User>>,
     pub(crate) memberships: Vec<Stored<Membership>>,
@@ -53,6 +57,27 @@ pub(crate) struct Tables {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) uses: Vec<(ApiKeyId, Timestamp)>,
     pub(crate) events: Vec<Event>,
+    /// Places in the record whose transactions are still under way.
+    pub(crate) under_way: BTreeSet<i64>,
+    pub(crate) head: Option<Head>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) tiles: Tiles,
+    pub(crate) sinks: BTreeMap<String, u64>,
+}
+
+impl Tables {
+    /// The events that can be seen, with their places.
+    pub(crate) fn record(&self) -> impl Iterator<Item = Recorded> {
+        self.record_within(Gap { first: 1, last: i64::MAX })
+    }
+
+    fn record_within(&self, places: Gap) -> impl Iterator<Item = Recorded> {
+        let first = places.first.max(1);
+        let room = usize::try_from(places.last.saturating_sub(first).saturating_add(1).max(0)).unwrap();
+        let from = self.events.iter().skip(usize::try_from(first - 1).unwrap()).take(room);
+        let seen = (first..).zip(from).filter(|(sequence, _)| !self.under_way.contains(sequence));
+        seen.map(|(sequence, event)| recorded(sequence, event))
+    }
 }
 
 /// The row for which this holds.
@@ -94,6 +119,48 @@ fn holds(condition: bool, otherwise: StoreError) -> Result<(), StoreError> {
 }
 
 impl Tables {
+    fn turn(&mut self, turn: KeyTurn) -> Result<(), StoreError> {
+        let KeyTurn { master, instance, copies, removed, rewrapped, added, events } = turn;
+        let of_instance = self.keys.iter().find(|key| key.owner.purpose().is_some());
+        let is_own = of_instance.is_some_and(|key| key.sealed.key_id() == Ok(master));
+        holds(is_own, StoreError::Changed)?;
+        if let Some(put) = instance {
+            let is_seen = self.instance.as_ref().map(Stored::mac) == put.was;
+            holds(is_seen, StoreError::Changed)?;
+            self.instance = Some(put.now);
+        }
+        copies.into_iter().try_for_each(|copy| put(&mut self.copies, copy, |row| row.provider.clone()))?;
+        if let Some((provider, mac)) = removed {
+            let there = self.copies.len();
+            self.copies.retain(|copy| copy.row().provider != provider || copy.mac() != mac);
+            holds(self.copies.len() < there, StoreError::Changed)?;
+        }
+        let lasting = self.keys.iter().filter(|key| key.owner != KeyOwner::Master).count();
+        holds(rewrapped.is_empty() || rewrapped.len() == lasting, StoreError::Changed)?;
+        for (key, anew) in rewrapped {
+            let there = self.keys.iter_mut().find(|there| there.id == key.id && there.sealed == key.sealed);
+            there.ok_or(StoreError::Changed)?.sealed = anew;
+        }
+        for key in added {
+            match key.owner {
+                KeyOwner::Master => self.keys.push(key),
+                _ => self.add_key(key)?,
+            }
+        }
+        self.events.extend(events);
+        Ok(())
+    }
+
+    fn add_key(&mut self, key: WrappedKey) -> Result<(), StoreError> {
+        let of_instance = self.keys.iter().find(|key| key.owner.purpose().is_some()).unwrap();
+        let is_alike = of_instance.sealed.key_id() == key.sealed.key_id();
+        holds(is_alike, StoreError::Unavailable("another master key sealed it".into()))?;
+        let place = |key: &WrappedKey| (key.owner, key.version);
+        holds(self.keys.iter().all(|there| place(there) != place(&key)), StoreError::Exists)?;
+        self.keys.push(key);
+        Ok(())
+    }
+
     fn team_of(&self, id: TeamId) -> Option<Stored<Team>> {
         find(&self.teams, |team| team.id == id)
     }
@@ -225,10 +292,7 @@ impl Tables {
             Change::Secret(row) => put(&mut self.secrets, row, |row| (row.team_id, row.id)),
             Change::Version(version) => self.add_version(version),
             Change::Team(row) => put(&mut self.teams, row, |row| row.id),
-            Change::Key(key) => {
-                self.keys.push(key);
-                Ok(())
-            }
+            Change::Key(key) => self.add_key(key),
             Change::User(row) => {
                 put(&mut self.users, row, |row| row.id)?;
                 self.addresses_differ()
@@ -352,9 +416,11 @@ fn recorded(sequence: i64, event: &Event) -> Recorded {
         table: event.object.table.to_owned(),
         object_id: event.object.id,
         version: event.object.version,
+        object_mac: event.object.mac.map(|mac| mac.as_bytes().to_vec()),
         request_id: event.request_id,
-        refusal: event.refusal.map(|refusal| RecordedRefusal::from_text(&refusal.text())),
+        refusal: event.refusal.and_then(|refusal| RecordedRefusal::from_text(&refusal.text())),
         times: event.refusal.map_or(1, |refusal| refusal.times),
+        requested: event.requested.clone(),
     }
 }
 
@@ -467,6 +533,61 @@ impl Store for MemoryStore {
         Ok(self.tables().keys.iter().filter(|key| key.owner.team() == Some(team)).cloned().collect())
     }
 
+    async fn teams_with_older_keys(&self) -> Result<Vec<(TeamId, u16)>, StoreError> {
+        let (tables, mut versions) = (self.tables(), BTreeMap::<TeamId, Vec<u16>>::new());
+        for key in &tables.keys {
+            key.owner.team().into_iter().for_each(|team| versions.entry(team).or_default().push(key.version));
+        }
+        let several = versions.into_iter().filter(|(_, versions)| versions.len() > 1);
+        Ok(several.map(|(team, versions)| (team, versions.into_iter().max().unwrap())).collect())
+    }
+
+    async fn versions_of_team(
+        &self,
+        team: TeamId,
+        after: Option<(SecretId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<Version>, StoreError> {
+        let tables = self.tables();
+        let ours =
+            |secret: SecretId| find(&tables.secrets, |row| row.id == secret && row.team_id == team).is_some();
+        let mut versions: Vec<_> =
+            tables.versions.iter().filter(|version| ours(version.secret_id)).cloned().collect();
+        versions.sort_by_key(|version| (version.secret_id, version.number));
+        versions.retain(|version| after.is_none_or(|after| (version.secret_id, version.number) > after));
+        versions.truncate(limit as usize);
+        Ok(versions)
+    }
+
+    async fn count_versions(&self, team: TeamId, key: KeyId) -> Result<(u64, u64), StoreError> {
+        let all = self.versions_of_team(team, None, u32::MAX).await?;
+        let left = all.iter().filter(|version| version.sealed.key_id() != Ok(key)).count();
+        Ok((u64::try_from(all.len()).unwrap(), u64::try_from(left).unwrap()))
+    }
+
+    async fn reseal(&self, versions: Vec<(Version, Sealed)>) -> Result<u64, StoreError> {
+        let mut done = 0;
+        for (old, sealed) in versions {
+            let mut tables = self.tables();
+            let is = |version: &&mut Version| {
+                (version.secret_id, version.number, &version.sealed)
+                    == (old.secret_id, old.number, &old.sealed)
+            };
+            if let Some(version) = tables.versions.iter_mut().find(is) {
+                version.sealed = sealed;
+                done += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn retire_keys(&self, team: TeamId, before: u16, event: Event) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        tables.keys.retain(|key| key.owner.team() != Some(team) || key.version >= before);
+        tables.events.push(event);
+        Ok(())
+    }
+
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
         Ok(self.tables().key_rows_of(key))
     }
@@ -577,10 +698,38 @@ impl Store for MemoryStore {
 
     async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError> {
         let mut tables = self.tables();
-        if !tables.keys.iter().any(|there| there.owner == key.owner) {
-            tables.keys.push(key);
+        if tables.keys.iter().any(|there| there.owner == key.owner) {
+            return Ok(());
         }
-        Ok(())
+        tables.add_key(key)
+    }
+
+    async fn keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        Ok(self.tables().keys.clone())
+    }
+
+    async fn root_copies(&self) -> Result<Vec<Stored<RootCopy>>, StoreError> {
+        Ok(self.tables().copies.clone())
+    }
+
+    async fn turn_keys(&self, turn: KeyTurn) -> Result<(), StoreError> {
+        self.happens()?;
+        self.all_or_nothing(|tables| tables.turn(turn))
+    }
+
+    async fn close_ways(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let keys = &mut self.tables().keys;
+        let there = keys.len();
+        keys.retain(|key| key.owner != KeyOwner::Master || key.created_at >= before);
+        Ok(u64::try_from(there - keys.len()).unwrap())
+    }
+
+    async fn events_of_keys(&self, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        let mut found: Vec<_> = self.tables().record().collect();
+        found.retain(|event| ["instance", "keys", "root_copies"].contains(&event.table.as_str()));
+        found.reverse();
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     async fn user(&self, user: UserId) -> Result<Option<Stored<User>>, StoreError> {
@@ -842,7 +991,7 @@ impl Store for MemoryStore {
             tables.prove(&write.permit)?;
             write.changes.into_iter().try_for_each(|change| tables.step(change))?;
             tables.events.extend(write.events);
-            write.answer.map_or(Ok(()), |answer| tables.keep(answer))?;
+            write.answers.into_iter().try_for_each(|answer| tables.keep(answer))?;
             if write.rehearsal { Err(StoreError::Rehearsed) } else { Ok(()) }
         })
     }
@@ -892,8 +1041,8 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn record(&self, event: Event) -> Result<(), StoreError> {
-        self.tables().events.push(event);
+    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        self.tables().events.extend(events);
         Ok(())
     }
 
@@ -919,9 +1068,86 @@ impl Store for MemoryStore {
         Ok(EventPage { events, next })
     }
 
+    async fn run_requests(
+        &self,
+        team: TeamId,
+        run: RunId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let kinds = vec![EventKind::RunRequested];
+        let filter = EventFilter { kinds, run: Some(run), ..EventFilter::default() };
+        self.events(team, &filter, before, limit).await
+    }
+
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(self.tables().head.clone())
+    }
+
+    async fn audit_tiles(&self, places: &[Place]) -> Result<Tiles, StoreError> {
+        let tables = self.tables();
+        let tile = |place: &Place| Some((*place, tables.tiles.0.get(place)?.clone()));
+        Ok(Tiles(places.iter().filter_map(tile).collect()))
+    }
+
+    async fn audit_spans(&self, leaf: u64, limit: u32) -> Result<Vec<Span>, StoreError> {
+        let spans = self.tables().spans.clone();
+        let behind = spans.into_iter().filter(|span| span.end_leaf() > leaf);
+        Ok(behind.take(limit as usize).collect())
+    }
+
+    async fn audit_spans_by_place(&self, sequence: i64, limit: u32) -> Result<Vec<Span>, StoreError> {
+        let mut spans = self.tables().spans.clone();
+        spans.sort_by_key(|span| span.sequence);
+        let from = spans.iter().rposition(|span| span.sequence <= sequence).unwrap_or(0);
+        Ok(spans.into_iter().skip(from).take(limit as usize).collect())
+    }
+
+    async fn recorded(
+        &self,
+        places: Gap,
+        team: Option<TeamId>,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let tables = self.tables();
+        let theirs = tables.record_within(places).filter(|event| team.is_none() || event.team_id == team);
+        Ok(theirs.take(limit as usize).collect())
+    }
+
+    async fn recorded_within(&self, gaps: &[Gap], limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        let tables = self.tables();
+        let is_within = |at: i64| gaps.iter().any(|gap| (gap.first..=gap.last).contains(&at));
+        let within = tables.record().filter(|event| is_within(event.sequence));
+        Ok(within.take(limit as usize).collect())
+    }
+
+    async fn audit_sink(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.tables().sinks.get(name).copied())
+    }
+
+    async fn move_audit_sink(&self, name: &str, leaf: u64) -> Result<(), StoreError> {
+        self.tables().sinks.insert(name.to_owned(), leaf);
+        Ok(())
+    }
+
+    async fn seal_events(&self, sealing: Sealing) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        if tables.head.as_ref().map_or(0, |head| head.size) != sealing.was {
+            return Err(StoreError::Changed);
+        }
+        tables.head = Some(sealing.head);
+        for span in sealing.spans {
+            tables.spans.retain(|known| known.leaf != span.leaf);
+            tables.spans.push(span);
+        }
+        tables.tiles.0.extend(sealing.tiles);
+        Ok(())
+    }
+
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {
         let tables = self.tables().clone();
         tables.keys.into_iter().for_each(|row| visit(AnyRow::Key(row)));
+        tables.copies.into_iter().for_each(|row| visit(AnyRow::RootCopy(row)));
         tables.teams.into_iter().for_each(|row| visit(AnyRow::Team(row)));
         tables.users.into_iter().for_each(|row| visit(AnyRow::User(row)));
         tables.memberships.into_iter().for_each(|row| visit(AnyRow::Membership(row)));

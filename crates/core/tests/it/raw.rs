@@ -10,7 +10,7 @@ use strongroom_core::instance::Instance;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::rows::{Row, Stored};
-use strongroom_core::runs::Run;
+use strongroom_core::runs::{Run, RunMode};
 use strongroom_core::secrets::Secret;
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
@@ -272,6 +272,7 @@ impl Raw for Secret {
             ("created_at", Some(time(self.created_at))),
             ("updated_at", Some(time(self.updated_at))),
             ("deleted_at", self.deleted_at.map(time)),
+            ("policy", self.policy.as_ref().map(|policy| bytes(policy.to_stored()))),
         ]
     }
 }
@@ -338,6 +339,8 @@ impl Raw for Run {
             ("expires_at", Some(time(self.expires_at))),
             ("stopped_at", self.stopped_at.map(time)),
             ("revoked_at", self.revoked_at.map(time)),
+            ("mode", (self.mode == RunMode::Broker).then(|| bytes("broker"))),
+            ("broker_hash", self.broker_hash.map(|hash| bytes(hash.as_bytes()))),
         ]
     }
 }

@@ -12,8 +12,9 @@ use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, Purpose};
+use strongroom_core::policies::{FieldName, HostPattern, Placement, Policy, Rule};
 use strongroom_core::rows::{Fields, Row, RowMac, Stored};
-use strongroom_core::runs::Run;
+use strongroom_core::runs::{Run, RunMode};
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::Secret;
 use strongroom_core::sessions::Session;
@@ -227,7 +228,17 @@ fn secret(at: usize) -> Secret {
         created_at: time(1),
         updated_at: time(1),
         deleted_at: at.is_multiple_of(5).then(|| time(2)),
+        policy: at.is_multiple_of(4).then(|| policy(at % 3, at % 8 > 3)),
     }
+}
+
+/// A policy of so many rules.
+fn policy(rules: usize, broker_only: bool) -> Policy {
+    let rule = |at| {
+        let host = HostPattern::parse(&format!("api-{at}.example.com")).unwrap();
+        Rule::new(host, Placement::Query(FieldName::parse("key").unwrap())).unwrap()
+    };
+    Policy::new((0..rules).map(rule).collect(), broker_only).unwrap()
 }
 
 fn revision_id(label: usize) -> RevisionId {
@@ -296,6 +307,8 @@ fn run(at: usize) -> Run {
         expires_at: time(2),
         stopped_at: at.is_multiple_of(4).then(|| time(2)),
         revoked_at: at.is_multiple_of(6).then(|| time(2)),
+        mode: if at.is_multiple_of(2) { RunMode::Broker } else { RunMode::Inject },
+        broker_hash: at.is_multiple_of(2).then(|| TokenHash::from_slice(&seeded("broker", 34)).unwrap()),
     }
 }
 
@@ -565,6 +578,10 @@ fn every_column_of_a_secret_counts() {
         ("updated_at", with(&row, |row| row.updated_at = time(2))),
         ("deleted_at", with(&row, |row| row.deleted_at = Some(time(0)))),
         ("deleted_at", with(&row, |row| row.deleted_at = None)),
+        ("policy", with(&row, |row| row.policy = None)),
+        ("policy", with(&row, |row| row.policy = Some(policy(1, false)))),
+        ("policy", with(&row, |row| row.policy = Some(policy(0, true)))),
+        ("policy", with(&row, |row| row.policy = Some(policy(0, false).since(2)))),
     ];
     every_column_counts(&row, changes);
 }
@@ -649,6 +666,9 @@ fn every_column_of_a_run_counts() {
         ("stopped_at", with(&row, |row| row.stopped_at = None)),
         ("revoked_at", with(&row, |row| row.revoked_at = Some(time(0)))),
         ("revoked_at", with(&row, |row| row.revoked_at = None)),
+        ("mode", with(&row, |row| row.mode = RunMode::Inject)),
+        ("broker_hash", with(&row, |row| row.broker_hash = None)),
+        ("broker_hash", with(&row, |row| row.broker_hash = Some(row.token_hash))),
     ]);
     every_column_counts(&row, changes);
 }

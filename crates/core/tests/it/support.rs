@@ -200,11 +200,13 @@ impl KnownMaster {
     }
 
     pub(crate) fn keyring(&self, named: &[(Purpose, u16, Key32)]) -> Keyring {
-        Keyring::new(self.master(), &self.purposes(named)).unwrap()
+        // So late that the newest of a purpose's keys is in use.
+        let now = Timestamp::from_millis(NOW.as_millis() + 60_000);
+        Keyring::new(self.master(), &self.purposes(named), now).unwrap()
     }
 
     pub(crate) fn master(&self) -> MasterKey {
-        MasterKey::from_bytes(self.instance_id(), &self.key).unwrap()
+        MasterKey::first(self.instance_id(), &self.key).unwrap()
     }
 
     pub(crate) fn instance_id(&self) -> InstanceId {

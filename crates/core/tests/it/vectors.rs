@@ -140,6 +140,7 @@ fn write_missing() {
             write("records-1.json", &records::write());
             write("rows-2.json", &rows::write());
             write("rows-3.json", &rows::write_of_schema_3());
+            write("rows-4.json", &rows::write_of_schema_7());
             write("tokens-1.json", &write_tokens());
             write("root_keys-1.json", &write_root_keys());
         });

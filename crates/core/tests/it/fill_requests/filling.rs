@@ -4,6 +4,7 @@ use strongroom_core::app::{Ask, Error};
 use strongroom_core::events::{Event, EventKind};
 use strongroom_core::fill_requests::FillRequest;
 use strongroom_core::rows::Stored;
+use strongroom_core::secrets::NewPolicy;
 use strongroom_core::text::ServiceSlug;
 use strongroom_core::{Role, SecretId, StoreError, Timestamp, UserId};
 
@@ -270,4 +271,19 @@ fn rows_that_were_altered_or_exchanged_fill_in_nothing() {
         assert!(matches!(instance.link(token.reveal()), Err(Error::Integrity(_))));
     }
     assert_eq!(instance.secrets(), 0);
+}
+
+#[test]
+fn filling_in_takes_the_place_of_nothing_that_is_for_the_broker_only() {
+    let instance = Instance::new();
+    let kept = instance.secret(&instance.owner, true, &VALUES);
+    let new = NewPolicy { rules: Vec::new(), broker_only: true, values: None };
+    let set = at_once(instance.app.set_policy(&instance.owner, kept, &new));
+    let before = instance.done(&instance.owner, set).unwrap();
+    let manager = instance.signed_in(&instance.colleague(Role::Manager));
+    let id = instance.asked(&manager).0.id;
+    let filled = instance.fill(&manager, id, (&VALUES, true)).unwrap();
+    assert!(filled.id != kept && filled.policy.is_none());
+    let after = at_once(instance.app.policy(&instance.owner, kept)).unwrap();
+    assert_eq!((after.mac(), after.is_broker_only()), (before.mac(), true));
 }

@@ -1,6 +1,8 @@
 //! Sealed records of every kind of context, and of contexts of no kind.
 
 use serde_json::{Value, json};
+use std::time::Duration;
+use strongroom_core::Timestamp;
 use strongroom_core::keyring::{KeyOwner, Keyring, Purpose, WrappedKey};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::rows::Row as _;
@@ -207,7 +209,11 @@ fn as_key(name: &str, record: &Record) {
         assert_eq!(again.sealed.as_bytes(), record.sealed, "{name}");
     }
     let others = master.purposes(&[]).into_iter().filter(|other| other.owner != wrapped.owner);
-    let ring = Keyring::new(master.master(), &others.chain([wrapped.clone()]).collect::<Vec<_>>());
+    let ring = Keyring::new(
+        master.master(),
+        &others.chain([wrapped.clone()]).collect::<Vec<_>>(),
+        Timestamp::from_millis(0),
+    );
     does_its_work(name, &ring.unwrap(), &wrapped, &secret);
 }
 
@@ -218,7 +224,7 @@ fn does_its_work(name: &str, ring: &Keyring, wrapped: &WrappedKey, secret: &Key3
         KeyOwner::Team(team) => {
             let (place, id) = (Place::new("probe", &[]), *wrapped.id.as_bytes());
             let blob = independent::seal(secret, &id, &place.bytes(), &[0; 32], b"probe");
-            let key = ring.admit_team(team, std::slice::from_ref(wrapped)).unwrap();
+            let key = ring.admit_team(team, std::slice::from_ref(wrapped), Duration::ZERO).unwrap();
             assert_eq!(opened(&key, &place, &blob).unwrap(), b"probe", "{name}");
         }
         KeyOwner::Purpose(Purpose::RowMac) => {
@@ -240,7 +246,12 @@ fn does_its_work(name: &str, ring: &Keyring, wrapped: &WrappedKey, secret: &Key3
             assert_eq!(ring.hash(&token).as_bytes().as_slice(), hash, "{name}");
         }
         KeyOwner::Purpose(
-            Purpose::Idempotency | Purpose::Cookies | Purpose::AuditSigning | Purpose::SignIn,
-        ) => {}
+            Purpose::Idempotency
+            | Purpose::Cookies
+            | Purpose::AuditSigning
+            | Purpose::SignIn
+            | Purpose::Authority,
+        )
+        | KeyOwner::Master => {}
     }
 }

@@ -9,8 +9,9 @@ use strongroom_core::environment::Composition;
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, Purpose};
+use strongroom_core::policies::Policy;
 use strongroom_core::rows::{Row, RowMac, Stored};
-use strongroom_core::runs::Run;
+use strongroom_core::runs::{Run, RunMode};
 use strongroom_core::secrets::Secret;
 use strongroom_core::teams::Team;
 use strongroom_core::text::{AgentName, Email, KeyName, RevisionName, RunNote, TeamName, UserName};
@@ -171,9 +172,42 @@ fn write_api_key(at: usize) -> Value {
     write_row(at, &row)
 }
 
+/// Secrets with policies, which came with schema 7.
+pub(super) fn write_of_schema_7() -> Vec<Value> {
+    (0..12).map(|at| write_row(at, &Secret { policy: Some(some_policy(at)), ..some_secret(at) })).collect()
+}
+
+/// A policy of none to three rules.
+fn some_policy(at: usize) -> Policy {
+    let rule = |rule: usize| {
+        let placement = [
+            json!({"header": "authorization", "scheme": "Bearer"}),
+            json!({"header": "x-api-key"}),
+            json!({"json": "/auth/é"}),
+            json!({"basic": "password"}),
+        ];
+        let scheme = ["https", "http"][rule % 2];
+        let host = ["api.example.com", "*.example.com", "localhost"][(at + rule) % 3];
+        let port = [443, 1, 65_535][rule % 3];
+        let methods = &["GET", "POST"][..rule];
+        let path_prefix = ["/", "/v1/"][rule % 2];
+        let rule = json!({
+            "scheme": scheme, "host": host, "port": port, "methods": methods, "path_prefix": path_prefix,
+            "placement": placement[(at + rule) % 4], "allow_private": true, "allow_foreign": rule % 2 == 1,
+        });
+        serde_json::from_value(rule).unwrap()
+    };
+    let since = [0, 1, 65_536, u32::MAX][at % 4];
+    Policy::new((0..at % 4).map(rule).collect(), at.is_multiple_of(2)).unwrap().since(since)
+}
+
 fn write_secret(at: usize) -> Value {
+    write_row(at, &some_secret(at))
+}
+
+fn some_secret(at: usize) -> Secret {
     let created_by = UserId::from_uuid(seeded_uuid(&format!("user {at}")));
-    let row = Secret {
+    Secret {
         id: SecretId::from_uuid(seeded_uuid(&format!("secret {at}"))),
         team_id: TeamId::from_uuid(seeded_uuid(&format!("team {at}"))),
         owner: at.is_multiple_of(2).then_some(created_by),
@@ -185,8 +219,8 @@ fn write_secret(at: usize) -> Value {
         created_at: moment(at),
         updated_at: moment(at + 1),
         deleted_at: at.is_multiple_of(3).then(|| moment(at + 2)),
-    };
-    write_row(at, &row)
+        policy: None,
+    }
 }
 
 fn write_agent(at: usize) -> Value {
@@ -257,6 +291,8 @@ fn write_run(at: usize) -> Value {
         expires_at: moment(at + 2),
         stopped_at: at.is_multiple_of(3).then(|| moment(at + 3)),
         revoked_at: at.is_multiple_of(2).then(|| moment(at + 1)),
+        mode: RunMode::Inject,
+        broker_hash: None,
     };
     write_row(at, &row)
 }
@@ -404,6 +440,7 @@ impl Columns {
             created_at: self.time("created_at"),
             updated_at: self.time("updated_at"),
             deleted_at: self.maybe_time("deleted_at"),
+            policy: self.maybe_text("policy").map(|policy| Policy::from_stored(policy).unwrap()),
         }
     }
 }
@@ -464,6 +501,8 @@ impl Columns {
             expires_at: self.time("expires_at"),
             stopped_at: self.maybe_time("stopped_at"),
             revoked_at: self.maybe_time("revoked_at"),
+            mode: RunMode::Inject,
+            broker_hash: None,
         }
     }
 }
