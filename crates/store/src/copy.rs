@@ -15,6 +15,7 @@ use crate::tables::{Cells, Column, Kind, Malformed, Record, Shape, Value, shapes
 use crate::{postgres, sqlite};
 use strongroom_core::StoreError;
 use strongroom_core::instance::Instance;
+use strongroom_core::rows::{Row, Stored};
 
 /// The most rows that are on their way together.
 const ROWS: usize = 1_000;
@@ -26,29 +27,33 @@ pub(crate) type Raw = Vec<Value<'static>>;
 /// Rows on their way.
 pub(crate) type Batches = Receiver<Result<Vec<Raw>, StoreError>>;
 
-/// A database's rows, whatever they mean.
+/// Rows to be read, whatever they mean.
 #[async_trait]
-pub(crate) trait Rows: Send + Sync {
+pub(crate) trait Reads: Send + Sync {
     /// How many a table has.
     async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError>;
 
-    /// The primary key of a table's last row.
-    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError>;
-
     /// A table's rows in the order of their primary keys, from behind one.
     fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches;
+
+    /// How many connections of servers there are. An embedded database has none while
+    /// its lock is held.
+    async fn servers(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+}
+
+/// A database that takes rows, whatever they mean.
+#[async_trait]
+pub(crate) trait Writes: Reads {
+    /// The primary key of a table's last row.
+    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError>;
 
     /// Stores new rows, all or none.
     async fn store(&self, shape: &'static Shape, rows: Vec<Raw>) -> Result<(), StoreError>;
 
     /// Makes what was stored one database that others can go on with.
     async fn settle(&self) -> Result<(), StoreError>;
-
-    /// How many connections of servers it has. An embedded one has none while its
-    /// lock is held.
-    async fn servers(&self) -> Result<i64, StoreError> {
-        Ok(0)
-    }
 }
 
 /// Why there is no copy.
@@ -104,13 +109,18 @@ pub enum CopyError {
     Differs(&'static str),
 }
 
-/// One of the two databases.
-pub struct End {
-    rows: Box<dyn Rows>,
+/// Where the rows come from.
+pub struct Origin {
+    rows: Box<dyn Reads>,
     place: String,
 }
 
-impl End {
+impl Origin {
+    /// Rows that aren't in a database.
+    pub(crate) fn new(rows: impl Reads + 'static, place: String) -> Self {
+        Self { rows: Box::new(rows), place }
+    }
+
     /// An embedded instance to be copied. No server can open it meanwhile.
     ///
     /// # Errors
@@ -140,26 +150,6 @@ impl End {
         Ok(self)
     }
 
-    /// A directory for an embedded instance: one without a database, or with what
-    /// an interrupted copy left, which is removed where it should begin `anew`.
-    ///
-    /// # Errors
-    /// When an instance is there, or the database can't be made.
-    pub fn into_sqlite(directory: &Path, anew: bool) -> Result<Self, CopyError> {
-        let place = directory.display().to_string();
-        Ok(Self { rows: Box::new(sqlite::Copying::target(directory, anew)?), place })
-    }
-
-    /// The same of a database of PostgreSQL.
-    ///
-    /// # Errors
-    /// When an instance is there, another copy goes there, or the server can't be
-    /// reached.
-    pub async fn into_postgres(address: &postgres::Address, anew: bool) -> Result<Self, CopyError> {
-        let rows = Box::new(postgres::Copying::target(address, anew).await?);
-        Ok(Self { rows, place: address.to_string() })
-    }
-
     /// Refuses while servers have it: what they change meanwhile would be missed.
     async fn unserved(&self) -> Result<(), CopyError> {
         match self.rows.servers().await? {
@@ -169,10 +159,35 @@ impl End {
     }
 }
 
+/// The database that they go into.
+pub struct Destination {
+    rows: Box<dyn Writes>,
+}
+
+impl Destination {
+    /// A directory for an embedded instance: one without a database, or with what
+    /// an interrupted copy left, which is removed where it should begin `anew`.
+    ///
+    /// # Errors
+    /// When an instance is there, or the database can't be made.
+    pub fn in_sqlite(directory: &Path, anew: bool) -> Result<Self, CopyError> {
+        Ok(Self { rows: Box::new(sqlite::Copying::target(directory, anew)?) })
+    }
+
+    /// The same of a database of PostgreSQL.
+    ///
+    /// # Errors
+    /// When an instance is there, another copy goes there, or the server can't be
+    /// reached.
+    pub async fn in_postgres(address: &postgres::Address, anew: bool) -> Result<Self, CopyError> {
+        Ok(Self { rows: Box::new(postgres::Copying::target(address, anew).await?) })
+    }
+}
+
 /// A copy between two databases.
 pub struct Copy {
-    from: End,
-    into: End,
+    from: Origin,
+    into: Destination,
     rows: u64,
     there: u64,
 }
@@ -182,7 +197,7 @@ impl Copy {
     ///
     /// # Errors
     /// When one of them can't be read.
-    pub async fn new(from: End, into: End) -> Result<Self, CopyError> {
+    pub async fn new(from: Origin, into: Destination) -> Result<Self, CopyError> {
         let (mut rows, mut there) = (0, 0);
         for shape in shapes() {
             rows += from.rows.count(shape).await?;
@@ -225,18 +240,39 @@ impl Copy {
     /// # Errors
     /// When they aren't equal, servers have the source, or one of the two fails. Then
     /// no server can open the copy.
-    pub async fn finish(self, mut told: impl FnMut(u64)) -> Result<(), CopyError> {
+    pub async fn finish(self, told: impl FnMut(u64)) -> Result<(), CopyError> {
+        self.hold_against(told).await?;
+        self.complete(None).await
+    }
+
+    /// Compares the two, row by row, but for the instance's own; `told` hears of each
+    /// batch how many rows it has.
+    ///
+    /// # Errors
+    /// When they aren't equal, or one of the two fails.
+    pub async fn hold_against(&self, mut told: impl FnMut(u64)) -> Result<(), CopyError> {
         for shape in tables() {
             self.compare(shape, &mut told).await?;
         }
+        Ok(())
+    }
+
+    /// Makes an instance of the copy: by the instance's own row, or by another in its place.
+    ///
+    /// # Errors
+    /// When servers have the source, or one of the two fails.
+    pub async fn complete(self, instance: Option<&Stored<Instance>>) -> Result<(), CopyError> {
         // One that was started meanwhile waits to change what was already copied.
         self.from.unserved().await?;
         let own = Instance::shape();
+        if let Some(stored) = instance {
+            return Ok(self.into.rows.store(own, vec![row_of(stored)]).await?);
+        }
         let mut batches = self.from.rows.rows(own, None);
         while let Some(batch) = batches.recv().await {
             self.into.rows.store(own, batch?).await?;
         }
-        self.compare(own, &mut told).await
+        self.compare(own, &mut |_| {}).await
     }
 
     async fn compare(&self, shape: &'static Shape, told: &mut impl FnMut(u64)) -> Result<(), CopyError> {
@@ -267,6 +303,12 @@ fn tables() -> impl Iterator<Item = &'static Shape> {
 
 fn counted(batch: &[Raw]) -> u64 {
     u64::try_from(batch.len()).unwrap_or(u64::MAX)
+}
+
+/// A row and its MAC as values.
+fn row_of<T: Record + Row>(stored: &Stored<T>) -> Raw {
+    let values = stored.row().values().into_iter().map(Value::owned);
+    values.chain([Value::Bytes(stored.mac().as_bytes().to_vec().into())]).collect()
 }
 
 /// Rows one by one.

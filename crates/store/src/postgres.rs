@@ -100,6 +100,15 @@ impl Database {
         Ok(migrations::schema(&*link.live().await?).await?.is_none())
     }
 
+    /// Whether an older program made it, and none of this age has served it since.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn is_older(&self) -> Result<bool, OpenError> {
+        let schema = migrations::schema(&*self.link().live().await?).await?;
+        Ok(schema.unwrap_or(0) < migrations::newest())
+    }
+
     /// Examines the database.
     ///
     /// # Errors

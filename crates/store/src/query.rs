@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use crate::tables::{Record, Value};
+use strongroom_core::StoreError;
 use strongroom_core::rows::{Row, RowMac, Stored};
 
 /// A statement and its values; `T` is what each row of its answer is.
@@ -24,6 +25,11 @@ impl<'a, T> Query<'a, T> {
     ) -> Self {
         Self { table, text: text.into(), values: values.into_iter().collect(), answer: PhantomData }
     }
+}
+
+/// Why a key isn't stored that a master key of before sealed.
+pub(crate) fn superseded() -> StoreError {
+    StoreError::Unavailable("the master key was replaced a moment ago; try again in a few seconds".into())
 }
 
 /// A statement of which nothing but the number of rows is asked.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use strongroom_core::StoreError;
 
-pub(crate) use copy::Copying;
+pub(crate) use copy::{Copying, Snapshot};
 use lock::Lock;
 use readers::Readers;
 use writer::Writer;
@@ -106,6 +106,11 @@ pub enum OpenError {
         /// The highest number known here.
         known: u32,
     },
+    /// It has the schema of an older program.
+    #[error(
+        "{0} has the schema of an older program; start this program's server once, which brings it up to date"
+    )]
+    Older(PathBuf),
     /// The schema holds what no migration made, or lacks what one did.
     #[error("somebody altered the schema of {path} ({parts}); restore a backup")]
     AlteredSchema {
@@ -137,6 +142,11 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+}
+
+/// The number of the schema that this program serves; the same for both engines.
+pub(crate) fn schema() -> u32 {
+    migrations::newest()
 }
 
 /// What `doctor` wants to know of a database.
@@ -261,16 +271,50 @@ impl Database {
         Ok(Self { path, readers, writer: None, _lock: None })
     }
 
+    /// Opens a database to write to it beside a server that may be running: a few rows, each
+    /// once. That server sees them when it looks again, as it does every few seconds.
+    ///
+    /// # Errors
+    /// When there is none, it can't be used, or an older program made it.
+    pub fn beside(directory: &Path) -> Result<Self, OpenError> {
+        present(directory)?;
+        refuse_lax(directory)?;
+        let path = directory.join(FILE);
+        let first = connection::reader(&path)?;
+        migrations::check(&first, &path)?;
+        migrations::refuse_foreign_parts(&first, &path)?;
+        let schema =
+            migrations::schema(&first).map_err(|source| OpenError::Sqlite { path: path.clone(), source })?;
+        if schema < migrations::newest() {
+            return Err(OpenError::Older(path));
+        }
+        Self::start(path.clone(), connection::writer(&path)?, None)
+    }
+
+    /// Whether a server has the database of this directory open.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    pub fn is_served(directory: &Path) -> Result<bool, OpenError> {
+        match Lock::take(directory) {
+            Ok(_) => Ok(false),
+            Err(OpenError::Locked { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     fn start(path: PathBuf, connection: rusqlite::Connection, lock: Option<Lock>) -> Result<Self, OpenError> {
         let readers = Arc::new(Readers::new(&path, connection::reader(&path)?)?);
         let writer = Writer::start(connection, Arc::clone(&readers), &path)?;
         Ok(Self { path, readers, writer: Some(writer), _lock: lock })
     }
 
-    /// Has the next reads look at the file anew: somebody else wrote to it. Only
-    /// tests that tamper with a database need this; nobody else may write.
-    pub fn look_again(&self) {
-        self.readers.committed();
+    /// Whether an older program made it, and none of this age has served it since.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn is_older(&self) -> Result<bool, StoreError> {
+        Ok(self.readers.read("schema", migrations::schema)? < migrations::newest())
     }
 
     /// Examines the database file.

@@ -5,6 +5,7 @@
 pub(crate) mod agents;
 pub(crate) mod answers;
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod fill_requests;
 mod grants;
@@ -19,8 +20,8 @@ pub(crate) mod sessions;
 mod sign_ins;
 pub(crate) mod teams;
 pub(crate) mod users;
+mod value;
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
@@ -29,7 +30,7 @@ use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::fill_requests::FillRequest;
-use strongroom_core::instance::Instance;
+use strongroom_core::instance::{Instance, RootCopy};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
@@ -41,6 +42,8 @@ use strongroom_core::sign_ins::SignIn;
 use strongroom_core::teams::Team;
 use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
+
+pub(crate) use value::Value;
 
 use crate::query::Text;
 
@@ -189,6 +192,7 @@ pub(crate) fn shapes() -> impl Iterator<Item = &'static Shape> {
     [
         Instance::shape(),
         WrappedKey::shape(),
+        RootCopy::shape(),
         Team::shape(),
         User::shape(),
         Membership::shape(),
@@ -208,6 +212,10 @@ pub(crate) fn shapes() -> impl Iterator<Item = &'static Shape> {
         Secret::shape(),
         Version::shape(),
         &events::NUMBERED,
+        &audit::SPANS,
+        &audit::TILES,
+        &audit::SINKS,
+        &audit::HEAD,
     ]
     .into_iter()
 }
@@ -254,70 +262,6 @@ impl Read for (i64, u64) {
 impl Read for i64 {
     fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
         columns.number()
-    }
-}
-
-/// A value on its way into a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
-    Null,
-    Id([u8; 16]),
-    Bytes(Cow<'a, [u8]>),
-    Text(Cow<'a, str>),
-    Number(i64),
-}
-
-impl<'a> Value<'a> {
-    fn bytes(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self::Bytes(bytes.into())
-    }
-
-    fn text(text: impl Into<Cow<'a, str>>) -> Self {
-        Self::Text(text.into())
-    }
-
-    fn number(number: impl Into<i64>) -> Self {
-        Self::Number(number.into())
-    }
-
-    fn time(time: Timestamp) -> Self {
-        Self::Number(time.as_millis())
-    }
-
-    /// About how many bytes it has.
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Self::Null => 0,
-            Self::Id(id) => id.len(),
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Text(text) => text.len(),
-            Self::Number(_) => size_of::<i64>(),
-        }
-    }
-}
-
-/// An absent value is null.
-impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Value::Null, Into::into)
-    }
-}
-
-impl From<&[u8; 16]> for Value<'_> {
-    fn from(id: &[u8; 16]) -> Self {
-        Self::Id(*id)
-    }
-}
-
-impl<'a> From<&'a str> for Value<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::text(text)
-    }
-}
-
-impl From<Timestamp> for Value<'_> {
-    fn from(time: Timestamp) -> Self {
-        Self::time(time)
     }
 }
 

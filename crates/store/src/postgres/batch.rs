@@ -114,7 +114,7 @@ impl<'a> Batch<'a> {
         self.demands.add(at, [demands, number(proof)]);
         let [.., (_, told)] = &mut self.added;
         write.events.iter().for_each(|event| told.add(at, events::values(event)));
-        write.answer.iter().for_each(|answer| self.answers.add(at, with_mac(answer)));
+        write.answers.iter().for_each(|answer| self.answers.add(at, with_mac(answer)));
     }
 
     /// The number of what a permit is proven by.

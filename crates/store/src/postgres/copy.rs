@@ -11,13 +11,15 @@ use super::connection::{Connector, Link, Live, WHOLE};
 use super::error::Fault;
 use super::locks::COPY;
 use super::migrations;
-use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
+use crate::copy::{Batches, CopyError, Gathered, Raw, Reads, Writes, behind, counting, last, raw, way};
 use crate::tables::{Column, Kind, Read, Record, Shape, Value, shapes};
 use strongroom_core::StoreError;
 use strongroom_core::instance::Instance;
 
 /// What servers call themselves is not what a copy does: it must know them apart.
 const NAME: &str = "strongroom copy";
+/// What one that only looks calls itself.
+const SNAPSHOT: &str = "strongroom backup";
 
 /// A copy takes what time it needs, and waits for others no longer than a server.
 /// Rows that a policy would hide from it are an error.
@@ -32,25 +34,37 @@ pub(crate) struct Copying {
 impl Copying {
     /// One that is read, in one moment, while nobody can write.
     pub(crate) async fn source(address: &Address) -> Result<Self, CopyError> {
-        let source = Self::connect(address).await?;
-        migrations::check(&source.live).await?;
-        let place = address.to_string();
-        let (found, newest) =
-            (migrations::schema(&source.live).await.map_err(refused)?, migrations::newest());
-        let found = found.unwrap_or(0);
-        if found < newest {
-            return Err(CopyError::Older { place, found, newest });
-        }
+        let source = Self::connect(address, NAME).await?;
+        source.current(address).await?;
         match source.alone().await {
-            Err(Fault::Again(_)) => Err(CopyError::Busy(place)),
+            Err(Fault::Again(_)) => Err(CopyError::Busy(address.to_string())),
             locked => locked.map(|()| source).map_err(refused),
         }
+    }
+
+    /// One that is read, as it is in one moment, while servers go on writing to it.
+    pub(crate) async fn snapshot(address: &Address) -> Result<Self, CopyError> {
+        let source = Self::connect(address, SNAPSHOT).await?;
+        source.live.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(refused)?;
+        source.current(address).await?;
+        Ok(source)
+    }
+
+    /// Refuses a database of another program's schema.
+    async fn current(&self, address: &Address) -> Result<(), CopyError> {
+        migrations::check(&self.live).await?;
+        let (found, newest) = (migrations::schema(&self.live).await.map_err(refused)?, migrations::newest());
+        let found = found.unwrap_or(0);
+        if found < newest {
+            return Err(CopyError::Older { place: address.to_string(), found, newest });
+        }
+        Ok(())
     }
 
     /// One that is written: its tables are made where there are none, and emptied of
     /// what an interrupted copy left where it is to begin `anew`.
     pub(crate) async fn target(address: &Address, anew: bool) -> Result<Self, CopyError> {
-        let target = Self::connect(address).await?;
+        let target = Self::connect(address, NAME).await?;
         migrations::suits(&target.live).await?;
         // From here on nobody else makes an instance here.
         if !target.claim().await.map_err(refused)? {
@@ -82,9 +96,9 @@ impl Copying {
         self.live.say(&format!("TRUNCATE {} RESTART IDENTITY", tables.join(", "))).await
     }
 
-    async fn connect(address: &Address) -> Result<Self, CopyError> {
+    async fn connect(address: &Address, name: &str) -> Result<Self, CopyError> {
         let mut address = address.clone();
-        address.config.application_name(NAME);
+        address.config.application_name(name);
         let live = Link::new(Connector::new(&address)?).live().await?;
         live.say(WHOLE).await.map_err(refused)?;
         live.say(UNHURRIED).await.map_err(refused)?;
@@ -104,23 +118,13 @@ fn refused(fault: Fault) -> CopyError {
 }
 
 #[async_trait]
-impl Rows for Copying {
+impl Reads for Copying {
     async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
         let count = async {
             let (rows, _) = self.live.ask(&counting(shape), &[]).await?;
             Ok(rows.first().map(|row| u64::read(&mut super::rows::columns(row))).transpose()?.unwrap_or(0))
         };
         count.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
-    }
-
-    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
-        let last = last(shape, place);
-        let last = async {
-            let (rows, _) = self.live.ask(&last, &[]).await?;
-            let kinds = shape.key.iter().map(|column| column.kind);
-            Ok(rows.first().map(|row| raw(kinds, &row)).transpose()?)
-        };
-        last.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
     }
 
     fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches {
@@ -133,6 +137,31 @@ impl Rows for Copying {
             }
         });
         batches
+    }
+
+    async fn servers(&self) -> Result<i64, StoreError> {
+        let count = "SELECT count(*) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND application_name = 'strongroom'";
+        let servers = async {
+            // Within a transaction it is looked at once, unless this is said.
+            self.live.say("SELECT pg_stat_clear_snapshot()").await?;
+            let (rows, _) = self.live.ask(count, &[]).await?;
+            Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+        };
+        servers.await.map_err(|fault: Fault| fault.into_store_error("instance"))
+    }
+}
+
+#[async_trait]
+impl Writes for Copying {
+    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
+        let last = last(shape, place);
+        let last = async {
+            let (rows, _) = self.live.ask(&last, &[]).await?;
+            let kinds = shape.key.iter().map(|column| column.kind);
+            Ok(rows.first().map(|row| raw(kinds, &row)).transpose()?)
+        };
+        last.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
     }
 
     async fn store(&self, shape: &'static Shape, rows: Vec<Raw>) -> Result<(), StoreError> {
@@ -165,18 +194,6 @@ impl Rows for Copying {
             self.live.say("ANALYZE").await
         };
         settle.await.map_err(|fault| fault.into_store_error("events"))
-    }
-
-    async fn servers(&self) -> Result<i64, StoreError> {
-        let count = "SELECT count(*) FROM pg_stat_activity \
-                     WHERE datname = current_database() AND application_name = 'strongroom'";
-        let servers = async {
-            // Within a transaction it is looked at once, unless this is said.
-            self.live.say("SELECT pg_stat_clear_snapshot()").await?;
-            let (rows, _) = self.live.ask(count, &[]).await?;
-            Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
-        };
-        servers.await.map_err(|fault: Fault| fault.into_store_error("instance"))
     }
 }
 

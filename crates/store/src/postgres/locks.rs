@@ -28,6 +28,9 @@ pub(super) const LEADER: i64 = OURS | 2 << 16;
 /// The lock of whoever brings an instance into the database: makes or copies it.
 pub(super) const COPY: i64 = OURS | 3 << 16;
 
+/// The lock of whoever replaces the instance's own keys, and of who adds a key meanwhile.
+const KEYS: i64 = OURS | 4 << 16;
+
 /// The locks of a transaction: those to be held alone, and those that others
 /// may hold as well.
 #[derive(Default)]
@@ -50,6 +53,11 @@ impl Locks {
             locks.changing(change);
         }
         locks
+    }
+
+    /// That of the instance's keys.
+    pub(super) fn keys(&mut self, alone: bool) {
+        self.add(KEYS, alone);
     }
 
     /// A team's, alone.
@@ -76,6 +84,7 @@ impl Locks {
             Change::HasOwner(team) | Change::HasNoKey(team, _) | Change::AsksForFewer(team, ..) => {
                 self.add(of_team(*team), true);
             }
+            Change::Key(_) => self.keys(false),
             Change::Run(put) if put.was.is_some() => self.add(of_run(put.now.row().id), true),
             // In whichever teams they are.
             Change::User(put) if put.was.is_some() => {

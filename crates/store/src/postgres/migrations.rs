@@ -11,7 +11,7 @@ use super::locks::MIGRATION;
 use crate::tables::shapes;
 
 /// In order; the first is number 1.
-pub(crate) const MIGRATIONS: [(&str, &str); 4] = [
+pub(crate) const MIGRATIONS: [(&str, &str); 7] = [
     ("0001_foundation", include_str!("../../migrations/postgres/0001_foundation.sql")),
     (
         "0002_teams_keys_and_answers",
@@ -19,6 +19,9 @@ pub(crate) const MIGRATIONS: [(&str, &str); 4] = [
     ),
     ("0003_agents_and_runs", include_str!("../../migrations/postgres/0003_agents_and_runs.sql")),
     ("0004_people_who_sign_in", include_str!("../../migrations/postgres/0004_people_who_sign_in.sql")),
+    ("0005_audit_tree", include_str!("../../migrations/postgres/0005_audit_tree.sql")),
+    ("0006_root_copies", include_str!("../../migrations/postgres/0006_root_copies.sql")),
+    ("0007_broker", include_str!("../../migrations/postgres/0007_broker.sql")),
 ];
 
 /// Which of them were applied, and when.

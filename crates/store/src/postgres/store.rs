@@ -8,31 +8,34 @@ use super::transaction::Transaction;
 use super::{Database, appends, walk, writes};
 use crate::query;
 use crate::tables::{
-    agents, answers, api_keys, events, fill_requests, instance, invitations, key_links, proofs, purge as due,
-    runs, secrets, sessions, users,
+    agents, answers, api_keys, audit, events, fill_requests, instance, invitations, key_links, proofs,
+    purge as due, runs, secrets, sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
+use strongroom_core::audit::tiles::{Place, Tiles};
+use strongroom_core::audit::{Gap, Head, Sealing, Span};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::events::{Event, EventFilter, EventPage};
+use strongroom_core::events::{Event, EventFilter, EventPage, Recorded};
 use strongroom_core::fill_requests::FillRequest;
-use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::instance::{Instance, NewInstance, RootCopy};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::Stored;
 use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
+use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
-use strongroom_core::store::{AnyRow, ByDay, Days, Held, Purge, Write};
+use strongroom_core::store::{AnyRow, ByDay, Days, Held, KeyTurn, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, Store,
-    StoreError, TeamId, UserId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
+    Store, StoreError, TeamId, UserId,
 };
 
 impl Database {
@@ -66,8 +69,59 @@ impl Store for Database {
         self.transact(key, writes::adding_key).await.map(|_| ())
     }
 
+    async fn keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        self.readers.all_aside(instance::all_keys()).await
+    }
+
+    async fn root_copies(&self) -> Result<Vec<Stored<RootCopy>>, StoreError> {
+        match self.readers.one(instance::has_root_copies()).await? {
+            None | Some(0) => Ok(Vec::new()),
+            Some(_) => self.readers.all(instance::root_copies()).await,
+        }
+    }
+
+    async fn turn_keys(&self, turn: KeyTurn) -> Result<(), StoreError> {
+        self.transact(turn, writes::turning).await.map(|_| ())
+    }
+
+    async fn close_ways(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.transact(before, |before| writes::closing_ways(*before)).await
+    }
+
+    async fn events_of_keys(&self, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.readers.all_aside(instance::key_events(limit)).await
+    }
+
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
         self.readers.all(instance::team_keys(team)).await
+    }
+
+    async fn teams_with_older_keys(&self) -> Result<Vec<(TeamId, u16)>, StoreError> {
+        self.readers.all_aside(instance::teams_with_older_keys()).await
+    }
+
+    async fn versions_of_team(
+        &self,
+        team: TeamId,
+        after: Option<(SecretId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<Version>, StoreError> {
+        self.readers.all_aside(secrets::versions_of_team(team, after, limit)).await
+    }
+
+    async fn count_versions(&self, team: TeamId, key: KeyId) -> Result<(u64, u64), StoreError> {
+        let counted = self.readers.all_aside(secrets::count_versions(team, key)).await?.first().copied();
+        Ok(counted.map_or((0, 0), |(all, left)| (all.unsigned_abs(), left)))
+    }
+
+    async fn reseal(&self, versions: Vec<(Version, Sealed)>) -> Result<u64, StoreError> {
+        let all = u64::try_from(versions.len()).unwrap_or(u64::MAX);
+        // Which of them somebody else changed meanwhile is seen at the next look.
+        self.transact(versions, |versions| writes::resealing(versions)).await.map(|_| all)
+    }
+
+    async fn retire_keys(&self, team: TeamId, before: u16, event: Event) -> Result<(), StoreError> {
+        self.transact((team, before, event), writes::retiring).await.map(|_| ())
     }
 
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
@@ -391,8 +445,8 @@ impl Store for Database {
         self.transact(purges, writes::purging).await.map(|_| ())
     }
 
-    async fn record(&self, event: Event) -> Result<(), StoreError> {
-        self.transact(event, writes::recording).await.map(|_| ())
+    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        self.transact(events, |events| writes::recording(events)).await.map(|_| ())
     }
 
     async fn events(
@@ -408,6 +462,58 @@ impl Store for Database {
             None => None,
         };
         Ok(search.page(end, self.readers.all_aside(search.found(end)).await?))
+    }
+
+    async fn run_requests(
+        &self,
+        team: TeamId,
+        run: RunId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let found = self.readers.all_aside(events::of_run((team, run), before, limit)).await?;
+        Ok(events::page_of_run(found, limit))
+    }
+
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        self.readers.one(audit::head()).await
+    }
+
+    async fn audit_tiles(&self, places: &[Place]) -> Result<Tiles, StoreError> {
+        self.readers.all(audit::tiles(places)).await.map(audit::by_place)
+    }
+
+    async fn audit_spans(&self, leaf: u64, limit: u32) -> Result<Vec<Span>, StoreError> {
+        self.readers.all(audit::spans(leaf, limit)).await
+    }
+
+    async fn audit_spans_by_place(&self, sequence: i64, limit: u32) -> Result<Vec<Span>, StoreError> {
+        self.readers.all(audit::spans_by_place(sequence, limit)).await
+    }
+
+    async fn recorded(
+        &self,
+        places: Gap,
+        team: Option<TeamId>,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.readers.all_aside(audit::recorded(places, team, limit)).await
+    }
+
+    async fn recorded_within(&self, gaps: &[Gap], limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.readers.all_aside(audit::within(gaps, limit)).await
+    }
+
+    async fn audit_sink(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        self.readers.one(audit::sink(name)).await
+    }
+
+    async fn move_audit_sink(&self, name: &str, leaf: u64) -> Result<(), StoreError> {
+        self.transact((name.to_owned(), leaf), writes::moving_sink).await.map(|_| ())
+    }
+
+    async fn seal_events(&self, sealing: Sealing) -> Result<(), StoreError> {
+        self.transact(sealing, writes::sealing).await.map(|_| ())
     }
 
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ use super::locks::Locks;
 use super::pool::Writers;
 use super::rows::columns;
 use crate::query::Query;
-use crate::tables::{Read, Value};
+use crate::tables::{Malformed, Read, Value};
 use strongroom_core::StoreError;
 use strongroom_core::access::Proof;
 
@@ -45,6 +45,8 @@ pub(super) enum Expected {
     New(fn() -> StoreError),
     /// The row that proves a permit.
     Proof(Proof),
+    /// A count of so many, else somebody was quicker.
+    Exactly(usize),
     /// A count that this is true of, else that.
     Count(fn(u64) -> bool, fn() -> StoreError),
 }
@@ -82,11 +84,8 @@ impl<'a> Step<'a> {
                 .map(|row| Proof::read(&mut columns(row)))
                 .transpose()
                 .map(|now| now.as_ref() == Some(proof)),
-            Expected::Count(holds, _) => rows
-                .first()
-                .map(|row| u64::read(&mut columns(row)))
-                .transpose()
-                .map(|count| holds(count.unwrap_or(0))),
+            Expected::Exactly(wanted) => counted(&rows).map(|count| usize::try_from(count) == Ok(*wanted)),
+            Expected::Count(holds, _) => counted(&rows).map(holds),
         };
         match met {
             Ok(true) => Ok(()),
@@ -98,6 +97,10 @@ impl<'a> Step<'a> {
             Err(_) => Err(StoreError::Malformed(self.table)),
         }
     }
+}
+
+fn counted(rows: &[Row]) -> Result<u64, Malformed> {
+    rows.first().map_or(Ok(0), |row| u64::read(&mut columns(row)))
 }
 
 /// What is to be done, all or nothing.

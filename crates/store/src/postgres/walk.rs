@@ -16,6 +16,7 @@ use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::fill_requests::FillRequest;
+use strongroom_core::instance::RootCopy;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
@@ -62,6 +63,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     async fn tables(&mut self) -> Result<(), Fault> {
         self.shown::<WrappedKey>(AnyRow::Key).await?;
+        self.stored::<RootCopy>(AnyRow::RootCopy).await?;
         self.stored::<Team>(AnyRow::Team).await?;
         self.stored::<User>(AnyRow::User).await?;
         self.stored::<Membership>(AnyRow::Membership).await?;

@@ -5,20 +5,22 @@ use super::locks::{self, Locks};
 use super::transaction::{Expected, Transaction};
 use crate::query::{self, Query};
 use crate::tables::{
-    Record, Value, agents, answers, api_keys, events, fill_requests, instance, invitations, proofs, purge,
-    runs, sessions, users,
+    Record, Value, agents, answers, api_keys, audit, events, fill_requests, instance, invitations, proofs,
+    purge, runs, secrets, sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment};
 use strongroom_core::answers::KeptAnswer;
+use strongroom_core::audit::Sealing;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::Event;
 use strongroom_core::instance::NewInstance;
-use strongroom_core::keyring::WrappedKey;
+use strongroom_core::keyring::{KeyOwner, WrappedKey};
 use strongroom_core::rows::{Row, RowMac, Stored};
-use strongroom_core::secrets::Secret;
-use strongroom_core::store::{Change, Purge, Put, Write};
+use strongroom_core::sealing::Sealed;
+use strongroom_core::secrets::{Secret, Version};
+use strongroom_core::store::{Change, KeyTurn, Purge, Put, Write};
 use strongroom_core::users::Membership;
-use strongroom_core::{ApiKeyId, StoreError};
+use strongroom_core::{ApiKeyId, StoreError, TeamId};
 
 /// The transaction of a write.
 pub(super) fn of(write: &Write) -> Transaction<'_> {
@@ -29,7 +31,7 @@ pub(super) fn of(write: &Write) -> Transaction<'_> {
     transaction.add(proof, Expected::Proof(write.permit.proof()));
     write.changes.iter().for_each(|change| step(&mut transaction, change));
     write.events.iter().for_each(|event| record(&mut transaction, event));
-    write.answer.iter().for_each(|answer| keep(&mut transaction, answer));
+    write.answers.iter().for_each(|answer| keep(&mut transaction, answer));
     transaction
 }
 
@@ -38,7 +40,7 @@ fn step<'a>(transaction: &mut Transaction<'a>, change: &'a Change) {
         Change::Secret(row) => put(transaction, row),
         Change::Version(version) => insert(transaction, version),
         Change::Team(row) => put(transaction, row),
-        Change::Key(key) => insert(transaction, key),
+        Change::Key(key) => new_key(transaction, key),
         Change::User(row) => put(transaction, row),
         Change::Membership(row) => put(transaction, row),
         Change::ApiKey(row) => put(transaction, row),
@@ -84,6 +86,52 @@ fn step<'a>(transaction: &mut Transaction<'a>, change: &'a Change) {
             transaction.add(fill_requests::how_many(*team, *user, *now), few);
         }
     }
+}
+
+/// Stores a key that the instance's master key sealed.
+fn new_key<'a>(transaction: &mut Transaction<'a>, key: &'a WrappedKey) {
+    sealed_alike(transaction, key);
+    insert(transaction, key);
+}
+
+/// Demands that the instance's master key sealed it; whose replacement waits until this is done.
+fn sealed_alike<'a>(transaction: &mut Transaction<'a>, key: &'a WrappedKey) {
+    transaction.add(instance::sealed_alike(key), Expected::Count(|alike| alike > 0, query::superseded));
+}
+
+/// Replaces keys of the instance itself, when no key is being added.
+pub(super) fn turning(turn: &KeyTurn) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.locks.keys(true);
+    let is_own = Expected::Count(|keys| keys > 0, || StoreError::Changed);
+    transaction.add(instance::sealed_by(turn.master), is_own);
+    turn.instance.iter().for_each(|row| put(&mut transaction, row));
+    turn.copies.iter().for_each(|row| put(&mut transaction, row));
+    if let Some(removed) = &turn.removed {
+        transaction.add(instance::remove_copy(removed), Expected::Found);
+    }
+    for key in &turn.rewrapped {
+        transaction.add(instance::rewrap(key), Expected::Found);
+    }
+    if !turn.rewrapped.is_empty() {
+        transaction.add(instance::lasting_keys(), Expected::Exactly(turn.rewrapped.len()));
+    }
+    for key in &turn.added {
+        // A way to the new master key is sealed by the old one.
+        match key.owner {
+            KeyOwner::Master => insert(&mut transaction, key),
+            _ => new_key(&mut transaction, key),
+        }
+    }
+    turn.events.iter().for_each(|event| record(&mut transaction, event));
+    transaction
+}
+
+/// Takes away ways to a master key.
+pub(super) fn closing_ways(before: Timestamp) -> Transaction<'static> {
+    let mut transaction = Transaction::default();
+    transaction.add(instance::close_ways(before), Expected::Anything);
+    transaction
 }
 
 /// Stores a row that is new, or takes the place of another.
@@ -183,6 +231,40 @@ pub(super) fn purging(purges: &Vec<(Purge, Event)>) -> Transaction<'_> {
     transaction
 }
 
+/// Seals versions anew.
+pub(super) fn resealing(versions: &[(Version, Sealed)]) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    for version in versions {
+        transaction.add(secrets::reseal(version), Expected::Anything);
+    }
+    transaction
+}
+
+/// Takes away a team's older keys.
+pub(super) fn retiring((team, before, event): &(TeamId, u16, Event)) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.locks.resting_in(*team);
+    transaction.add(instance::retire_keys(*team, *before), Expected::Anything);
+    record(&mut transaction, event);
+    transaction
+}
+
+/// Makes leaves of events.
+pub(super) fn sealing(sealing: &Sealing) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.add(audit::put_head(sealing.was, &sealing.head), Expected::Found);
+    sealing.spans.iter().for_each(|span| transaction.add(audit::put_span(span), Expected::Anything));
+    sealing.tiles.iter().for_each(|tile| transaction.add(audit::put_tile(tile), Expected::Anything));
+    transaction
+}
+
+/// Notes up to which leaf a sink has everything.
+pub(super) fn moving_sink((name, leaf): &(String, u64)) -> Transaction<'_> {
+    let mut transaction = Transaction::default();
+    transaction.add(audit::move_sink(name, *leaf), Expected::Anything);
+    transaction
+}
+
 /// Keeps an answer to a request that changed nothing.
 pub(super) fn keeping(answer: &Stored<KeptAnswer>) -> Transaction<'_> {
     let mut transaction = Transaction::default();
@@ -190,10 +272,17 @@ pub(super) fn keeping(answer: &Stored<KeptAnswer>) -> Transaction<'_> {
     transaction
 }
 
-/// Stores an audit row that belongs to no other write.
-pub(super) fn recording(event: &Event) -> Transaction<'_> {
+/// Stores audit rows that belong to no other write.
+pub(super) fn recording(events: &[Event]) -> Transaction<'_> {
     let mut transaction = Transaction::default();
-    record(&mut transaction, event);
+    // Each statement costs its own way through the server.
+    let (some, rest) = events.as_chunks::<{ events::SOME }>();
+    for some in some {
+        transaction.add(events::some(some), Expected::Anything);
+    }
+    for event in rest {
+        record(&mut transaction, event);
+    }
     transaction
 }
 
@@ -240,6 +329,8 @@ pub(super) fn forgetting_sessions((before, limit): &(Timestamp, u32)) -> Transac
 /// Stores a key of a purpose, unless there is one.
 pub(super) fn adding_key(key: &WrappedKey) -> Transaction<'_> {
     let mut transaction = Transaction::default();
+    transaction.locks.keys(false);
+    sealed_alike(&mut transaction, key);
     transaction.add(instance::add_purpose_key(key), Expected::Anything);
     transaction
 }

@@ -85,6 +85,22 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     opened.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
 }
 
+/// Copies the WAL into the database and empties it, so that nothing of before is in either;
+/// `leave` ends the reads that hold it back. Whether it is empty: what others do may be in
+/// the way, and isn't waited for.
+pub(super) fn emptied(connection: &Connection, leave: impl Fn()) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::from_millis(50))?;
+    // Those who begin when it is copied whole read the database itself.
+    for checkpoint in ["PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        leave();
+        let blocked: i64 = connection.query_row(checkpoint, [], |row| row.get(0))?;
+        if blocked != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The path without links in its directories, which `NOFOLLOW` would refuse;
 /// the database itself must not be a link.
 fn canonical(path: &Path) -> rusqlite::Result<std::path::PathBuf> {

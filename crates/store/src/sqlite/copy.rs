@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Database, FILES, OpenError, PENDING, claim, connection, migrations, refuse_lax, remove, rows, tables,
+    Database, FILES, OpenError, PENDING, claim, connection, migrations, present, refuse_lax, remove, rows,
+    tables,
 };
-use crate::copy::{Batches, CopyError, Gathered, Raw, Rows, behind, counting, last, raw, way};
+use crate::copy::{Batches, CopyError, Gathered, Raw, Reads, Writes, behind, counting, last, raw, way};
 use crate::tables::{Column, Record, Shape};
 use strongroom_core::StoreError;
 use strongroom_core::instance::Instance;
@@ -108,7 +110,7 @@ fn length(path: &Path) -> u64 {
 }
 
 #[async_trait]
-impl Rows for Copying {
+impl Reads for Copying {
     async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
         let count = counting(shape);
         let found: i64 = self
@@ -116,15 +118,6 @@ impl Rows for Copying {
             .readers
             .read(shape.table, |connection| connection.query_row(&count, [], |row| row.get(0)))?;
         Ok(u64::try_from(found).unwrap_or(0))
-    }
-
-    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
-        let last = last(shape, place);
-        self.database.readers.read(shape.table, |connection| {
-            let mut statement = connection.prepare(&last)?;
-            let mut found = statement.query([])?;
-            found.next()?.map(|row| Ok(raw(shape.key.iter().map(|column| column.kind), &row)?)).transpose()
-        })
     }
 
     fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches {
@@ -138,6 +131,18 @@ impl Rows for Copying {
             }
         });
         batches
+    }
+}
+
+#[async_trait]
+impl Writes for Copying {
+    async fn last(&self, shape: &'static Shape) -> Result<Option<Raw>, StoreError> {
+        let last = last(shape, place);
+        self.database.readers.read(shape.table, |connection| {
+            let mut statement = connection.prepare(&last)?;
+            let mut found = statement.query([])?;
+            found.next()?.map(|row| Ok(raw(shape.key.iter().map(|column| column.kind), &row)?)).transpose()
+        })
     }
 
     async fn store(&self, shape: &'static Shape, rows: Vec<Raw>) -> Result<(), StoreError> {
@@ -165,6 +170,15 @@ fn read(
     each: impl Fn(Vec<Raw>) -> bool,
 ) -> Result<(), StoreError> {
     let connection = connection::reader(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    read_by(&connection, shape, after, each)
+}
+
+fn read_by(
+    connection: &Connection,
+    shape: &'static Shape,
+    after: Option<&Raw>,
+    each: impl Fn(Vec<Raw>) -> bool,
+) -> Result<(), StoreError> {
     let select = behind(shape, after, place);
     let read = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare(&select)?;
@@ -180,4 +194,51 @@ fn read(
         Ok(())
     };
     read().map_err(|error| rows::store_error(error, shape.table))
+}
+
+/// A database as it was in one moment, whatever a server beside it does meanwhile.
+pub(crate) struct Snapshot {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Snapshot {
+    /// As it is now. The lock isn't taken, and nothing is written.
+    pub(crate) fn of(directory: &Path) -> Result<Self, CopyError> {
+        present(directory)?;
+        let path = directory.join(super::FILE);
+        let sqlite = |source| OpenError::Sqlite { path: path.clone(), source };
+        let connection = connection::reader(&path)?;
+        connection.execute_batch("BEGIN").map_err(sqlite)?;
+        // The first read fixes the moment.
+        migrations::check(&connection, &path)?;
+        let (found, newest) = (migrations::schema(&connection).map_err(sqlite)?, migrations::newest());
+        if found < newest {
+            return Err(CopyError::Older { place: directory.display().to_string(), found, newest });
+        }
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+}
+
+#[async_trait]
+impl Reads for Snapshot {
+    async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = connection.query_row(&counting(shape), [], |row| row.get::<_, i64>(0));
+        let found = counted.map_err(|error| rows::store_error(error, shape.table))?;
+        Ok(u64::try_from(found).unwrap_or(0))
+    }
+
+    fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches {
+        let (sender, batches) = way();
+        let connection = Arc::clone(&self.connection);
+        tokio::task::spawn_blocking(move || {
+            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let each = |batch| sender.blocking_send(Ok(batch)).is_ok();
+            if let Err(error) = read_by(&connection, shape, after.as_ref(), each) {
+                // Whoever went away needs no error.
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        batches
+    }
 }

@@ -11,11 +11,14 @@ use strongroom_core::StoreError;
 const APPLICATION: i32 = 0x5352_6462;
 
 /// In order; the first is number 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
     include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
     include_str!("../../migrations/sqlite/0003_agents_and_runs.sql"),
     include_str!("../../migrations/sqlite/0004_people_who_sign_in.sql"),
+    include_str!("../../migrations/sqlite/0005_audit_tree.sql"),
+    include_str!("../../migrations/sqlite/0006_root_copies.sql"),
+    include_str!("../../migrations/sqlite/0007_broker.sql"),
 ];
 
 /// The number of the schema that this program serves.

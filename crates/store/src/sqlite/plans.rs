@@ -6,10 +6,13 @@ use std::path::Path;
 use strongroom_core::access::Means;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::events::EventFilter;
+use strongroom_core::keyring::{KeyOwner, WrappedKey};
+use strongroom_core::rows::RowMac;
 use strongroom_core::runs::RunsOf;
+use strongroom_core::sealing::Sealed;
 use strongroom_core::text::Email;
 use strongroom_core::{
-    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
     TeamId, UserId,
 };
 use uuid::Uuid;
@@ -96,7 +99,7 @@ fn every_query_goes_by_a_key_or_an_index() {
         (said(runs::deliveries(t, team)), &[by_team, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
         (said(runs::deliveries(t, agent)), &["runs_by_agent (team_id=? AND agent_id=?)"]),
         (said(runs::deliveries_of(s, 1)), &["deliveries_by_secret (secret_id=?)"]),
-        (runs::LEFT.to_owned(), &["SEARCH r USING COVERING INDEX runs_by_agent (team_id=?)"]),
+        (runs::LEFT.to_owned(), &["SEARCH r USING COVERING INDEX runs_by_team (team_id=?)"]),
         (said(users::by_email(&email)), &["users_by_email"]),
         (said(users::members(t, None, 1)), &["SEARCH m USING PRIMARY KEY", "SEARCH u USING PRIMARY KEY"]),
         (said(api_keys::keys((t, Some(u)), None, 1)), &["api_keys_by_team (team_id=? AND id>?)"]),
@@ -138,6 +141,36 @@ fn every_query_goes_by_a_key_or_an_index() {
 }
 
 #[test]
+fn the_instance_s_own_keys_are_found_by_an_index() {
+    let nil = Uuid::nil();
+    let key = WrappedKey {
+        id: KeyId::from_uuid(nil),
+        owner: KeyOwner::Master,
+        version: 1,
+        sealed: Sealed::from_bytes(Vec::new()),
+        created_at: Timestamp::from_millis(0),
+    };
+    let rewrapped = (key.clone(), key.sealed.clone());
+    let copy = ("file".to_owned(), RowMac::from_slice(&[0; RowMac::LENGTH]).unwrap());
+    let by_owner = "SEARCH keys USING PRIMARY KEY (owner=?";
+    go_by_them(&[
+        (said(instance::sealed_alike(&key)), &[by_owner]),
+        (
+            said(instance::rewrap(&rewrapped)),
+            &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=? AND version=?)"],
+        ),
+        (
+            said(instance::close_ways(key.created_at)),
+            &["SEARCH keys USING PRIMARY KEY (owner=? AND team_id=?)"],
+        ),
+        (said(instance::remove_copy(&copy)), &["SEARCH root_copies USING PRIMARY KEY (provider=?)"]),
+    ]);
+    // In the order of the index, which has no other events.
+    assert_eq!(plan(&said(instance::key_events(1))), "SCAN events USING INDEX events_of_keys\n");
+    assert_eq!(plan(&said(instance::root_copies())), "SCAN root_copies\n", "by its primary key, unsorted");
+}
+
+#[test]
 fn a_query_without_an_index_is_seen_to_scan() {
     assert!(plan("SELECT * FROM secrets WHERE name = ?").contains("SCAN secrets"));
     assert!(plan("SELECT * FROM users WHERE email = ?").contains("SCAN users"), "the index folds case");
@@ -152,5 +185,7 @@ fn a_search_of_events_reads_those_of_the_team_and_sorts_none() {
         assert_eq!(found, "SEARCH events USING INDEX events_by_team (team_id=? AND rowid>? AND rowid<?)\n");
     }
     let end = plan(&said(events::Search::new(team, &of_run, None, 1).end().unwrap()));
+    let requests = plan(&said(events::of_run((team, RunId::from_uuid(Uuid::nil())), None, 1)));
+    assert_eq!(requests, "SEARCH events USING INDEX events_requested (run_id=? AND sequence<?)\n");
     assert_eq!(end, "SEARCH events USING COVERING INDEX events_by_team (team_id=? AND rowid<?)\n");
 }

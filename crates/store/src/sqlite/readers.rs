@@ -4,7 +4,8 @@
 //! Beginning and ending a read transaction costs more than a point read: locks
 //! in the kernel, and one mutex for all connections. So a connection stays in
 //! its transaction, which shows one moment, until a commit makes that moment the
-//! past. Nobody but this process writes to the file: the lock keeps others out.
+//! past. Nobody but the server writes to the file, for the lock keeps others out, but for
+//! who replaces keys: what they wrote is seen when the server is told to look again.
 
 use rusqlite::Connection;
 use std::path::Path;

@@ -4,34 +4,37 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use std::sync::Arc;
 
-use super::{Database, purge, tables, walk, writes};
+use super::{Database, connection, purge, rows, tables, walk, writes};
 use crate::query::{self, Query};
 use crate::tables::{
-    Read, agents, answers, api_keys, events, fill_requests, instance, invitations, key_links, proofs,
+    Read, agents, answers, api_keys, audit, events, fill_requests, instance, invitations, key_links, proofs,
     purge as due, runs, secrets, sessions, users,
 };
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
+use strongroom_core::audit::tiles::{Place, Tiles};
+use strongroom_core::audit::{Gap, Head, Sealing, Span};
 use strongroom_core::clock::Timestamp;
-use strongroom_core::events::{Event, EventFilter, EventPage};
+use strongroom_core::events::{Event, EventFilter, EventPage, Recorded};
 use strongroom_core::fill_requests::FillRequest;
-use strongroom_core::instance::{Instance, NewInstance};
+use strongroom_core::instance::{Instance, NewInstance, RootCopy};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
 use strongroom_core::rows::Stored;
 use strongroom_core::runs::{Delivery, RunsOf, StoredRun};
+use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
 use strongroom_core::sign_ins::SignIn;
-use strongroom_core::store::{AnyRow, ByDay, Days, Held, Purge, Write};
+use strongroom_core::store::{AnyRow, ByDay, Days, Held, KeyTurn, Purge, Write};
 use strongroom_core::teams::Team;
 use strongroom_core::text::Email;
 use strongroom_core::users::{Membership, StoredMember, TeamPlace, User};
 use strongroom_core::{
-    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyLinkId, RevisionId, RunId, SecretId, SessionId, Store,
-    StoreError, TeamId, UserId,
+    AgentId, ApiKeyId, FillRequestId, InvitationId, KeyId, KeyLinkId, RevisionId, RunId, SecretId, SessionId,
+    Store, StoreError, TeamId, UserId,
 };
 
 impl Database {
@@ -75,13 +78,97 @@ impl Store for Database {
 
     async fn add_purpose_key(&self, key: WrappedKey) -> Result<(), StoreError> {
         let add = move |transaction: &Connection| {
+            writes::sealed_alike(transaction, &key)?;
             tables::execute(transaction, &instance::add_purpose_key(&key)).map(|_| ())
         };
         self.writer()?.write(add).await
     }
 
+    async fn keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        self.aside(instance::all_keys()).await
+    }
+
+    async fn root_copies(&self) -> Result<Vec<Stored<RootCopy>>, StoreError> {
+        let copies = instance::root_copies();
+        self.readers.read(copies.table, |connection| {
+            if connection.table_exists(None, copies.table)? {
+                tables::all(connection, &copies)
+            } else {
+                Ok(Vec::new())
+            }
+        })
+    }
+
+    async fn turn_keys(&self, turn: KeyTurn) -> Result<(), StoreError> {
+        self.writer()?.write(move |transaction| writes::turn(transaction, &turn)).await
+    }
+
+    async fn close_ways(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let close = move |transaction: &Connection| {
+            let closed = tables::execute(transaction, &instance::close_ways(before))?;
+            Ok(u64::try_from(closed).unwrap_or(0))
+        };
+        self.writer()?.write(close).await
+    }
+
+    async fn events_of_keys(&self, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.aside(instance::key_events(limit)).await
+    }
+
+    fn look_again(&self) {
+        self.readers.committed();
+    }
+
+    async fn scrub(&self) -> Result<bool, StoreError> {
+        let (path, readers) = (self.path.clone(), Arc::clone(&self.readers));
+        let scrub = move || {
+            let connection =
+                connection::writer(&path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            connection::emptied(&connection, || readers.leave())
+                .map_err(|error| rows::store_error(error, "wal"))
+        };
+        tokio::task::spawn_blocking(scrub).await.unwrap_or(Err(StoreError::Stopped))
+    }
+
     async fn team_keys(&self, team: TeamId) -> Result<Vec<WrappedKey>, StoreError> {
         self.all(&instance::team_keys(team))
+    }
+
+    async fn teams_with_older_keys(&self) -> Result<Vec<(TeamId, u16)>, StoreError> {
+        self.aside(instance::teams_with_older_keys()).await
+    }
+
+    async fn versions_of_team(
+        &self,
+        team: TeamId,
+        after: Option<(SecretId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<Version>, StoreError> {
+        self.aside(secrets::versions_of_team(team, after, limit)).await
+    }
+
+    async fn count_versions(&self, team: TeamId, key: KeyId) -> Result<(u64, u64), StoreError> {
+        let counted = self.aside(secrets::count_versions(team, key)).await?.first().copied();
+        Ok(counted.map_or((0, 0), |(all, left)| (all.unsigned_abs(), left)))
+    }
+
+    async fn reseal(&self, versions: Vec<(Version, Sealed)>) -> Result<u64, StoreError> {
+        let reseal = move |transaction: &Connection| {
+            let mut done = 0;
+            for version in &versions {
+                done += u64::try_from(tables::execute(transaction, &secrets::reseal(version))?).unwrap_or(0);
+            }
+            Ok(done)
+        };
+        self.writer()?.write(reseal).await
+    }
+
+    async fn retire_keys(&self, team: TeamId, before: u16, event: Event) -> Result<(), StoreError> {
+        let retire = move |transaction: &Connection| {
+            tables::execute(transaction, &instance::retire_keys(team, before))?;
+            writes::record(transaction, &event)
+        };
+        self.writer()?.write(retire).await
     }
 
     async fn key_rows(&self, key: ApiKeyId) -> Result<Option<ProofRows<ApiKey>>, StoreError> {
@@ -409,8 +496,11 @@ impl Store for Database {
         self.writer()?.write(move |transaction| purge::run(transaction, &purges)).await
     }
 
-    async fn record(&self, event: Event) -> Result<(), StoreError> {
-        self.writer()?.write(move |transaction| writes::record(transaction, &event)).await
+    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        let all = move |transaction: &Connection| {
+            events.iter().try_for_each(|event| writes::record(transaction, event))
+        };
+        self.writer()?.write(all).await
     }
 
     async fn events(
@@ -426,6 +516,62 @@ impl Store for Database {
             None => None,
         };
         Ok(search.page(end, self.aside(search.found(end)).await?))
+    }
+
+    async fn run_requests(
+        &self,
+        team: TeamId,
+        run: RunId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let found = self.aside(events::of_run((team, run), before, limit)).await?;
+        Ok(events::page_of_run(found, limit))
+    }
+
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        self.one(&audit::head())
+    }
+
+    async fn audit_tiles(&self, places: &[Place]) -> Result<Tiles, StoreError> {
+        self.all(&audit::tiles(places)).map(audit::by_place)
+    }
+
+    async fn audit_spans(&self, leaf: u64, limit: u32) -> Result<Vec<Span>, StoreError> {
+        self.all(&audit::spans(leaf, limit))
+    }
+
+    async fn audit_spans_by_place(&self, sequence: i64, limit: u32) -> Result<Vec<Span>, StoreError> {
+        self.all(&audit::spans_by_place(sequence, limit))
+    }
+
+    async fn recorded(
+        &self,
+        places: Gap,
+        team: Option<TeamId>,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.aside(audit::recorded(places, team, limit)).await
+    }
+
+    async fn recorded_within(&self, gaps: &[Gap], limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.aside(audit::within(gaps, limit)).await
+    }
+
+    async fn audit_sink(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        self.one(&audit::sink(name))
+    }
+
+    async fn move_audit_sink(&self, name: &str, leaf: u64) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        let note = move |transaction: &Connection| {
+            tables::execute(transaction, &audit::move_sink(&name, leaf)).map(|_| ())
+        };
+        self.writer()?.write(note).await
+    }
+
+    async fn seal_events(&self, sealing: Sealing) -> Result<(), StoreError> {
+        self.writer()?.write(move |transaction| writes::seal(transaction, &sealing)).await
     }
 
     async fn walk(&self, visit: &mut (dyn FnMut(AnyRow) + Send)) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::KeptAnswer;
 use strongroom_core::api_keys::ApiKey;
 use strongroom_core::fill_requests::FillRequest;
+use strongroom_core::instance::RootCopy;
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::WrappedKey;
@@ -22,8 +23,9 @@ use strongroom_core::teams::Team;
 use strongroom_core::users::{Membership, User};
 
 /// Those whose rows are shown; a secret's versions are shown with it.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "keys",
+    RootCopy::TABLE,
     Team::TABLE,
     User::TABLE,
     Membership::TABLE,
@@ -62,6 +64,7 @@ pub(super) fn walk(connection: &Connection, visit: &mut dyn FnMut(AnyRow)) -> ru
     let mut walk = Walk { connection, visit };
     let keys = WrappedKey::shape().select("true");
     walk.shown("keys", &keys, |row| Ok(AnyRow::Key(Read::read(&mut columns(row))?)))?;
+    walk.table::<RootCopy>(|row| Ok(AnyRow::RootCopy(row)))?;
     walk.table::<Team>(|row| Ok(AnyRow::Team(row)))?;
     walk.table::<User>(|row| Ok(AnyRow::User(row)))?;
     walk.table::<Membership>(|row| Ok(AnyRow::Membership(row)))?;

@@ -5,23 +5,25 @@ use rusqlite::Connection;
 
 use super::{rows, tables};
 use crate::query;
-use crate::tables::{agents, answers, api_keys, events, fill_requests, proofs, runs, users};
+use crate::tables::{agents, answers, api_keys, audit, events, fill_requests, instance, proofs, runs, users};
 use strongroom_core::StoreError;
 use strongroom_core::access::Permit;
 use strongroom_core::agents::{Agent, Attachment};
 use strongroom_core::answers::KeptAnswer;
+use strongroom_core::audit::Sealing;
 use strongroom_core::events::Event;
 use strongroom_core::instance::NewInstance;
+use strongroom_core::keyring::{KeyOwner, WrappedKey};
 use strongroom_core::rows::Stored;
 use strongroom_core::secrets::Secret;
-use strongroom_core::store::{Change, Write};
+use strongroom_core::store::{Change, KeyTurn, Write};
 use strongroom_core::users::Membership;
 
 pub(super) fn run(transaction: &Connection, write: &Write) -> Result<(), StoreError> {
     prove(transaction, &write.permit)?;
     write.changes.iter().try_for_each(|change| step(transaction, change))?;
     write.events.iter().try_for_each(|event| record(transaction, event))?;
-    write.answer.iter().try_for_each(|answer| keep(transaction, answer))?;
+    write.answers.iter().try_for_each(|answer| keep(transaction, answer))?;
     if write.rehearsal { Err(StoreError::Rehearsed) } else { Ok(()) }
 }
 
@@ -38,7 +40,7 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::Secret(row) => tables::put(transaction, row),
         Change::Version(version) => tables::insert(transaction, version),
         Change::Team(row) => tables::put(transaction, row),
-        Change::Key(key) => tables::insert(transaction, key),
+        Change::Key(key) => new_key(transaction, key),
         Change::User(row) => tables::put(transaction, row),
         Change::Membership(row) => tables::put(transaction, row),
         Change::ApiKey(row) => tables::put(transaction, row),
@@ -86,6 +88,47 @@ fn step(transaction: &Connection, change: &Change) -> Result<(), StoreError> {
     }
 }
 
+/// Stores a key that the instance's master key sealed.
+fn new_key(transaction: &Connection, key: &WrappedKey) -> Result<(), StoreError> {
+    sealed_alike(transaction, key)?;
+    tables::insert(transaction, key)
+}
+
+/// Demands that the instance's master key sealed it.
+pub(super) fn sealed_alike(transaction: &Connection, key: &WrappedKey) -> Result<(), StoreError> {
+    match tables::count(transaction, &instance::sealed_alike(key))? {
+        0 => Err(query::superseded()),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces keys of the instance itself.
+pub(super) fn turn(transaction: &Connection, turn: &KeyTurn) -> Result<(), StoreError> {
+    if tables::count(transaction, &instance::sealed_by(turn.master))? == 0 {
+        return Err(StoreError::Changed);
+    }
+    turn.instance.iter().try_for_each(|put| tables::put(transaction, put))?;
+    turn.copies.iter().try_for_each(|put| tables::put(transaction, put))?;
+    if let Some(removed) = &turn.removed {
+        tables::as_seen(tables::execute(transaction, &instance::remove_copy(removed))?)?;
+    }
+    for key in &turn.rewrapped {
+        tables::as_seen(tables::execute(transaction, &instance::rewrap(key))?)?;
+    }
+    let all = u64::try_from(turn.rewrapped.len()).unwrap_or(u64::MAX);
+    if all > 0 && tables::count(transaction, &instance::lasting_keys())? != all {
+        return Err(StoreError::Changed);
+    }
+    for key in &turn.added {
+        // A way to the new master key is sealed by the old one.
+        match key.owner {
+            KeyOwner::Master => tables::insert(transaction, key)?,
+            _ => new_key(transaction, key)?,
+        }
+    }
+    turn.events.iter().try_for_each(|event| record(transaction, event))
+}
+
 /// Stores an audit row.
 pub(super) fn record(transaction: &Connection, event: &Event) -> Result<(), StoreError> {
     tables::insert_values(transaction, &events::EVENTS, events::values(event))
@@ -98,6 +141,14 @@ pub(super) fn keep(transaction: &Connection, answer: &Stored<KeptAnswer>) -> Res
         StoreError::Exists => StoreError::Answered,
         other => other,
     })
+}
+
+/// Makes leaves of events.
+pub(super) fn seal(transaction: &Connection, sealing: &Sealing) -> Result<(), StoreError> {
+    tables::as_seen(tables::execute(transaction, &audit::put_head(sealing.was, &sealing.head))?)?;
+    let spans = sealing.spans.iter().map(audit::put_span);
+    let mut statements = spans.chain(sealing.tiles.iter().map(audit::put_tile));
+    statements.try_for_each(|statement| tables::execute(transaction, &statement).map(|_| ()))
 }
 
 /// Stores a new instance.

@@ -2,11 +2,12 @@
 
 use super::runs::DAY;
 use super::{Cells, Column, Columns, Malformed, Read, Shape, Value, bytes, id, number, text};
-use crate::query::{Query, Text};
+use crate::query::{Query, Statement, Text};
 use std::sync::LazyLock;
 use strongroom_core::events::{
     Actor, Event, EventFilter, EventKind, EventPage, Place, Recorded, RecordedRefusal, Refusal,
 };
+use strongroom_core::requests::Requested;
 use strongroom_core::store::EVENTS_LOOKED_AT;
 use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, Timestamp, UserId};
 use uuid::Uuid;
@@ -29,6 +30,7 @@ const TOLD: &[Column] = &[
     id("session_id"),
     text("refusal"),
     number("repeats"),
+    text("requested"),
 ];
 
 /// A new event, which the engine numbers.
@@ -57,7 +59,25 @@ pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
         event.actor.session_id.as_ref().map(SessionId::as_bytes).into(),
         event.refusal.as_ref().map(|refusal| Value::text(refusal.text())).into(),
         event.refusal.as_ref().and_then(repeats).into(),
+        event.requested.as_ref().map(|requested| Value::text(requested.text())).into(),
     ]
+}
+
+/// How many events [`some`] stores at once.
+pub(crate) const SOME: usize = 64;
+
+/// Stores [`SOME`] events by one statement.
+pub(crate) fn some(events: &[Event; SOME]) -> Statement<'_> {
+    static INSERT: LazyLock<String> = LazyLock::new(|| {
+        let (names, width) = (EVENTS.names().join(", "), TOLD.len());
+        let row = |at: usize| {
+            let places: Vec<_> = (1..=width).map(|place| format!("?{}", at * width + place)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows: Vec<_> = (0..SOME).map(row).collect();
+        format!("INSERT INTO events ({names}) VALUES {}", rows.join(", "))
+    });
+    Query::new("events", INSERT.as_str(), events.iter().flat_map(values))
 }
 
 /// How often more than once.
@@ -77,15 +97,21 @@ impl Read for Recorded {
         let table = columns.string()?;
         let object_id = columns.optional_id(Uuid::from_slice)?;
         let version = columns.optional_number()?;
-        // Nobody reads it here, so whatever it is hides nothing.
-        columns.optional_bytes(|_| Ok::<_, Malformed>(()))?;
+        // Nothing is decided by it here, so it may be anything.
+        let object_mac = columns.optional_bytes(|mac| Ok::<_, Malformed>(mac.to_vec()))?;
         let request_id = columns.optional_id(Uuid::from_slice)?;
         place.agent_id = columns.optional_id(AgentId::from_slice)?;
         place.revision_id = columns.optional_id(RevisionId::from_slice)?;
         actor.run_id = columns.optional_id(RunId::from_slice)?;
         actor.session_id = columns.optional_id(SessionId::from_slice)?;
-        let refusal = columns.optional_text(|text| Ok::<_, Malformed>(RecordedRefusal::from_text(text)))?;
-        let times = columns.optional_number()?.unwrap_or(1);
+        let refusal = columns.optional_text(|text| RecordedRefusal::from_text(text).ok_or(Malformed))?;
+        // Once is left out, so that each event has one form.
+        let times = match columns.optional_number::<u32>()? {
+            None => 1,
+            Some(0 | 1) => return Err(Malformed),
+            Some(times) => times,
+        };
+        let requested = columns.optional_text(|text| Requested::from_text(text).ok_or(Malformed))?;
         Ok(Self {
             sequence,
             at,
@@ -96,9 +122,11 @@ impl Read for Recorded {
             table,
             object_id,
             version,
+            object_mac,
             request_id,
             refusal,
             times,
+            requested,
         })
     }
 }
@@ -195,6 +223,38 @@ impl<'a> Search<'a> {
         let next = if more { events.last().map(|last| last.sequence).or(Some(self.before)) } else { end };
         EventPage { events, next }
     }
+}
+
+/// Requests of a run through the broker, the newest first, and one more than belong on the page.
+pub(crate) fn of_run(
+    (team, run): (TeamId, RunId),
+    before: Option<i64>,
+    limit: u32,
+) -> Query<'static, Recorded> {
+    static OF_RUN: LazyLock<Text> = LazyLock::new(|| {
+        let columns = NUMBERED.names().join(", ");
+        Text::hinted(
+            format!(
+                "SELECT {columns} FROM events INDEXED BY events_requested WHERE kind = 'run.requested' \
+                 AND run_id = ?1 AND sequence < ?2 AND team_id = ?3 ORDER BY sequence DESC LIMIT ?4"
+            ),
+            "",
+        )
+    });
+    let values = [
+        run.as_bytes().into(),
+        Value::number(before.unwrap_or(i64::MAX)),
+        team.as_bytes().into(),
+        Value::number(limit.saturating_add(1)),
+    ];
+    Query::new("events", &*OF_RUN, values)
+}
+
+/// The page of such requests.
+pub(crate) fn page_of_run(mut events: Vec<Recorded>, limit: u32) -> EventPage {
+    let more = events.len() > limit as usize;
+    events.truncate(limit as usize);
+    EventPage { next: events.last().filter(|_| more).map(|last| last.sequence), events }
 }
 
 /// How often somebody was refused something in a team on each day.

@@ -9,10 +9,10 @@ use strongroom_core::api_keys::ApiKey;
 use strongroom_core::clock::Timestamp;
 use strongroom_core::environment::Composition;
 use strongroom_core::rows::Row;
-use strongroom_core::runs::{Delivery, Run};
-use strongroom_core::runs::{RunRows, RunsOf, StoredRun};
+use strongroom_core::runs::{Delivery, Run, RunMode, RunRows, RunsOf, StoredRun};
 use strongroom_core::teams::Team;
 use strongroom_core::text::{Invalid, RunNote};
+use strongroom_core::tokens::TokenHash;
 use strongroom_core::users::{Membership, User};
 use strongroom_core::{AgentId, ApiKeyId, EnvKey, RevisionId, RunId, SecretId, TeamId, UserId};
 
@@ -38,6 +38,8 @@ impl Record for Run {
                 number("expires_at"),
                 number("stopped_at"),
                 number("revoked_at"),
+                text("mode"),
+                bytes("broker_hash"),
             ],
         );
         &SHAPE
@@ -62,13 +64,19 @@ impl Record for Run {
             self.expires_at.into(),
             self.stopped_at.into(),
             self.revoked_at.into(),
+            self.mode.stored().into(),
+            self.broker_hash
+                .as_ref()
+                .map(TokenHash::as_bytes)
+                .map(|hash| Value::bytes(hash.as_slice()))
+                .into(),
         ]
     }
 }
 
 impl Read for Run {
     fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let run = Self {
             id: columns.id(RunId::from_slice)?,
             team_id: columns.id(TeamId::from_slice)?,
             agent_id: columns.id(AgentId::from_slice)?,
@@ -86,8 +94,19 @@ impl Read for Run {
             expires_at: columns.time()?,
             stopped_at: columns.optional_time()?,
             revoked_at: columns.optional_time()?,
-        })
+            mode: mode(columns)?,
+            broker_hash: columns.optional_bytes(|hash| TokenHash::from_slice(hash).ok_or(Malformed))?,
+        };
+        // Who has no broker has no token for it.
+        let fits = (run.mode == RunMode::Broker) == run.broker_hash.is_some();
+        if fits { Ok(run) } else { Err(Malformed) }
     }
+}
+
+/// A run's mode; each has one form.
+fn mode<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<RunMode, Malformed> {
+    let stored = columns.optional_text(|text| RunMode::from_stored(Some(text)).ok_or(Malformed))?;
+    Ok(stored.unwrap_or_default())
 }
 
 impl Record for Delivery {

@@ -1,14 +1,15 @@
 //! Secrets and their versions.
 
 use super::{Cells, Columns, Malformed, Read, Record, Shape, Value, bytes, id, number, text};
-use crate::query::{Query, Text};
+use crate::query::{Query, Statement, Text};
 use std::sync::LazyLock;
+use strongroom_core::policies::Policy;
 use strongroom_core::rows::Row;
 use strongroom_core::rows::Stored;
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::text::{Invalid, SecretName, ServiceSlug};
-use strongroom_core::{EnvKey, SecretId, TeamId, UserId};
+use strongroom_core::{EnvKey, KeyId, SecretId, TeamId, UserId};
 
 impl Record for Secret {
     fn shape() -> &'static Shape {
@@ -25,6 +26,7 @@ impl Record for Secret {
                 number("created_at"),
                 number("updated_at"),
                 number("deleted_at"),
+                text("policy"),
             ],
         );
         &SHAPE
@@ -43,6 +45,7 @@ impl Record for Secret {
             self.created_at.into(),
             self.updated_at.into(),
             self.deleted_at.into(),
+            self.policy.as_ref().map(Policy::to_stored).map_or(Value::Null, Value::text),
         ]
     }
 }
@@ -61,6 +64,7 @@ impl Read for Secret {
             created_at: columns.time()?,
             updated_at: columns.time()?,
             deleted_at: columns.optional_time()?,
+            policy: columns.optional_text(Policy::from_stored)?,
         })
     }
 }
@@ -168,4 +172,48 @@ static VERSIONS: LazyLock<String> =
 pub(crate) fn versions(secret: SecretId, after: u32, limit: u32) -> Query<'static, Version> {
     let values = [secret.as_bytes().into(), Value::number(after), Value::number(limit)];
     Query::new("versions", VERSIONS.as_str(), values)
+}
+
+/// A page of the versions of a team's secrets, by secret and number.
+pub(crate) fn versions_of_team(
+    team: TeamId,
+    after: Option<(SecretId, u32)>,
+    limit: u32,
+) -> Query<'static, Version> {
+    static OF_TEAM: LazyLock<Text> = LazyLock::new(|| {
+        let columns = Version::shape().of("v");
+        let text = format!(
+            "SELECT {columns} FROM secrets s CROSS JOIN versions v ON v.secret_id = s.id \
+             WHERE s.team_id = ?1 AND s.id >= ?2 AND (s.id > ?2 OR v.number > ?3) \
+             ORDER BY s.id, v.number LIMIT ?4"
+        );
+        Text::hinted(text, "")
+    });
+    let (secret, number) = after.map_or(([0; 16], 0), |(secret, number)| (*secret.as_bytes(), number));
+    let values = [team.as_bytes().into(), Value::Id(secret), Value::number(number), Value::number(limit)];
+    Query::new("versions", &*OF_TEAM, values)
+}
+
+/// How many versions a team's secrets have, and how many of them another key sealed. A
+/// sealed blob names its key behind two bytes.
+pub(crate) fn count_versions(team: TeamId, key: KeyId) -> Query<'static, (i64, u64)> {
+    static COUNT: LazyLock<Text> = LazyLock::new(|| {
+        let text = "SELECT count(*), count(CASE WHEN substr(v.sealed, 3, 16) <> ?2 THEN 1 END) \
+                    FROM secrets s CROSS JOIN versions v ON v.secret_id = s.id WHERE s.team_id = ?1";
+        Text::hinted(text.to_owned(), "")
+    });
+    let values = [team.as_bytes().into(), Value::bytes(key.as_bytes().to_vec())];
+    Query::new("versions", &*COUNT, values)
+}
+
+/// Seals a version anew, while it is sealed as it was.
+pub(crate) fn reseal((version, anew): &(Version, Sealed)) -> Statement<'_> {
+    let update = "UPDATE versions SET sealed = ?3 WHERE secret_id = ?1 AND number = ?2 AND sealed = ?4";
+    let values = [
+        version.secret_id.as_bytes().into(),
+        Value::number(version.number),
+        Value::bytes(anew.as_bytes()),
+        Value::bytes(version.sealed.as_bytes()),
+    ];
+    Query::new("versions", update, values)
 }

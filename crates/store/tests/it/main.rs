@@ -1,9 +1,13 @@
 //! The store from outside. (`cfg(test)` tells the linter that these are tests.)
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod fill_requests;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]

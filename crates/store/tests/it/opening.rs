@@ -31,7 +31,7 @@ async fn a_new_database_is_private_and_empty() {
     }
     assert_eq!(std::fs::metadata(&nested).unwrap().permissions().mode() & 0o7777, 0o700);
     let health = database.health().unwrap();
-    assert_eq!((health.schema, health.problems, health.notes), (4, vec![], vec![]));
+    assert_eq!((health.schema, health.problems, health.notes), (7, vec![], vec![]));
 }
 
 #[test]

@@ -511,11 +511,12 @@ async fn a_key_of_a_purpose_is_added_once() {
         let keys = instance.database.purpose_keys().await.unwrap();
         keys.into_iter().filter(|key| key.owner == purpose).map(|key| key.id).collect::<Vec<_>>()
     };
+    let sealed = instance.database.keys().await.unwrap().remove(0).sealed;
     let new = || WrappedKey {
         id: KeyId::from_uuid(instance.id()),
         owner: purpose,
         version: 1,
-        sealed: Sealed::from_bytes(b"sealed by nobody".to_vec()),
+        sealed: sealed.clone(),
         created_at: at(NOW),
     };
     let founded = kept().await;

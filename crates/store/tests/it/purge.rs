@@ -154,7 +154,7 @@ async fn a_shredded_team_loses_its_keys_and_leaves_nothing_broken() {
     assert_eq!(instance.database.team_keys(instance.team).await.unwrap().len(), 0);
     let left = ["api_keys", "key_links", "api_key_uses", "memberships", "keys", "users"]
         .map(|table| instance.count(&format!("SELECT count(*) FROM {table}")));
-    assert_eq!(left, [0, 0, 0, 1, 6, 2], "another team's membership, the instance's keys, the users");
+    assert_eq!(left, [0, 0, 0, 1, 7, 2], "another team's membership, the instance's keys, the users");
     assert!(instance.caller(&instance.token).await.is_err());
     let team = instance.database.team(instance.team).await.unwrap();
     assert_eq!(team.as_ref().unwrap().row().shredded_at, Some(at(NOW)));

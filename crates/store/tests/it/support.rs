@@ -15,9 +15,10 @@ use strongroom_core::events::{Actor, Event, EventKind, Object, Place};
 use strongroom_core::invitations::Invitation;
 use strongroom_core::key_links::KeyLink;
 use strongroom_core::keyring::{Keyring, MasterKey};
+use strongroom_core::policies::{BasicPart, HostPattern, PathPrefix, Placement, Policy, Rule};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::rows::{Row, Stored};
-use strongroom_core::runs::{Delivery, Run};
+use strongroom_core::runs::{Delivery, Run, RunMode};
 use strongroom_core::sealing::Sealed;
 use strongroom_core::secrets::{Secret, Version};
 use strongroom_core::sessions::Session;
@@ -82,8 +83,8 @@ async fn keyring(store: &dyn Store) -> Keyring {
     let instance = store.instance().await.unwrap().unwrap();
     let instance = instance.row();
     let master = root_key().unwrap(instance.id, &instance.master).await.unwrap();
-    let master = MasterKey::from_bytes(instance.id, &master).unwrap();
-    Keyring::new(master, &store.purpose_keys().await.unwrap()).unwrap()
+    let master = MasterKey::first(instance.id, &master).unwrap();
+    Keyring::new(master, &store.purpose_keys().await.unwrap(), Timestamp::from_millis(0)).unwrap()
 }
 
 /// Where an instance is kept.
@@ -222,7 +223,7 @@ impl Instance {
     /// Does this with a permit, and tells of it.
     pub(crate) async fn write_by(&self, permit: Permit, changes: Vec<Change>) -> Result<(), StoreError> {
         let events = vec![event(&permit)];
-        self.database.write(Write { permit, changes, events, answer: None, rehearsal: false }).await
+        self.database.write(Write { permit, changes, events, answers: Vec::new(), rehearsal: false }).await
     }
 
     pub(crate) fn new_team(&self) -> Team {
@@ -258,6 +259,7 @@ impl Instance {
             created_at: at(NOW),
             updated_at: at(NOW),
             deleted_at: None,
+            policy: None,
         }
     }
 
@@ -400,6 +402,8 @@ impl Instance {
             expires_at: at(NOW + 10_000),
             stopped_at: None,
             revoked_at: None,
+            mode: RunMode::Inject,
+            broker_hash: None,
         };
         (run, token)
     }
@@ -510,5 +514,16 @@ pub(crate) fn system_event(kind: EventKind) -> Event {
         object,
         request_id: None,
         refusal: None,
+        requested: None,
     }
+}
+
+/// A policy for the broker only, with a rule for each of these prefixes.
+pub(crate) fn policy(prefixes: &[&str]) -> Policy {
+    let rule = |prefix: &&str| {
+        let host = HostPattern::parse("api.stripe.com").unwrap();
+        let rule = Rule::new(host, Placement::Basic(BasicPart::Username)).unwrap();
+        rule.under(PathPrefix::parse(prefix).unwrap())
+    };
+    Policy::new(prefixes.iter().map(rule).collect(), true).unwrap().since(2)
 }

@@ -4,22 +4,27 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use strongroom_core::app::{Ask, Cause, NewRun, OpenError};
+use strongroom_core::app::{Ask, Cause, NewRun, OpenError, StartedRun};
 use strongroom_core::root_key::LocalRootKey;
+use strongroom_core::runs::RunMode;
+use strongroom_core::secrets::NewPolicy;
 use strongroom_core::text::{AgentName, RevisionName};
 use strongroom_core::{App, Caller, EnvKey, Role, SecretId, SecretValue, Store};
 use strongroom_store::sqlite::{Database, FILE, LOCK};
 
-use crate::support::{Instance, root_key, world};
+use crate::support::{Instance, policy, root_key, world};
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/sqlite/0001_foundation.sql"),
     include_str!("../../migrations/sqlite/0002_teams_keys_and_answers.sql"),
     include_str!("../../migrations/sqlite/0003_agents_and_runs.sql"),
+    include_str!("../../migrations/sqlite/0004_people_who_sign_in.sql"),
+    include_str!("../../migrations/sqlite/0005_audit_tree.sql"),
+    include_str!("../../migrations/sqlite/0006_root_copies.sql"),
 ];
 
 /// The schemas of before, and how many tables they have.
-const EARLIER: [(u32, usize); 3] = [(1, 9), (2, 12), (3, 17)];
+const EARLIER: [(u32, usize); 6] = [(1, 9), (2, 12), (3, 17), (4, 21), (5, 25), (6, 26)];
 
 /// The tables of an earlier schema, and their columns, as that schema has them.
 fn tables(connection: &rusqlite::Connection) -> Vec<(String, String)> {
@@ -54,7 +59,7 @@ fn downgraded(instance: &Instance, (schema, has): (u32, usize)) -> PathBuf {
         let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}");
         old.execute(&copy, []).unwrap();
     }
-    // None of them knew this purpose.
+    // The first three didn't know this purpose, and those after it may have been left without.
     assert_eq!(old.execute("DELETE FROM keys WHERE owner = 'sign_in'", []).unwrap(), 1);
     drop(old);
     private(&data);
@@ -114,12 +119,12 @@ async fn is_true_after_the_upgrade(earlier: (u32, usize)) {
     let number = || u32::try_from(count(&data, "PRAGMA user_version")).unwrap();
     assert_eq!(number(), earlier.0, "not before the root key is proven");
     let unread = app.authenticate(&instance.token, None, &Cause::default()).await.is_err();
-    assert!(unread, "its memberships lacked a column");
+    assert_eq!(unread, earlier.0 < 4, "its memberships lacked a column before the fourth");
     database.migrate().await.unwrap();
     app.complete().await.unwrap();
-    assert_eq!(number(), 4);
+    assert_eq!(number(), 7);
     let health = database.health().unwrap();
-    assert_eq!((health.schema, health.problems, health.notes), (4, vec![], vec![]));
+    assert_eq!((health.schema, health.problems, health.notes), (7, vec![], vec![]));
     let caller = app.authenticate(&instance.token, None, &Cause::default()).await.unwrap();
     assert_eq!((caller.user_id, caller.grant.role), (instance.owner, Role::Owner));
     let verified = app.verify(|| ()).await.unwrap();
@@ -133,11 +138,11 @@ async fn is_true_after_the_upgrade(earlier: (u32, usize)) {
     // Twice is once; and it opens again.
     database.migrate().await.unwrap();
     app.complete().await.unwrap();
-    assert_eq!(count(&data, "SELECT count(*) FROM keys"), 7, "one a purpose, and the team's");
+    assert_eq!(count(&data, "SELECT count(*) FROM keys"), 8, "one a purpose, and the team's");
     drop((app, database));
     let again = Database::serve(&data).unwrap();
     again.migrate().await.unwrap();
-    assert_eq!(again.health().unwrap().schema, 4);
+    assert_eq!(again.health().unwrap().schema, 7);
 }
 
 /// Does what came with the newest schema: a run receives what was stored before.
@@ -150,14 +155,28 @@ async fn receives(app: &App, caller: Caller, secret: SecretId) {
     let revision = app.carry_out(&ask, revision, None).await.unwrap().0.id;
     let attach = app.attach_secret(&ask, (agent, revision), secret).await.unwrap();
     app.carry_out(&ask, attach, None).await.unwrap();
-    let new = NewRun { agent, revision: None, strict: true, note: None, lease: 60 };
+    let new = NewRun { agent, revision: None, strict: true, note: None, lease: 60, mode: RunMode::Inject };
     let run = app.start_run(&ask, &new).await.unwrap();
-    let (run, token) = app.carry_out(&ask, run, None).await.unwrap();
+    let StartedRun { run, token, .. } = app.carry_out(&ask, run, None).await.unwrap();
     let by_run = app.authenticate_run(token.reveal(), None, &Cause::default()).await.unwrap();
     let by_run = Ask::new(by_run, ask.cause);
     assert_eq!(app.deliver(&by_run).await.unwrap().len(), 1);
     let deliveries = app.deliveries(&ask, run.id).await.unwrap();
     assert_eq!(deliveries.iter().map(|row| (row.secret_id, row.version)).collect::<Vec<_>>(), [(secret, 1)]);
+    keeps(app, &ask, secret).await;
+    assert!(app.deliver(&by_run).await.unwrap().is_empty(), "it is for the broker only now");
+}
+
+/// A policy is kept in a row of before.
+async fn keeps(app: &App, ask: &Ask, secret: SecretId) {
+    let before = app.policy(ask, secret).await.unwrap();
+    assert!(before.policy.is_none());
+    let rules = policy(&["/"]).rules().to_vec();
+    let new = NewPolicy { rules, broker_only: true, values: None };
+    let planned = app.set_policy(ask, secret, &new).await.unwrap();
+    app.carry_out(ask, planned, None).await.unwrap();
+    let after = app.policy(ask, secret).await.unwrap();
+    assert_eq!(after.policy, Some(policy(&["/"]).since(0)));
 }
 
 #[tokio::test]
@@ -262,7 +281,7 @@ async fn an_altered_schema_is_not_upgraded() {
     assert_eq!(count(&data, "PRAGMA user_version"), 1);
     raw.execute_batch("DROP TABLE answers").unwrap();
     database.migrate().await.unwrap();
-    assert_eq!(count(&data, "PRAGMA user_version"), 4);
+    assert_eq!(count(&data, "PRAGMA user_version"), 7);
 }
 
 #[tokio::test]

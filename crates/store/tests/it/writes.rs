@@ -10,7 +10,7 @@ use strongroom_core::environment::Composition;
 use strongroom_core::events::{Actor, Event, Place};
 use strongroom_core::grants::{Agents, Networks};
 use strongroom_core::rows::Stored;
-use strongroom_core::runs::{Ended, Run, RunsOf};
+use strongroom_core::runs::{Ended, Run, RunMode, RunsOf};
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{Change, Put, Write};
 use strongroom_core::text::{AgentName, Email, RunNote, SecretName, TeamName};
@@ -19,8 +19,35 @@ use strongroom_core::users::{Membership, User};
 use strongroom_core::{AgentId, ApiKeyId, Permit, Role, RunId, SecretId, StoreError, UserId};
 
 use strongroom_store::sqlite::FILE;
+use strongroom_testbed::Cell;
 
-use crate::support::{Colleague, Instance, NOW, at, delivery, event, permit};
+use crate::support::{Colleague, Instance, NOW, at, delivery, event, permit, policy};
+
+#[tokio::test]
+async fn what_is_no_policy_is_no_secret_that_can_be_read() {
+    let instance = Instance::new().await;
+    let new = Secret { policy: Some(policy(&["/"])), ..instance.new_secret(None) };
+    let (id, stored) = (new.id, instance.sign(new));
+    let written = stored.row().policy.as_ref().unwrap().to_stored();
+    instance.write(vec![Change::Secret(Put::new(stored))]).await.unwrap();
+    let alter = |text: &str| {
+        let update = "UPDATE secrets SET policy = ? WHERE id = ?";
+        let values: [Cell; 2] = [text.into(), id.as_bytes().into()];
+        assert_eq!(instance.behind(|database| database.execute(update, values)), Ok(1));
+    };
+    let spaced = format!(" {written}");
+    for broken in ["", "{}", "null", "hunter2", &written[1..], &spaced] {
+        alter(broken);
+        let read = instance.database.secret(instance.team, id).await;
+        assert!(matches!(read, Err(StoreError::Malformed("secrets"))), "{broken}");
+    }
+    // Another policy can be read, and isn't what was stored.
+    alter(&policy(&["/v1/"]).to_stored());
+    let other = instance.database.secret(instance.team, id).await.unwrap().unwrap();
+    assert!(instance.keyring.verify(other).is_err());
+    alter(&written);
+    assert!(instance.holds(instance.database.secret(instance.team, id).await.unwrap()));
+}
 
 #[tokio::test]
 async fn every_field_of_every_row_comes_back() {
@@ -40,7 +67,7 @@ async fn every_field_of_every_row_comes_back() {
     let (mut link, _) = instance.new_link(user.id);
     (link.grant, link.closed_at) = (key.grant.clone(), Some(at(NOW + 5)));
     let mut secret = instance.new_secret(Some(user.id));
-    (secret.deleted_at, secret.version) = (Some(at(NOW + 6)), 7);
+    (secret.deleted_at, secret.version, secret.policy) = (Some(at(NOW + 6)), 7, Some(policy(&["/", "/v1/"])));
     let attachment = instance.new_attachment(revision.id, secret.id);
     let run = whole_run(&instance, (user.id, key.id), &secret, &revision);
     let ids = (team.row().id, user.id, key.id, link.id, secret.id);
@@ -108,6 +135,31 @@ fn whole_run(
         expires_at: at(NOW + 9),
         stopped_at: Some(at(NOW + 10)),
         revoked_at: Some(at(NOW + 11)),
+        mode: RunMode::Broker,
+        broker_hash: Some(instance.new_key(user_id).0.token_hash),
+    }
+}
+
+#[tokio::test]
+async fn half_of_what_a_run_by_the_broker_has_is_no_run_that_can_be_read() {
+    let instance = Instance::new().await;
+    let by = instance.store_member(Role::Builder).await;
+    let agent = instance.store_agent().await;
+    let (run, _) = instance.store_run(&by, agent.row().id).await;
+    for (half, other) in [
+        ("mode = 'broker'", "mode = NULL"),
+        ("broker_hash = token_hash", "broker_hash = NULL"),
+        ("mode = 'inject'", "mode = NULL"),
+    ] {
+        let set = |set: &str| {
+            let update = format!("UPDATE runs SET {set}");
+            instance.behind(|database| database.execute_batch(&update).unwrap());
+        };
+        set(half);
+        let read = instance.database.run(run.row().id).await;
+        assert!(matches!(read, Err(StoreError::Malformed("runs"))), "{half}: {read:?}");
+        set(other);
+        assert!(instance.holds(instance.database.run(run.row().id).await.unwrap().map(|rows| rows.run)));
     }
 }
 
@@ -294,8 +346,8 @@ async fn an_answer_stands_for_a_day_and_then_gives_way() {
     let answered = async |id, created_at| {
         let (permit, secret) = (instance.permit().await, instance.sign(instance.new_secret(None)));
         let (changes, events) = (vec![Change::Secret(Put::new(secret))], vec![event(&permit)]);
-        let answer = Some(instance.new_answer(id, created_at));
-        instance.database.write(Write { permit, changes, events, answer, rehearsal: false }).await
+        let answers = vec![instance.new_answer(id, created_at)];
+        instance.database.write(Write { permit, changes, events, answers, rehearsal: false }).await
     };
     let secrets = || instance.count("SELECT count(*) FROM secrets");
     answered(1, NOW).await.unwrap();
@@ -571,7 +623,7 @@ async fn an_event_tells_of_which_agent_and_by_which_run() {
     };
     let place = Place { agent_id: Some(run.agent_id), revision_id: Some(run.revision_id) };
     let events = vec![Event { actor, place, ..event(&permit) }];
-    let write = Write { permit, changes: vec![], events, answer: None, rehearsal: false };
+    let write = Write { permit, changes: vec![], events, answers: Vec::new(), rehearsal: false };
     working.instance.database.write(write).await.unwrap();
     let of_run = "SELECT count(*) FROM events e JOIN runs r ON e.run_id = r.id AND e.user_id = r.user_id \
                   AND e.key_id = r.key_id AND e.agent_id = r.agent_id AND e.revision_id = r.revision_id";
