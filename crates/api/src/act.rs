@@ -101,7 +101,7 @@ impl Act {
         let done = until_settled(|| async { app.carry_out(&self.ask, plan().await?, None).await }).await?;
         let answer = tell(done).await.map_err(error::untold)?;
         if let Some(once) = &self.once {
-            app.keep(once, answer.kept()).await.map_err(error::untold)?;
+            app.keep(once, &answer.kept()).await.map_err(error::untold)?;
         }
         Ok(answer.into_response())
     }
@@ -116,7 +116,7 @@ impl Act {
         if self.dry_run {
             app.rehearse(&self.ask, planned).await?;
         } else {
-            let kept = self.once.as_ref().map(|once| app.keepable(once, answer.kept()));
+            let kept = self.once.iter().flat_map(|once| app.keepable(once, &answer.kept()));
             app.carry_out(&self.ask, planned, kept).await?;
         }
         Ok(answer.into_response())

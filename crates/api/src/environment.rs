@@ -60,10 +60,10 @@ impl Named for ValueHint {
 }
 
 impl Named for SecretHint {
-    const ALL: &'static [Self] = &[Self::NeverUsed, Self::Empty, Self::Stale];
+    const ALL: &'static [Self] = &[Self::NeverUsed, Self::Empty, Self::Stale, Self::BrokerOnly];
     const TYPE: &'static str = "SecretHealth";
-    const ABOUT: &'static str = "What is noticed of a secret: no run ever received it, there are no values in it, or it \
-        didn't change for 90 days.";
+    const ABOUT: &'static str = "What is noticed of a secret: no run ever received it, there are no values in it, it \
+        didn't change for 90 days, or it is for the broker only and in no run's environment.";
 
     fn name(self) -> &'static str {
         Self::name(self)
@@ -101,7 +101,7 @@ impl From<&PreviewedName> for EnvironmentName {
     }
 }
 
-/// A secret that a run would receive.
+/// A secret that is attached: a run would receive it, unless it is for the broker only.
 #[derive(Serialize, ToSchema)]
 struct EnvironmentSecret {
     /// Names it.

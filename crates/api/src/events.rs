@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::act::Act;
 use crate::error::{ApiError, Refused};
+use crate::requests::Requested;
 use crate::shared::Shared;
 use crate::{query, timestamps};
 
@@ -80,6 +81,9 @@ struct Event {
     /// For `access.denied`: why it was refused; null for several reasons.
     #[schema(required, example = json!(null))]
     denied_reason: Option<String>,
+    /// For `run.requested`: what was asked for through the broker, and what came of it.
+    #[schema(required, example = json!(null))]
+    requested: Option<Requested>,
 }
 
 fn text<T: ToString>(id: Option<T>) -> Option<String> {
@@ -107,6 +111,7 @@ impl From<Recorded> for Event {
             request_id: text(event.request_id),
             denied_operation: operation,
             denied_reason: reason,
+            requested: event.requested.map(Requested::from),
         }
     }
 }
@@ -118,17 +123,37 @@ struct EventsAnswer {
     events: Vec<Event>,
 }
 
-/// Which events are asked for.
+/// Which part of the list is asked for.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "described here, read below")]
-struct Wanted {
+pub(crate) struct Part {
     /// At most so many.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: u32,
     /// Where to go on: taken from the `Link` of the answer before.
     #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64, required = false)]
     cursor: i64,
+}
+
+impl Part {
+    /// Where to go on, and how far.
+    ///
+    /// # Errors
+    /// When one of them stands twice or is none.
+    pub(crate) fn parse(uri: &Uri) -> Result<(Option<i64>, u32), ApiError> {
+        let cursor = "taken from the `Link` of the answer before";
+        let cursor = query::number(uri, "cursor", cursor, 1..=i64::MAX)?;
+        let limit = query::number(uri, "limit", "a number from 1 to 200", 1..=200)?.unwrap_or(50);
+        Ok((cursor, limit))
+    }
+}
+
+/// Which events are asked for.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "described here, read below")]
+pub(crate) struct Wanted {
     /// Only of this name.
     #[param(required = false, schema_with = names)]
     action: String,
@@ -164,7 +189,7 @@ fn names() -> Object {
 const ID: &str = "a UUID such as 3c90c3cc-0d44-4b50-8888-8dd25736052a";
 const MOMENT: &str = "a date and time of RFC 3339 such as 2026-11-07T05:31:56Z";
 
-fn filter(uri: &Uri) -> Result<EventFilter, ApiError> {
+pub(crate) fn filter(uri: &Uri) -> Result<EventFilter, ApiError> {
     let id = |name| query::parsed(uri, name, ID, |text| UserId::parse(text).ok().map(UserId::uuid));
     let moment = |name| query::parsed(uri, name, MOMENT, |text| Timestamp::parse(text).ok());
     let kind =
@@ -191,15 +216,12 @@ fn filter(uri: &Uri) -> Result<EventFilter, ApiError> {
 /// match, an answer may have fewer than `limit`, or none, and still go on: as long as there is a header `Link` with
 /// `rel="next"`, there may be more.
 #[utoipa::path(get, path = "/v2/teams/{teamId}/events", operation_id = "listEvents", tag = "Events",
-    params(("teamId" = String, Path, description = "The team of your API key", format = Uuid), Wanted),
+    params(("teamId" = String, Path, description = "The team of your API key", format = Uuid), Part, Wanted),
     responses((status = 200, description = "What happened", body = EventsAnswer,
         headers(("link" = String, description = "Where the list goes on, if it does"))), Refused))]
 async fn list_events(State(app): State<Arc<App>>, act: Act, uri: Uri) -> Result<Response, ApiError> {
-    let cursor = "taken from the `Link` of the answer before";
-    let cursor = query::number(&uri, "cursor", cursor, 1..=i64::MAX)?;
-    let limit = query::number(&uri, "limit", "a number from 1 to 200", 1..=200)?.unwrap_or(50);
-    let page = found(&app, &act, &filter(&uri)?, (cursor, limit)).await?;
-    let next = page.next.map(|next| [(LINK, link(&uri, next))]);
+    let page = found(&app, &act, &filter(&uri)?, Part::parse(&uri)?).await?;
+    let next = page.next.map(|next| [(LINK, query::next(&uri, &[("cursor", next.to_string())]))]);
     let answer = EventsAnswer { events: page.events.into_iter().map(Event::from).collect() };
     Ok((next, JsonAnswer(answer)).into_response())
 }
@@ -222,13 +244,4 @@ async fn found(
         }
     }
     Ok(all)
-}
-
-/// The same search from another place on.
-fn link(uri: &Uri, next: i64) -> String {
-    let query = uri.query().unwrap_or_default().as_bytes();
-    let mut link = form_urlencoded::Serializer::new(String::new());
-    link.extend_pairs(form_urlencoded::parse(query).filter(|(name, _)| name != "cursor"));
-    link.append_pair("cursor", &next.to_string());
-    format!("<{}?{}>; rel=\"next\"", uri.path(), link.finish())
 }

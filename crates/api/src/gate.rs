@@ -210,7 +210,7 @@ impl Gate {
         let (head, body) = response.into_parts();
         let body = axum::body::to_bytes(body, REFUSAL).await.unwrap_or_default();
         let answer = Answer::written(status, String::from_utf8_lossy(&body).into_owned());
-        self.app.keep(once, answer.kept()).await?;
+        self.app.keep(once, &answer.kept()).await?;
         Ok(Response::from_parts(head, Body::from(body)))
     }
 }
@@ -295,6 +295,7 @@ fn operations(description: &OpenApi) -> Operations {
         let described = [
             (Method::GET, &item.get),
             (Method::POST, &item.post),
+            (Method::PUT, &item.put),
             (Method::PATCH, &item.patch),
             (Method::DELETE, &item.delete),
         ];

@@ -6,6 +6,7 @@ mod act;
 mod agents;
 mod api_keys;
 mod attachments;
+mod audit;
 mod auth;
 mod body;
 mod conditions;
@@ -29,9 +30,11 @@ mod observe;
 mod openapi;
 mod panic;
 mod path;
+mod policies;
 mod profile;
 mod query;
 mod rate;
+mod requests;
 mod revisions;
 mod runs;
 mod secrets;
@@ -76,7 +79,7 @@ impl Api {
         let (gated, description) = gated().split_for_parts();
         let gate = Arc::new(Gate::new(Arc::clone(&app), &description, requests_per_minute));
         let served = Arc::new(Served::new(address.clone()));
-        let (open, _) = health::routes().split_for_parts();
+        let (open, _) = open().split_for_parts();
         let operations = gated
             .route_layer(middleware::from_fn_with_state(gate, gate::gate))
             .merge(open)
@@ -100,6 +103,7 @@ fn gated() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(openapi::frame())
         .merge(secrets::routes())
         .merge(versions::routes())
+        .merge(policies::routes())
         .merge(profile::routes())
         .merge(teams::routes())
         .merge(members::routes())
@@ -111,15 +115,22 @@ fn gated() -> OpenApiRouter<Shared> {
         .merge(environment::routes())
         .merge(runs::routes())
         .merge(deliveries::routes())
+        .merge(requests::routes())
         .merge(panic::routes())
         .merge(fill_requests::routes())
         .merge(events::routes())
+        .merge(audit::routes())
+}
+
+/// The operations that ask for no token.
+fn open() -> OpenApiRouter<Shared> {
+    health::routes().merge(audit::open_routes())
 }
 
 /// What all operations are, in words for programs.
 fn description() -> OpenApi {
     let (_, mut description) = gated().split_for_parts();
     description = openapi::complete(description);
-    description.merge(health::routes().split_for_parts().1);
+    description.merge(open().split_for_parts().1);
     description
 }

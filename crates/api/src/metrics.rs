@@ -11,7 +11,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::Arc;
 use strongroom_core::App;
@@ -61,7 +62,19 @@ impl Collector for OfApp {
         let help = "Stored rows and blobs that were not what was stored";
         let metric =
             encoder.encode_descriptor("integrity_violations", help, None, violations.metric_type())?;
-        violations.encode(metric)
+        violations.encode(metric)?;
+        let Some((events, at)) = self.0.sealed_events() else { return Ok(()) };
+        let help = "Events under the newest signed head of the audit tree that this server saw";
+        let events = ConstGauge::new(i64::try_from(events).unwrap_or(i64::MAX));
+        events.encode(encoder.encode_descriptor(
+            "audit_sealed_events",
+            help,
+            None,
+            events.metric_type(),
+        )?)?;
+        let (help, unit) = ("When that head was signed, since 1970", Unit::Seconds);
+        let at = ConstGauge::new(at.as_millis() / 1_000);
+        at.encode(encoder.encode_descriptor("audit_sealed_at", help, Some(&unit), at.metric_type())?)
     }
 }
 

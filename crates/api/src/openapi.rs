@@ -21,7 +21,7 @@ use utoipa::openapi::{
 use crate::{conditions, gate};
 
 /// The groups of operations, in the order in which they are best read.
-const GROUPS: [(&str, &str); 12] = [
+const GROUPS: [(&str, &str); 13] = [
     ("Secrets", "Named bundles of environment variables. Values go in and never come back."),
     ("Agents", "What runs: each has revisions, to which secrets are attached."),
     ("Revisions", "States of an agent, and which secrets a run of each receives."),
@@ -31,6 +31,10 @@ const GROUPS: [(&str, &str); 12] = [
     ("Fill requests", "A program asks for a secret, and a person fills it in."),
     ("Members", "Who is in a team, people and service users, and in which role."),
     ("Events", "What happened in the team: who did what to which object, by their ids."),
+    (
+        "Audit",
+        "What proves that the record of what happened is what it was: signed heads, proofs, and files that prove themselves.",
+    ),
     ("Profile", "Who you are, to the server."),
     ("Secrets (v1)", "The same as `Secrets` and `Revisions`, with the team taken from the API key."),
     ("Operation", "For whoever keeps the server running."),
@@ -87,14 +91,16 @@ pub(crate) fn frame() -> OpenApi {
 /// the headers of every answer.
 pub(crate) fn complete(mut description: OpenApi) -> OpenApi {
     for item in description.paths.paths.values_mut() {
-        let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        let all = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in all.into_iter().flatten() {
             operation.responses.responses.values_mut().for_each(headed);
             if by(operation) == By::Run {
                 of_a_run(operation);
             }
         }
-        for operation in [&mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+        for operation in
+            [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+        {
             changing(operation);
             if gate::action(operation).is_some_and(Action::is_conditional) {
                 operation.parameters.get_or_insert_default().push(if_match());

@@ -115,6 +115,18 @@ impl PathId for AttachedId {
     }
 }
 
+/// An event's place in the record.
+pub(crate) struct EventPlace(pub(crate) i64);
+
+impl PathId for EventPlace {
+    const PARAMETER: &'static str = "sequence";
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        let place = text.parse().ok().filter(|_| is_plain);
+        place.map(Self).ok_or(Invalid::new("must be a number from 1"))
+    }
+}
+
 impl<T: PathId, S: Send + Sync> FromRequestParts<S> for OnPath<T> {
     type Rejection = ApiError;
 

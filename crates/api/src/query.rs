@@ -51,6 +51,16 @@ pub(crate) fn number<T: FromStr + PartialOrd>(
     parsed(uri, name, expected, |text| text.parse().ok().filter(|number| bounds.contains(number)))
 }
 
+/// The value of a `Link` to the same with these parameters in the place of what they were.
+pub(crate) fn next(uri: &Uri, parameters: &[(&str, String)]) -> String {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let mut link = form_urlencoded::Serializer::new(String::new());
+    let stays = |name: &str| parameters.iter().all(|(new, _)| *new != name);
+    link.extend_pairs(form_urlencoded::parse(query).filter(|(name, _)| stays(name)));
+    link.extend_pairs(parameters);
+    format!("<{}?{}>; rel=\"next\"", uri.path(), link.finish())
+}
+
 /// Which part of a list is wanted.
 #[derive(Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]

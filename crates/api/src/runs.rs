@@ -8,9 +8,10 @@ use axum::response::Response;
 use serde::de::{self, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
-use strongroom_core::app::NewRun;
-use strongroom_core::rows::Proven;
-use strongroom_core::runs::{Ended, LEASE, LONGEST_LEASE, ProvenRun, Run as StoredRun, SHORTEST_LEASE};
+use strongroom_core::app::{self, NewRun};
+use strongroom_core::runs::{
+    Ended, LEASE, LONGEST_LEASE, ProvenRun, Run as StoredRun, RunMode, SHORTEST_LEASE,
+};
 use strongroom_core::text::RunNote;
 use strongroom_core::tokens::Token;
 use strongroom_core::{AgentId, App, RevisionId, RunId, Timestamp};
@@ -21,6 +22,7 @@ use utoipa_axum::routes;
 use crate::act::{Act, Answer, Success, shown};
 use crate::body::Json;
 use crate::error::{Absent, ApiError, BodyRefused, ChangeRefused, Refused};
+use crate::grants::{Name, Named};
 use crate::path::OnPath;
 use crate::query::{self, Page};
 use crate::shared::Shared;
@@ -97,22 +99,17 @@ struct Run {
     updated_at: Timestamp,
 }
 
-/// How a run gets its values.
-#[derive(Default, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Mode {
-    /// Into its environment, as they are.
-    #[default]
-    Inject,
-}
+/// The name of a [`RunMode`].
+type Mode = Name<RunMode>;
 
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "inject" => Ok(Self::Inject),
-            "broker" => Err(de::Error::custom("must be inject; this server has no broker")),
-            _ => Err(de::Error::custom("must be inject")),
-        }
+impl Named for RunMode {
+    const ALL: &'static [Self] = &[Self::Inject, Self::Broker];
+    const TYPE: &'static str = "Mode";
+    const ABOUT: &'static str = "How a run gets its values: into its environment, as they are; or not at all, but \
+        placeholders, in whose place the broker puts values on their way to where each may be used.";
+
+    fn name(self) -> &'static str {
+        Self::name(self)
     }
 }
 
@@ -146,7 +143,7 @@ impl Run {
             build_id: run.revision_id.to_string(),
             user_id: run.user_id.to_string(),
             api_key_id: run.key_id.to_string(),
-            mode: Mode::Inject,
+            mode: Name(run.mode),
             strict: run.strict,
             note: run.note.as_ref().map(ToString::to_string),
             status: ended.into(),
@@ -179,10 +176,10 @@ pub(crate) struct StartRun {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, format = Uuid, required = false)]
     build_id: Option<Parsed<RevisionId>>,
-    /// How it gets its values.
-    #[serde(default)]
+    /// How it gets its values; `inject` without it.
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Mode, required = false)]
-    mode: Mode,
+    mode: Option<Mode>,
     /// How long its lease is, in seconds. It doesn't outlive your API key.
     #[serde(default = "usually", deserialize_with = "lease")]
     #[schema(minimum = 10, maximum = 604_800, default = 3_600)]
@@ -225,7 +222,7 @@ fn note<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RunNote>, D
 
 impl StartRun {
     pub(crate) fn into_new(self) -> Result<NewRun, ApiError> {
-        let Self { agent_id, build_id, mode: Mode::Inject, ttl_seconds, strict, note, .. } = self;
+        let Self { agent_id, build_id, mode, ttl_seconds, strict, note, .. } = self;
         if self.message.or(self.sandbox_id).or(self.webhook_url).is_some() {
             return Err(ApiError::invalid(
                 "`message`, `sandbox_id` and `webhook_url` have no meaning here: Strongroom executes nothing; \
@@ -238,24 +235,29 @@ impl StartRun {
             strict,
             note,
             lease: ttl_seconds,
+            mode: mode.map_or_else(RunMode::default, |Name(mode)| mode),
         })
     }
 }
 
-/// A new run, with its token.
+/// A new run, with its tokens.
 #[derive(Serialize, ToSchema)]
 struct StartedRun {
     run: Run,
-    /// The token, shown this once: `getRunEnvironment` gives whoever has it the values. Null in a dry run, which starts
-    /// none.
+    /// The token, shown this once: `getRunEnvironment` gives whoever has it the values, or what stands for them. Null in a
+    /// dry run, which starts none.
     #[schema(required, example = "srr_…")]
     token: Option<String>,
-    /// Always null: this server has no broker.
-    #[schema(required)]
+    /// The token for the broker, shown this once, for the password of the proxy's URL. It is good for nothing else. Null
+    /// for an inject run, and in a dry run.
+    #[schema(required, example = json!(null))]
     broker_token: Option<String>,
-    /// Always null: this server has no broker.
-    #[schema(required)]
+    /// Where the broker is: a proxy for HTTP and HTTPS. Null for an inject run.
+    #[schema(required, example = json!(null))]
     broker_url: Option<String>,
+    /// The certificate of the broker's authority as PEM, which the run's programs must trust. Null for an inject run.
+    #[schema(required, example = json!(null))]
+    broker_ca: Option<String>,
     /// When its lease ends, unless `extendRun` extends it.
     #[serde(serialize_with = "timestamps::serialize")]
     #[schema(value_type = String, format = DateTime, example = "2026-11-07T06:31:56.000Z")]
@@ -267,7 +269,9 @@ struct StartedRun {
 /// Starting an inject run is reading its values: by the run's token, shown once, here, whoever has it receives what is
 /// attached to the revision, the team's secrets and your own. So it needs the role builder and the scope `runs:start`,
 /// which only the instance's first key has without being given it by name; a key may be narrowed to some agents. Nothing
-/// is executed here: start the program yourself, with `strongroom run`. No value is in the answer.
+/// is executed here: start the program yourself, with `strongroom run`. No value is in the answer. A run of the mode
+/// `broker` receives placeholders, and makes its requests through the server's broker; where there is none, that is
+/// refused.
 #[utoipa::path(post, path = "/v2/teams/{teamId}/runs", operation_id = "startRun", tag = "Runs",
     params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
     request_body = StartRun,
@@ -280,15 +284,19 @@ async fn start_run(
 ) -> Result<Response, ApiError> {
     let new = new.into_new()?;
     let plan = || app.start_run(&act.ask, &new);
-    act.retrying(&app, plan, |(run, token)| started(&act, run, token)).await
+    act.retrying(&app, plan, |new| started(&app, &act, new)).await
 }
 
-fn started(act: &Act, run: &Proven<StoredRun>, token: &Token) -> Answer {
+fn started(app: &App, act: &Act, started: &app::StartedRun) -> Answer {
+    let run = &started.run;
+    let shown = |token: &Token| (!act.dry_run).then(|| token.reveal().to_owned());
+    let broker = app.broker().filter(|_| run.mode == RunMode::Broker);
     let body = StartedRun {
         run: Run::of(run, None, None),
-        token: (!act.dry_run).then(|| token.reveal().to_owned()),
-        broker_token: None,
-        broker_url: None,
+        token: shown(&started.token),
+        broker_token: started.broker_token.as_ref().and_then(shown),
+        broker_url: broker.map(|broker| broker.url.clone()),
+        broker_ca: broker.map(|broker| broker.ca.clone()),
         expires_at: run.expires_at,
     };
     Answer::new(StatusCode::CREATED, &body).tagged(run.mac()).showing_token_of(run.id.uuid())

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
-use strongroom_core::app::NewTeam;
+use strongroom_core::app::{NewTeam, TeamKeyState, TeamKeys};
 use strongroom_core::rows::Proven;
 use strongroom_core::teams::Team as StoredTeam;
 use strongroom_core::text::TeamName;
@@ -30,6 +30,8 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(list_teams, create_team))
         .routes(routes!(get_team, update_team, delete_team))
         .routes(routes!(undelete_team))
+        .routes(routes!(get_team_keys))
+        .routes(routes!(rotate_team_key))
 }
 
 /// A team.
@@ -152,8 +154,9 @@ async fn create_team(
     act: Act,
     Json(NameTeam { name }): Json<NameTeam>,
 ) -> Result<Response, ApiError> {
-    let planned = app.create_team(&act.ask, name)?;
-    act.carry_out(&app, planned, |new| created(&act, new)).await
+    // Planned anew when the master key that wraps the team's was replaced a moment ago.
+    let plan = || std::future::ready(app.create_team(&act.ask, name.clone()));
+    act.retrying(&app, plan, |new| created(&act, new)).await
 }
 
 fn created(act: &Act, new: &NewTeam) -> Answer {
@@ -186,6 +189,70 @@ async fn update_team(
     Json(NameTeam { name }): Json<NameTeam>,
 ) -> Result<Response, ApiError> {
     act.retrying(&app, || app.update_team(&act.ask, &name), answer).await
+}
+
+/// A key that the team's values are sealed under.
+#[derive(Serialize, ToSchema)]
+struct TeamKey {
+    #[schema(format = Uuid)]
+    id: String,
+    /// Counts from 1; the highest seals.
+    #[schema(example = 1)]
+    version: u16,
+    #[serde(serialize_with = "timestamps::serialize")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-07T05:31:56.000Z")]
+    created_at: Timestamp,
+}
+
+/// The team's keys, and how far values are sealed under the newest.
+#[derive(Serialize, ToSchema)]
+struct TeamKeysAnswer {
+    /// The newest first.
+    keys: Vec<TeamKey>,
+    /// Versions of secrets that there are.
+    versions: u64,
+    /// Those that an older key sealed: they are being sealed anew.
+    left: u64,
+}
+
+/// The team's new key.
+#[derive(Serialize, ToSchema)]
+struct RotatedTeamKey {
+    key: TeamKey,
+}
+
+impl From<&TeamKeyState> for TeamKey {
+    fn from(key: &TeamKeyState) -> Self {
+        Self { id: key.id.to_string(), version: key.version, created_at: key.created_at }
+    }
+}
+
+/// List your team's keys
+///
+/// By which keys the team's values are sealed, and how many of them still by an older one. Never a key itself. Needs the
+/// role administrator.
+#[utoipa::path(get, path = "/v2/teams/{teamId}/keys", operation_id = "getTeamKeys", tag = "Teams",
+    params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
+    responses((status = 200, description = "The keys", body = TeamKeysAnswer), Refused))]
+async fn get_team_keys(
+    State(app): State<Arc<App>>,
+    act: Act,
+) -> Result<JsonAnswer<TeamKeysAnswer>, ApiError> {
+    let TeamKeys { keys, versions, left } = app.team_keys(&act.ask).await?;
+    Ok(JsonAnswer(TeamKeysAnswer { keys: keys.iter().map(TeamKey::from).collect(), versions, left }))
+}
+
+/// Give your team a new key
+///
+/// What is sealed from now on is sealed under it, and what is there is sealed anew in the background, while everything goes
+/// on; `getTeamKeys` tells how far that is. The old key goes two days after nothing is sealed under it any more. Needs the
+/// role owner.
+#[utoipa::path(post, path = "/v2/teams/{teamId}/keys/rotate", operation_id = "rotateTeamKey", tag = "Teams",
+    params(("teamId" = String, Path, description = "The team of your API key", format = Uuid)),
+    responses((status = 201, description = "The new key", body = RotatedTeamKey), Refused, ChangeRefused))]
+async fn rotate_team_key(State(app): State<Arc<App>>, act: Act) -> Result<Response, ApiError> {
+    let rotated = |key: &TeamKeyState| Answer::new(StatusCode::CREATED, &RotatedTeamKey { key: key.into() });
+    act.retrying(&app, || app.rotate_team_key(&act.ask), rotated).await
 }
 
 /// Delete your team

@@ -11,7 +11,11 @@ mod api_keys;
 #[cfg(test)]
 mod attachments;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod brokered;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
@@ -44,6 +48,8 @@ mod openapi;
 mod panic;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod repeats;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use strongroom_core::app::{Error, NewRun};
+use strongroom_core::runs::RunMode;
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{AgentId, Role, Scopes, StoreError, UserId};
 use tokio::sync::Barrier;
@@ -131,6 +132,7 @@ async fn a_run_that_was_about_to_start_when_somebody_panicked_does_not() {
         strict: false,
         note: None,
         lease: 3_600,
+        mode: RunMode::Inject,
     };
     let user = app.seed_user();
     app.seed_membership(app.team_id, user, Role::Builder);

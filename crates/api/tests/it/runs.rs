@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom_core::app::{Ask, Cause, NewRun};
 use strongroom_core::grants::Networks;
+use strongroom_core::runs::RunMode;
 use strongroom_core::{AgentId, Role, UserId};
 
 use crate::agents::{Run, agent, attached, start, start_as, try_start};
@@ -35,7 +36,8 @@ async fn a_run_is_told_of_in_full() {
     assert_eq!(
         started,
         json!({
-            "run": run, "token": token, "broker_token": null, "broker_url": null, "expires_at": in_millis(&app, HOUR),
+            "run": run, "token": token, "broker_token": null, "broker_url": null, "broker_ca": null,
+            "expires_at": in_millis(&app, HOUR),
         })
     );
     let path = format!("/v2/runs/{}", text(&run, "id"));
@@ -228,6 +230,7 @@ async fn a_run_receives_nothing_where_its_key_may_not_be_used() {
         strict: false,
         note: None,
         lease: 3_600,
+        mode: RunMode::Inject,
     };
     for (network, address, status) in [("10.0.0.0/8", "10.0.0.1", 403), ("127.0.0.0/8", "127.0.0.1", 200)] {
         let networks = Networks::parse([network]).unwrap();
@@ -236,7 +239,7 @@ async fn a_run_receives_nothing_where_its_key_may_not_be_used() {
         let caller = app.app.authenticate(key.token.as_ref().unwrap(), Some(address), &cause).await.unwrap();
         let ask = Ask::new(caller, cause);
         let planned = app.app.start_run(&ask, &new).await.unwrap();
-        let (_, token) = app.app.carry_out(&ask, planned, None).await.unwrap();
+        let token = app.app.carry_out(&ask, planned, None).await.unwrap().token;
         let run = app.bearer(token.reveal());
         for (method, path, body) in
             [(Method::GET, "environment", ""), (Method::POST, "extend", "{}"), (Method::POST, "stop", "")]

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 use strongroom_core::api_keys::ApiKey;
-use strongroom_core::app::{Ask, Cause, Founding, Recovery, RecoveryError, World, create_instance};
+use strongroom_core::app::{
+    Ask, BrokerAddress, Cause, Founding, Recovery, RecoveryError, World, create_instance,
+};
 use strongroom_core::keyring::{Keyring, MasterKey};
 use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::text::{Email, KeyName, TeamName, UserName};
@@ -190,6 +192,12 @@ impl TestApp {
     /// The same, where attaching to an unknown agent makes it.
     pub(crate) async fn registering() -> Self {
         Self::opened(0, |app| app.registering_agents(true), Address::default()).await
+    }
+
+    /// The same, beside a broker that runs are sent to.
+    pub(crate) async fn with_broker() -> Self {
+        let broker = BrokerAddress { url: "https://127.0.0.1:7481".into(), ca: "a certificate".into() };
+        Self::opened(0, |app| app.with_broker(Some(broker)), Address::default()).await
     }
 
     async fn opened(requests_per_minute: u32, set: impl FnOnce(App) -> App, address: Address) -> Self {
@@ -464,8 +472,8 @@ async fn keyring(store: &dyn Store, root: &dyn RootKey) -> Keyring {
     let instance = store.instance().await.unwrap().unwrap();
     let instance = instance.row();
     let master = root.unwrap(instance.id, &instance.master).await.unwrap();
-    let master = MasterKey::from_bytes(instance.id, &master).unwrap();
-    Keyring::new(master, &store.purpose_keys().await.unwrap()).unwrap()
+    let master = MasterKey::first(instance.id, &master).unwrap();
+    Keyring::new(master, &store.purpose_keys().await.unwrap(), Timestamp::from_millis(0)).unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own client, to its own server")]

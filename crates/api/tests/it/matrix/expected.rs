@@ -15,13 +15,14 @@
 /// another; `mixed` is a revision of another agent than the path names,
 /// `build-…` one that isn't `ours` under an agent that is. Runs: `orphaned` has
 /// lost its agent. Somebody who is a mere member by now was a builder when they
-/// started a run of their `own`. A request to fill in a secret that is `…-run` was
+/// started a run of their `own`. An event is the team's when somebody else did it. A request to fill in a secret that is `…-run` was
 /// asked for in a run.
 pub(super) const ROLES: &str = "
 operation           object                  member  builder manager administrator owner
 
 health              ours                    200     200     200     200           200
 readiness           ours                    200     200     200     200           200
+getVerifierKeys     ours                    200     200     200     200           200
 
 createSecret        own                     201     201     201     201           201
 createSecret        shared                  403     403     201     201           201
@@ -114,6 +115,26 @@ rollbackSecret      shared-deleted          404     404     404     404         
 rollbackSecret      absent                  404     404     404     404           404
 rollbackSecret      malformed               400     400     400     400           400
 
+getSecretPolicy     own                     200     200     200     200           200
+getSecretPolicy     shared                  200     200     200     200           200
+getSecretPolicy     others                  404     404     404     404           404
+getSecretPolicy     foreign                 404     404     404     404           404
+getSecretPolicy     elsewhere               404     404     404     404           404
+getSecretPolicy     own-deleted             404     404     404     404           404
+getSecretPolicy     shared-deleted          404     404     404     404           404
+getSecretPolicy     absent                  404     404     404     404           404
+getSecretPolicy     malformed               400     400     400     400           400
+
+setSecretPolicy     own                     200     200     200     200           200
+setSecretPolicy     shared                  403     403     200     200           200
+setSecretPolicy     others                  404     404     404     404           404
+setSecretPolicy     foreign                 404     404     404     404           404
+setSecretPolicy     elsewhere               404     404     404     404           404
+setSecretPolicy     own-deleted             404     404     404     404           404
+setSecretPolicy     shared-deleted          404     404     404     404           404
+setSecretPolicy     absent                  404     404     404     404           404
+setSecretPolicy     malformed               400     400     400     400           400
+
 undeleteSecret      own-deleted             200     200     200     200           200
 undeleteSecret      shared-deleted          403     403     200     200           200
 undeleteSecret      others-deleted          404     404     404     404           404
@@ -178,6 +199,15 @@ undeleteTeam        ours@other              403     403     403     403         
 undeleteTeam        ours@unknown            403     403     403     403           403
 undeleteTeam        ours@malformed          400     400     400     400           400
 
+getTeamKeys         ours                    403     403     403     200           200
+getTeamKeys         ours@other              403     403     403     403           403
+getTeamKeys         ours@unknown            403     403     403     403           403
+getTeamKeys         ours@malformed          400     400     400     400           400
+rotateTeamKey       ours                    403     403     403     403           201
+rotateTeamKey       ours@other              403     403     403     403           403
+rotateTeamKey       ours@unknown            403     403     403     403           403
+rotateTeamKey       ours@malformed          400     400     400     400           400
+
 listMembers         ours                    200     200     200     200           200
 listMembers         ours@other              403     403     403     403           403
 listMembers         ours@unknown            403     403     403     403           403
@@ -187,6 +217,23 @@ listEvents          ours                    200     200     200     200         
 listEvents          ours@other              403     403     403     403           403
 listEvents          ours@unknown            403     403     403     403           403
 listEvents          ours@malformed          400     400     400     400           400
+
+exportEvents        ours                    200     200     200     200           200
+exportEvents        ours@other              403     403     403     403           403
+exportEvents        ours@unknown            403     403     403     403           403
+exportEvents        ours@malformed          400     400     400     400           400
+
+proveEvent          own                     200     200     200     200           200
+proveEvent          shared                  404     404     404     200           200
+proveEvent          foreign                 404     404     404     404           404
+proveEvent          absent                  404     404     404     404           404
+proveEvent          malformed               400     400     400     400           400
+proveEvent          shared@other            403     403     403     403           403
+proveEvent          shared@unknown          403     403     403     403           403
+proveEvent          shared@malformed        400     400     400     400           400
+
+getCheckpoint       ours                    200     200     200     200           200
+proveConsistency    ours                    200     200     200     200           200
 
 addMember           person>member           403     403     403     201           201
 addMember           person>builder          403     403     403     201           201
@@ -592,6 +639,16 @@ listDeliveries      elsewhere               404     404     404     404         
 listDeliveries      absent                  404     404     404     404           404
 listDeliveries      malformed               400     400     400     400           400
 
+listRunRequests     own                     200     200     200     200           200
+listRunRequests     own-stopped             200     200     200     200           200
+listRunRequests     own-orphaned            200     200     200     200           200
+listRunRequests     others                  403     403     200     200           200
+listRunRequests     others-stopped          403     403     200     200           200
+listRunRequests     foreign                 404     404     404     404           404
+listRunRequests     elsewhere               404     404     404     404           404
+listRunRequests     absent                  404     404     404     404           404
+listRunRequests     malformed               400     400     400     400           400
+
 listSecretRuns      own                     200     200     200     200           200
 listSecretRuns      shared                  200     200     200     200           200
 listSecretRuns      others                  404     404     404     404           404
@@ -748,6 +805,7 @@ operation           scope           object
 
 health              open            ours
 readiness           open            ours
+getVerifierKeys     open            ours
 createSecret        secrets:write   own
 createSecretV1      secrets:write   own
 listSecrets         secrets:read    ours
@@ -761,6 +819,8 @@ deleteSecretV1      secrets:write   own
 listSecretVersions  secrets:read    own
 rollbackSecret      secrets:write   own
 undeleteSecret      secrets:write   own
+getSecretPolicy     secrets:read    own
+setSecretPolicy     secrets:write   own
 copySecret          secrets:write   own>own
 compareSecrets      secrets:write   own+own
 getProfile          any             self
@@ -771,7 +831,13 @@ updateTeam          admin           ours
 deleteTeam          admin           ours
 undeleteTeam        admin           ours
 listMembers         team:read|admin ours
+getTeamKeys         team:read|admin ours
+rotateTeamKey       admin           ours
 listEvents          team:read|admin ours
+exportEvents        team:read|admin ours
+proveEvent          team:read|admin shared
+getCheckpoint       team:read|admin ours
+proveConsistency    team:read|admin ours
 addMember           admin           service>member
 updateMember        admin           member>builder
 removeMember        admin           member
@@ -807,6 +873,7 @@ listRuns            secrets:read    ours
 getRun              secrets:read    own
 stopRun             secrets:write   own
 listDeliveries      secrets:read    own
+listRunRequests     secrets:read    own
 listSecretRuns      secrets:read    own
 panic               admin           run=own
 getRunEnvironment   run             own

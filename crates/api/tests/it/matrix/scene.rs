@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use strongroom_core::api_keys::ApiKey;
+use strongroom_core::app::Sealer;
 use strongroom_core::tokens::{Token, TokenKind};
 use strongroom_core::{Role, TeamId, UserId};
 
@@ -41,14 +42,21 @@ pub(super) struct Actor {
 
 impl World {
     pub(super) async fn new() -> Self {
-        let app = TestApp::new().await;
+        let app = TestApp::with_broker().await;
         let founder = app.owner();
         let created = done(&founder.post("/v2/teams", json!({"name": "Others"}).to_string()).await, 201);
         let link = app.bearer(created["key_link"]["link"].as_str().unwrap());
         let key = done(&link.post("/v2/key-links/claim", "").await, 201);
         let foreigner = app.bearer(key["api_key"].as_str().unwrap());
         let other = TeamId::parse(created["team"]["id"].as_str().unwrap()).unwrap();
-        Self { app, founder, foreigner, other, people: AtomicU32::new(0) }
+        let world = Self { app, founder, foreigner, other, people: AtomicU32::new(0) };
+        world.seal().await;
+        world
+    }
+
+    /// Makes leaves of everything that happened.
+    async fn seal(&self) {
+        self.app.app.seal_events(&mut Sealer::default()).await.unwrap();
     }
 
     pub(super) fn home(&self) -> TeamId {
@@ -152,6 +160,8 @@ pub(super) enum Noun {
     Run,
     /// A request to fill in a secret.
     Request,
+    /// Something that happened, by its place in the record.
+    Event,
 }
 
 /// Something that was made; links and runs have a token.
@@ -216,11 +226,15 @@ impl<'a> Scene<'a> {
             ("{linkId}", Noun::Link),
             ("{runId}", Noun::Run),
             ("{requestId}", Noun::Request),
+            ("{sequence}", Noun::Event),
         ];
         for (parameter, noun) in parameters {
             if path.contains(parameter) {
                 path = path.replace(parameter, &self.id(noun, words.subject).await);
             }
+        }
+        if operation.verb() == "proveConsistency" {
+            path.push_str("?old=1&new=2");
         }
         let path = self.in_agent(path, operation.verb(), &words).await;
         let body = match self.body(operation.verb(), &words).await {
@@ -250,6 +264,7 @@ impl<'a> Scene<'a> {
             "createSecret" => json!({"name": "n", "values": {"K": canary("v")}, "shared": shared}),
             "updateSecret" if words.to.is_none() => json!({"name": "renamed"}),
             "updateSecret" => json!({"shared": shared}),
+            "setSecretPolicy" => json!({"rules": [], "broker_only": true}),
             "rollbackSecret" => json!({"version": 1}),
             "copySecret" => json!({"name": "copy", "shared": shared}),
             "compareSecrets" => self.comparison(words.subject).await,
@@ -297,6 +312,8 @@ impl<'a> Scene<'a> {
 
     pub(super) async fn id(&mut self, noun: Noun, which: &str) -> String {
         match which {
+            "absent" if noun == Noun::Event => "900000".into(),
+            "malformed" if noun == Noun::Event => "0".into(),
             "absent" => ABSENT.into(),
             "malformed" => MALFORMED.into(),
             _ => self.made(noun, which).await.id,
@@ -315,9 +332,22 @@ impl<'a> Scene<'a> {
             Noun::Attached => self.attached(which).await.into(),
             Noun::Run => self.run(which).await,
             Noun::Request => self.fill_request(which).await.into(),
+            Noun::Event => self.event(which).await.into(),
         };
         self.made.insert((noun, which.to_owned()), made.clone());
         made
+    }
+
+    /// The creation of a secret, which is sealed by now.
+    async fn event(&self, which: &str) -> String {
+        let (maker, team) = match which {
+            "foreign" => (self.maker(which), self.world.other),
+            _ => (self.maker(which), self.world.home()),
+        };
+        let object = id_of(&maker.create(which, which != "own").await);
+        self.world.seal().await;
+        let list = done(&maker.get(&format!("/v2/teams/{team}/events?object_id={object}")).await, 200);
+        list["events"][0]["sequence"].to_string()
     }
 
     async fn secret(&self, which: &str) -> String {

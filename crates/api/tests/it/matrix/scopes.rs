@@ -76,6 +76,7 @@ fn objects(path: &str) -> Option<&'static [&'static str]> {
         ],
         _ if path.contains("/{keyId}") => &["self", "member", "owner", "foreign", "removed", "absent"],
         _ if path.contains("/{runId}") => &["own", "others", "own-stopped", "foreign", "elsewhere", "absent"],
+        _ if path.contains("/{sequence}") => &["own", "shared", "foreign", "absent"],
         _ if path.contains("/{requestId}") => {
             &["own", "others", "own-cancelled", "foreign", "elsewhere", "absent"]
         }

@@ -11,6 +11,7 @@ use strongroom_core::{Clock, OsRandom, Role, Timestamp};
 use super::expected::{BY_ASKER, BY_RUN};
 use super::scene::{ABSENT, Actor, Request, Scene, World, key_id};
 use super::table::{Operation, demanded, described};
+use crate::agents::{agent, start_as};
 use crate::support::Caller;
 
 /// A status and a code.
@@ -125,6 +126,21 @@ async fn a_run_opens_nothing_but_its_environment_its_own_lease_and_what_it_asks_
         };
         assert_eq!((seen.status, seen.code.as_str()), answer, "{}", operation.name);
     }
+}
+
+#[tokio::test]
+async fn a_run_s_token_for_the_broker_opens_nothing() {
+    let world = World::new().await;
+    let place = agent(&world.app).await;
+    let body = serde_json::json!({"agent_id": place.agent, "mode": "broker"});
+    let started = start_as(&world.app, &world.founder, body).await;
+    let token = started.answer["broker_token"].as_str().unwrap();
+    let requests = good_requests(&world).await;
+    never_accepted("a token for the broker", &world.app.bearer(token), &requests, NOT_PROVEN).await;
+    // As no other kind either: what proves a token is all of its text.
+    let other = world.app.bearer(&token.replace("srb_", "srr_"));
+    never_accepted("another prefix", &other, &requests, NOT_PROVEN).await;
+    assert_eq!(started.fetch().await.status, 200, "and the run goes on");
 }
 
 /// Each operation that a run's token is for, with a request.

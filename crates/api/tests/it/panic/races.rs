@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use strongroom_core::app::{NewRun, Suspected};
+use strongroom_core::runs::RunMode;
 use strongroom_core::{AgentId, Role, StoreError, UserId};
 
 use crate::agents::{agent, attached, start};
@@ -79,6 +80,7 @@ async fn a_start_that_was_planned_before_a_detach_does_not_receive_what_is_detac
         strict: false,
         note: None,
         lease: 60,
+        mode: RunMode::Inject,
     };
     let planned = app.app.start_run(&ask, &new).await.unwrap();
     assert_eq!(app.owner().delete(&place.path(&format!("/credentials/{secret}"))).await.status, 200);
