@@ -12,6 +12,7 @@ const LOOKS: &[(&str, Action)] = &[
     ("/secrets", Action::ListSecrets),
     ("/secrets/new", Action::CreateSecret),
     ("/secrets/{id}", Action::ReadSecret),
+    ("/secrets/{id}/policy", Action::ReadPolicy),
     ("/agents", Action::ListAgents),
     ("/agents/{id}", Action::ReadAgent),
     ("/runs", Action::ListRuns),
@@ -23,14 +24,20 @@ const LOOKS: &[(&str, Action)] = &[
     ("/settings", Action::ReadTeam),
     ("/audit", Action::ListEvents),
     ("/audit/export", Action::ListEvents),
+    ("/audit/proof", Action::ReadCheckpoint),
+    ("/audit/head", Action::ReadCheckpoint),
+    ("/audit/proof/{sequence}", Action::ProveEvent),
     ("/account", Action::ListSessions),
 ];
 
 /// Forms that do something.
 const DOES: &[(&str, Action)] = &[
+    ("/audit/proof", Action::ProveConsistency),
     ("/secrets", Action::CreateSecret),
     ("/secrets/{id}", Action::UpdateSecret),
     ("/secrets/{id}/values", Action::UpdateSecret),
+    ("/secrets/{id}/policy", Action::SetPolicy),
+    ("/secrets/{id}/policy/set", Action::SetPolicy),
     ("/secrets/{id}/rollback", Action::RollbackSecret),
     ("/secrets/{id}/delete", Action::DeleteSecret),
     ("/secrets/{id}/undelete", Action::UndeleteSecret),
@@ -56,6 +63,7 @@ const DOES: &[(&str, Action)] = &[
     ("/settings/name", Action::UpdateTeam),
     ("/settings/fill", Action::UpdateTeam),
     ("/settings/teams", Action::CreateTeam),
+    ("/settings/key", Action::RotateTeamKey),
     ("/settings/delete", Action::DeleteTeam),
     ("/account/sign-in", Action::ChangeSignIn),
     ("/account/sessions/end", Action::EndSession),

@@ -23,6 +23,7 @@ mod layout;
 mod members;
 mod overview;
 mod parts;
+mod policy;
 mod refusal;
 mod requests;
 mod runs;
@@ -73,6 +74,7 @@ pub fn desk<S: Clone + Send + Sync + 'static>(app: Arc<App>, address: &Address, 
         .merge(account::routes())
         .merge(secrets::routes())
         .merge(secret::routes())
+        .merge(policy::routes())
         .merge(agents::routes())
         .merge(runs::routes())
         .merge(api_keys::routes())

@@ -14,6 +14,9 @@ pub(crate) fn notice(done: &str) -> Option<&'static str> {
         "secret-deleted" => "The secret is deleted. It can be brought back until it is purged.",
         "secret-undeleted" => "The secret is back.",
         "rolled-back" => "The earlier version is current again, as a new one.",
+        "policy-set" => {
+            "The policy is stored. From the next request on, the broker puts values where it allows, and nowhere else."
+        }
         "key-revoked" => "The key is revoked. It is refused from now on.",
         "member-added" => "They are a member now. Invite them, so that they can sign in.",
         "member-changed" => "Their role is changed.",
@@ -30,6 +33,7 @@ pub(crate) fn notice(done: &str) -> Option<&'static str> {
         "sessions-ended" => "All other sessions are ended.",
         "password-changed" => "Your password is changed, and your other sessions are ended.",
         "app-removed" => "You sign in without an app now.",
+        "key-rotated" => "The team has a new key. What is there is being sealed anew.",
         "settings-changed" => "The settings are stored.",
         "request-cancelled" => "The request is withdrawn; its link is refused from now on.",
         "team-deleted" => "The team is deleted. Sign in to go to another of yours.",
@@ -88,6 +92,13 @@ pub(crate) fn time(moment: Timestamp) -> Markup {
     let text = moment.to_string();
     let minutes = text.get(..16).unwrap_or(&text).replace('T', " ");
     html! { time datetime=(text) { (minutes) " UTC" } }
+}
+
+/// The same to the second, where much happens in a minute.
+pub(crate) fn second(moment: Timestamp) -> Markup {
+    let text = moment.to_string();
+    let seconds = text.get(..19).unwrap_or(&text).replace('T', " ");
+    html! { time datetime=(text) { (seconds) " UTC" } }
 }
 
 /// The same for what may not have happened.

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use std::sync::Arc;
 use strongroom_core::access::Action;
 use strongroom_core::health::{self, SecretHint};
+use strongroom_core::policies::Policy;
 use strongroom_core::rows::Proven;
 use strongroom_core::runs::Delivery;
 use strongroom_core::secrets::{Edit, Patch, Secret, VersionInfo};
@@ -19,7 +20,7 @@ use crate::members::Names;
 use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{bundle, keys, refused, rows, service, whose};
 use crate::visit::{self, Visit};
-use crate::{confirm, layout, parts};
+use crate::{confirm, layout, parts, policy};
 
 /// How many versions, and deliveries, are shown: the newest.
 const NEWEST: usize = 20;
@@ -69,6 +70,8 @@ async fn shown(
         h2 { "Where it goes" }
         (attached(desk, visit, id).await?)
         (received(desk, &deliveries))
+        h2 { "Where it may be used" }
+        (policy::told(desk, &secret, may(Action::SetPolicy)))
         h2 { "Versions" }
         (versions(desk, visit, &secret, &names, may(Action::RollbackSecret)).await?)
         @if may(Action::UpdateSecret) {
@@ -104,6 +107,7 @@ const fn noticed(hint: SecretHint) -> &'static str {
         SecretHint::Stale => {
             "It hasn't changed for 90 days or more: consider changing its values at their source."
         }
+        SecretHint::BrokerOnly => "It is for the broker only: no run's environment has its values.",
     }
 }
 
@@ -211,6 +215,9 @@ async fn versions(
     may_roll_back: bool,
 ) -> Result<Markup, Refusal> {
     let newest = newest(desk, visit, secret).await?;
+    // What was stored under a narrower policy stays behind it.
+    let oldest = secret.policy.as_ref().map_or(0, Policy::oldest_version);
+    let may_go_back = |version: &VersionInfo| may_roll_back && !version.current && version.number >= oldest;
     Ok(html! {
         div.scroll { table {
             thead { tr { th { "Version" } th { "Variables" } th { "Made" } th {} } }
@@ -221,7 +228,7 @@ async fn versions(
                         td { (keys(&version.env_keys)) }
                         td { (parts::time(version.created_at)) " by " (names.of(version.created_by)) }
                         td {
-                            @if may_roll_back && !version.current {
+                            @if may_go_back(version) {
                                 (parts::button(&desk.to(&format!("/secrets/{}/rollback", secret.id)), &visit.form, "Go back to it", &[("number", &version.number.to_string())]))
                             }
                         }

@@ -1,5 +1,7 @@
-//! What holds for the team: its name, how people fill in secrets, and what the
-//! server's operator has set.
+//! What holds for the team: its name, how people fill in secrets, how they are sealed, and
+//! what the server's operator has set.
+
+mod sealing;
 
 use axum::Router;
 use axum::extract::State;
@@ -26,19 +28,21 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
         .route("/settings", get(show))
         .route("/settings/name", post(rename))
         .route("/settings/fill", post(fill))
+        .route(sealing::ROTATE, post(rotate))
         .route(DELETE, post(delete))
         .route(FOUND, post(found))
 }
 
 async fn show(State(desk): State<Arc<Desk>>, visit: Visit) -> Result<Response, Refusal> {
-    Ok(layout::page(&desk, &visit, "Settings", &page(&desk, &visit, None)))
+    Ok(layout::page(&desk, &visit, "Settings", &page(&desk, &visit, None).await?))
 }
 
 /// The page; when a form was refused, with why and which, which stays open.
-fn page(desk: &Desk, visit: &Visit, refused: Option<(&str, &str)>) -> Markup {
+async fn page(desk: &Desk, visit: &Visit, refused: Option<(&str, &str)>) -> Result<Markup, Refusal> {
     let is_open = |form| refused.is_some_and(|(_, of)| of == form);
     let may_change = visit.may(Action::UpdateTeam);
-    html! {
+    let sealed = sealing::section(desk, visit).await?;
+    Ok(html! {
         h1 { "Settings" }
         (parts::problem(refused.map(|(why, _)| why)))
         h2 { "Team" }
@@ -53,6 +57,7 @@ fn page(desk: &Desk, visit: &Visit, refused: Option<(&str, &str)>) -> Markup {
         }
         h2 { "Requests to fill in secrets" }
         (filling(desk, visit, may_change))
+        @if let Some(sealed) = sealed { (sealed) }
         h2 { "The server" }
         (server(desk))
         @if visit.may(Action::CreateTeam) {
@@ -63,7 +68,7 @@ fn page(desk: &Desk, visit: &Visit, refused: Option<(&str, &str)>) -> Markup {
             h2 { "The end of this team" }
             (deleting(desk, visit, is_open(DELETE)))
         }
-    }
+    })
 }
 
 fn filling(desk: &Desk, visit: &Visit, may_change: bool) -> Markup {
@@ -133,10 +138,15 @@ fn deleting(desk: &Desk, visit: &Visit, is_open: bool) -> Markup {
 }
 
 /// The page anew, with what was done or what is in the way of a form.
-fn answered(desk: &Desk, visit: &Visit, done: Result<(), Refusal>, form: &str) -> Result<Response, Refusal> {
+async fn answered(
+    desk: &Desk,
+    visit: &Visit,
+    done: Result<(), Refusal>,
+    form: &str,
+) -> Result<Response, Refusal> {
     let Err(refusal) = done else { return Ok(desk.go("/settings?done=settings-changed").into_response()) };
     let message = refusal.in_form()?;
-    Ok(to_mend(layout::page(desk, visit, "Settings", &page(desk, visit, Some((&message, form))))))
+    Ok(to_mend(layout::page(desk, visit, "Settings", &page(desk, visit, Some((&message, form))).await?)))
 }
 
 fn name(text: &str) -> Result<TeamName, Refusal> {
@@ -149,20 +159,28 @@ async fn rename(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
         Ok(name) => desk.done(ask, || desk.app.update_team(ask, &name)).await.map(|_| ()),
         Err(refusal) => Err(refusal),
     };
-    answered(&desk, &sent.visit, done, "")
+    answered(&desk, &sent.visit, done, "").await
 }
 
 async fn fill(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let (ask, alone) = (&sent.visit.ask, sent.fields.ticked("alone"));
     let done = desk.done(ask, || desk.app.let_links_fill(ask, alone)).await.map(|_| ());
-    answered(&desk, &sent.visit, done, "")
+    answered(&desk, &sent.visit, done, "").await
+}
+
+async fn rotate(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
+    let ask = &sent.visit.ask;
+    match desk.done(ask, || desk.app.rotate_team_key(ask)).await {
+        Ok(_) => Ok(desk.go("/settings?done=key-rotated").into_response()),
+        Err(refusal) => answered(&desk, &sent.visit, Err(refusal), "").await,
+    }
 }
 
 async fn found(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visit, fields } = sent;
     match founded(&desk, &visit, fields.text("team-name")).await {
         Ok(()) => Ok(desk.go("/overview?done=moved").into_response()),
-        Err(refusal) => answered(&desk, &visit, Err(refusal), FOUND),
+        Err(refusal) => answered(&desk, &visit, Err(refusal), FOUND).await,
     }
 }
 
@@ -178,7 +196,7 @@ async fn delete(State(desk): State<Arc<Desk>>, sent: Sent) -> Result<Response, R
     visit.ask.caller.permit(Action::DeleteTeam, Ownership::Shared)?;
     if fields.text("confirm").trim() != visit.team.name.as_str().trim() {
         let refusal = Refusal::invalid("That isn't the team's name. Nothing was deleted.");
-        return answered(&desk, &visit, Err(refusal), DELETE);
+        return answered(&desk, &visit, Err(refusal), DELETE).await;
     }
     desk.done(&visit.ask, || desk.app.delete_team(&visit.ask)).await?;
     Ok(desk.go("/sign-in?done=team-deleted").into_response())

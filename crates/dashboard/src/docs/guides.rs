@@ -18,18 +18,24 @@ macro_rules! guide {
 }
 
 /// In the order in which they are best read.
-pub(crate) const GUIDES: [Guide; 11] = [
+pub(crate) const GUIDES: [Guide; 17] = [
     guide!("guides", "first-run"),
     guide!("guides", "dashboard"),
     guide!("guides", "command-line"),
     guide!("guides", "fill-requests"),
     guide!("guides", "agent-hosts"),
+    guide!("guides", "broker"),
+    guide!("guides", "audit"),
     guide!("guides", "tls"),
     guide!("guides", "scale"),
+    guide!("guides", "root-keys"),
+    guide!("guides", "keys"),
+    guide!("guides", "recovery"),
     guide!("concepts", "threat-model"),
     guide!("reference", "configuration"),
     guide!("reference", "cli"),
     guide!("reference", "sealing"),
+    guide!("reference", "backup"),
 ];
 
 impl Guide {

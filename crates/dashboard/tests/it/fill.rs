@@ -1,116 +1,21 @@
 //! The page behind the link of a request, for whoever has the link and nothing else:
 //! only where the team lets them, and only for what was asked for.
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use axum::http::StatusCode;
 use std::sync::Arc;
-use std::time::Duration;
-use strongroom_core::app::{
-    Ask, Cause, Founding, NewFillRequest, Recovery, RecoveryError, World, create_instance,
-};
+use strongroom_core::app::NewFillRequest;
 use strongroom_core::fill_requests::{Fate, USUALLY_SECONDS};
-use strongroom_core::root_key::LocalRootKey;
 use strongroom_core::secrets::Filter;
-use strongroom_core::text::{Email, FillNote, TeamName};
-use strongroom_core::{App, Clock, EnvKey, FillRequestId, OsRandom, SecretName, Timestamp};
-use strongroom_dashboard::Terms;
-use strongroom_net::Address;
-use strongroom_store::sqlite::Database;
-use tower::ServiceExt as _;
+use strongroom_core::text::FillNote;
+use strongroom_core::{EnvKey, FillRequestId, SecretName};
 
-const TERMS: Terms = Terms { requests_per_minute: 0, retention_days: 30 };
+use crate::instance::Instance;
 
 /// Shown as anything but text, it would do something.
 const HOSTILE: &str = "<script>alert(1)</script>\"'&amp;";
 const VALUE: &str = "sk-typed-by-somebody";
 
-/// Time that stands still.
-struct StoppedClock;
-
-impl Clock for StoppedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_794_000_000_000)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-struct NoRecovery;
-
-impl Recovery for NoRecovery {
-    fn recipient(&self) -> String {
-        "age1test".into()
-    }
-
-    fn encrypt(&self, _: &[u8]) -> Result<Vec<u8>, RecoveryError> {
-        Ok(Vec::new())
-    }
-}
-
-/// An instance, and its pages.
-struct Instance {
-    app: Arc<App>,
-    pages: Router,
-    key: String,
-    _directory: tempfile::TempDir,
-}
-
-/// An answer to a browser.
-struct Page {
-    status: StatusCode,
-    cookie: Option<String>,
-    location: String,
-    body: String,
-}
-
-fn header(answer: &Response<Body>, name: &str) -> String {
-    answer.headers().get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned())
-}
-
-impl Page {
-    async fn of(answer: Response<Body>) -> Self {
-        let cookie = header(&answer, "set-cookie").split(';').next().unwrap().to_owned();
-        let cookie = Some(cookie).filter(|cookie| !cookie.is_empty());
-        let (status, location) = (answer.status(), header(&answer, "location"));
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        Self { status, cookie, location, body: String::from_utf8(body.to_vec()).unwrap() }
-    }
-
-    /// What its form carries.
-    fn form(&self) -> String {
-        let (_, rest) = self.body.split_once("name=\"form\" value=\"").unwrap();
-        rest.split_once('"').unwrap().0.to_owned()
-    }
-}
-
 impl Instance {
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(Database::create(&directory.path().join("data")).unwrap());
-        let world = World { clock: Arc::new(StoppedClock), random: Arc::new(OsRandom) };
-        let root = LocalRootKey::take("file", &mut [7; 32]);
-        let founding = Founding {
-            team: TeamName::parse("Rockets").unwrap(),
-            email: Email::parse("ada@example.com").unwrap(),
-            root: &root,
-            root_parameters: String::new(),
-            recovery: &NoRecovery,
-        };
-        let created = create_instance(store.clone(), founding, &world).await.unwrap();
-        let app = Arc::new(App::open(store, &root, world).await.unwrap());
-        let pages = strongroom_dashboard::desk(Arc::clone(&app), &Address::default(), TERMS);
-        Self { app, pages, key: created.api_key.reveal().to_owned(), _directory: directory }
-    }
-
-    async fn owner(&self) -> Ask {
-        let caller = self.app.authenticate(&self.key, None, &Cause::default()).await.unwrap();
-        Ask::new(caller, Cause::default())
-    }
-
     async fn let_links_fill(&self, they_may: bool) {
         let owner = self.owner().await;
         let planned = self.app.let_links_fill(&owner, they_may).await.unwrap();
@@ -135,24 +40,6 @@ impl Instance {
     async fn fate(&self, id: FillRequestId) -> Fate {
         let request = self.app.fill_request(&self.owner().await, id).await.unwrap();
         request.fate(self.app.clock().now())
-    }
-
-    async fn open(&self, path: &str) -> Page {
-        let request = Request::get(path).header("host", "secrets.example.com").body(Body::empty()).unwrap();
-        Page::of(self.pages.clone().oneshot(request).await.unwrap()).await
-    }
-
-    /// Sends a form with these fields and headers.
-    async fn send(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
-        let mut request = Request::post(path)
-            .header("host", "secrets.example.com")
-            .header("content-type", "application/x-www-form-urlencoded");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request.body(Body::from(body.join("&"))).unwrap();
-        Page::of(self.pages.clone().oneshot(request).await.unwrap()).await
     }
 }
 

@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod fill;
 #[cfg(test)]
+mod instance;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod runs;
