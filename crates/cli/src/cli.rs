@@ -3,18 +3,24 @@
 //! reference pages come from here.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
+pub(crate) mod backups;
+mod broker;
 pub(crate) mod client;
 pub(crate) mod fill_requests;
 pub(crate) mod keys;
 pub(crate) mod people;
+mod root_key;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod secrets;
 mod server;
 
+pub(crate) use broker::Brokering;
+pub(crate) use root_key::{Keeper, RootKeyKind};
 pub(crate) use server::{
-    Address, Copy, Dev, Doctor, Founding, Init, Keeper, Listening, Place, RootKeyKind, Rules, Serve,
-    SetUpLink,
+    Address, Configuration, Copy, Dev, Doctor, Elsewhere, Founding, Init, Listening, Operated, Place, Rules,
+    Serve, SetUpLink, Sinks,
 };
 
 use clap::{Parser, Subcommand};
@@ -112,15 +118,47 @@ stays the same and isn't needed here. The instance is left alone, and can be ser
 again. A copy that was interrupted goes on where it stopped; nobody can serve it before
 it was compared, row by row, and found equal.")]
     Copy(Copy),
+    /// Back up an instance into one file, beside its running servers.
+    #[command(after_help = "\
+Examples:
+  strongroom backup --data-dir /var/lib/strongroom --out /mnt/backups/monday.backup
+  strongroom backup --data-dir /var/lib/strongroom --out - | ssh vault 'cat > monday.backup'
+  strongroom backup verify /mnt/backups/monday.backup
+
+One file from one moment: everything that was acknowledged before is in it. It is
+encrypted to the recovery key, which alone opens it; every byte can be checked without a
+key. The root key is not in it, and is needed to make it, which opens no value.")]
+    Backup(Box<backups::Backup>),
+    /// Restore a backup into an empty place, into a directory or PostgreSQL.
+    #[command(after_help = "\
+Examples:
+  strongroom restore monday.backup --identity recovery.key --data-dir /var/lib/strongroom
+  strongroom restore monday.backup --identity recovery.key --new-root-key --data-dir /var/lib/strongroom
+
+Checks the whole backup before anything is written. A restore that was interrupted goes
+on where it stopped; nobody can serve it before it was compared, row by row. The root
+key stays the same and isn't needed here: put its file in its place afterwards. Where it
+is lost, --new-root-key makes another.")]
+    Restore(Box<backups::Restore>),
+    /// Try whether a recovery key opens everything in a backup.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom recovery test --identity /mnt/usb/recovery.key /mnt/backups/monday.backup"
+    )]
+    Recovery(backups::Recovery),
     /// Run a command with an agent's secrets in its environment.
     #[command(after_help = "\
 Examples:
   strongroom run --agent mailer -- ./mailer
   strongroom run --agent ID --only SMTP_USER SMTP_PASSWORD -- sh -c 'swaks -au \"$SMTP_USER\"'
   strongroom run --agent ID --ttl 10m --note nightly -- make report
+  strongroom run --agent helper --broker -- python3 agent.py
 
 The values are in the command's environment and nowhere else. They are masked in
-what it writes, which guards against accidents, not against the command. It exits
+what it writes, which guards against accidents, not against the command. With
+--broker it has placeholders, and the values are put into its requests. It exits
 with the command's exit code, or 128 and the number of the signal that ended it.")]
     Run(Box<run::Run>),
     /// Leads the session that `run` makes for a command on a terminal of its own.
@@ -194,6 +232,17 @@ What a run received it may have kept: revoking it takes no value back. Standard
 output gets what was revoked, and a list to work through; repeating the command
 gives the list again.")]
     Panic(runs::Panic),
+    /// Show what happened, take it away as a file that proves itself, and prove it.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  strongroom audit list --since 2026-11-07
+  strongroom audit export --out audit.jsonl
+  strongroom audit verify audit.jsonl --key strongroom.keys
+  strongroom audit verify --data-dir /var/lib/strongroom --state"
+    )]
+    Audit(audit::Audit),
     /// Create, list and revoke API keys, and links that give one.
     #[command(
         subcommand,

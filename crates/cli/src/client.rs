@@ -3,13 +3,15 @@
 //! redirect, and never sends a key where it doesn't belong.
 
 mod answer;
+mod endpoint;
 mod request;
 mod retry;
 mod target;
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, strange};
+pub(crate) use endpoint::Endpoint;
 pub(crate) use request::Request;
-pub(crate) use target::{Target, token};
+pub(crate) use target::{Target, loopback, token};
 
 use reqwest::redirect::Policy;
 use serde::Deserialize;
@@ -88,7 +90,7 @@ impl Client {
     /// # Errors
     /// When the system has no certificates to trust.
     pub(crate) fn to(target: Target, json: bool) -> Result<Self, Failure> {
-        let http = http(&target)?;
+        let http = http(&target.url)?;
         Ok(Self { http, team: target.team, target, json })
     }
 
@@ -188,8 +190,8 @@ fn innermost(error: &reqwest::Error) -> String {
     clippy::disallowed_methods,
     reason = "the one client: no redirects, and keys go where they belong only"
 )]
-fn http(target: &Target) -> Result<reqwest::Client, Failure> {
-    let port = target.url.port_or_known_default().unwrap_or(0);
+fn http(url: &reqwest::Url) -> Result<reqwest::Client, Failure> {
+    let port = url.port_or_known_default().unwrap_or(0);
     let loopback =
         [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
     let mut builder = reqwest::Client::builder()
@@ -199,7 +201,7 @@ fn http(target: &Target) -> Result<reqwest::Client, Failure> {
         .timeout(WHOLE)
         // Whatever the name servers say: plain HTTP is allowed to it.
         .resolve_to_addrs("localhost", &loopback);
-    if target.url.scheme() == "http" {
+    if url.scheme() == "http" {
         // A proxy would be one more that reads the key. Certificates have no part
         // in it, and the system may have none.
         builder = builder.no_proxy().tls_certs_only([]);

@@ -1,6 +1,8 @@
 //! One file for each command.
 
 mod agents;
+mod audit;
+mod backup;
 mod completions;
 mod confirm;
 mod copy;
@@ -16,6 +18,9 @@ mod members;
 mod openapi;
 mod panic;
 mod profile;
+mod recovery;
+mod report;
+mod restore;
 mod revision_secrets;
 mod revisions;
 mod run;
@@ -42,12 +47,13 @@ pub(crate) fn run(command: Command, inherited: Inherited) -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),
-        Command::Doctor(args) => match doctor::run(&args) {
-            Ok(healthy) => return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE },
-            Err(failure) => Err(failure),
-        },
+        Command::Doctor(args) => return found(doctor::run(&args)),
+        Command::Audit(command) => return found(block_on(audit::run(&command))),
         Command::SetUpLink(args) => setup_link::run(&args),
         Command::Copy(args) => copy::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Recovery(command) => recovery::run(&command),
         Command::Run(args) => return ended(run::run(&args, inherited)),
         Command::RunSession(command) => return ended(run::lead_session(&command.words, inherited)),
         Command::RunJob(command) => Err(run::become_job(&command.words, inherited)),
@@ -79,18 +85,28 @@ fn ended(done: Result<ExitCode, Failure>) -> ExitCode {
     done.unwrap_or_else(|failure| failure.report())
 }
 
+/// The exit code of a command that finds that all is well, or that it isn't.
+fn found(all_is_well: Result<bool, Failure>) -> ExitCode {
+    ended(all_is_well.map(|well| if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+}
+
 /// Runs a short job to its end on this thread.
 fn block_on<T>(job: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(job)
 }
 
-/// How far something has come that is done row by row. Drawn on a terminal only.
-fn progress(doing: &str, rows: u64) -> ProgressBar {
+/// How far something has come of so many steps. Drawn on a terminal only.
+pub(crate) fn progress(doing: &str, steps: u64) -> ProgressBar {
+    bar(doing, steps, "{pos}/{len}")
+}
+
+/// How far something has come, and out of how much. Drawn on a terminal only.
+fn bar(doing: &str, length: u64, done: &str) -> ProgressBar {
     if !output::errors_seen_by_a_person() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template(&format!("{doing} rows {{bar:40}} {{pos}}/{{len}} ({{eta}} left)")) {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(&format!("{doing} {{bar:30}} {done} ({{eta}} left)")) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

@@ -20,9 +20,15 @@ use crate::failure::Failure;
 pub(crate) const FILE_NAME: &str = "strongroom.toml";
 
 /// Options that have no key in the file, each with its reason.
-pub(crate) const WITHOUT_KEY: [(&str, &str); 4] = [
+pub(crate) const WITHOUT_KEY: [(&str, &str); 10] = [
     ("config", "names the file itself"),
     ("json", "belongs to one invocation"),
+    ("out", "belongs to one invocation"),
+    ("force", "belongs to one invocation"),
+    ("identity", "belongs to one invocation"),
+    ("key", "belongs to one invocation"),
+    ("new_root_key", "belongs to one invocation"),
+    ("start_over", "belongs to one invocation"),
     ("help", "belongs to one invocation"),
     ("version", "belongs to one invocation"),
 ];
@@ -93,21 +99,49 @@ fn unquoted(text: &str, is_argument: bool) -> String {
 
 /// Whether a command reads the file: the file configures servers, so those that
 /// open an instance do. Commands that speak to a server have profiles instead.
-pub(crate) fn reads_the_file(command: &clap::Command) -> bool {
+fn reads_the_file(command: &clap::Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == "config")
+}
+
+/// The commands that read the file, with their names. Of a group, those that open an instance
+/// or may open one.
+pub(crate) fn readers(root: &clap::Command) -> impl Iterator<Item = (String, &clap::Command)> {
+    let mut found: Vec<_> =
+        root.get_subcommands().map(|command| (command.get_name().to_owned(), command)).collect();
+    let mut seen = 0;
+    while let Some((name, command)) = found.get(seen).cloned() {
+        found.extend(command.get_subcommands().map(|sub| (format!("{name} {}", sub.get_name()), sub)));
+        seen += 1;
+    }
+    found.into_iter().filter(|(_, command)| reads_the_file(command))
+}
+
+/// What can be set in the file as well: what has a variable, but for the file's own name.
+pub(crate) fn is_knob(arg: &Arg) -> bool {
+    arg.get_env().is_some() && WITHOUT_KEY.iter().all(|(id, _)| arg.get_id() != id)
 }
 
 /// Every knob of every command that reads the file, by its key. A knob of
 /// several commands is declared in one place, so any of its appearances will do.
 pub(crate) fn knobs(command: &clap::Command) -> BTreeMap<String, Arg> {
-    command
-        .get_subcommands()
-        .filter(|command| reads_the_file(command))
-        .flat_map(clap::Command::get_arguments)
-        .filter(|arg| arg.get_long().is_some())
-        .filter(|arg| WITHOUT_KEY.iter().all(|(id, _)| arg.get_id() != id))
+    readers(command)
+        .flat_map(|(_, command)| command.get_arguments())
+        .filter(|arg| is_knob(arg))
         .map(|arg| (arg.get_id().to_string(), arg.clone()))
         .collect()
+}
+
+/// The command, and those below it, with these defaults for their knobs.
+fn with_defaults(command: clap::Command, values: &BTreeMap<&str, String>) -> clap::Command {
+    let command = if reads_the_file(&command) {
+        command.mut_args(|arg| match values.get(arg.get_id().as_str()).filter(|_| is_knob(&arg)) {
+            Some(value) => arg.default_value(value.clone()),
+            None => arg,
+        })
+    } else {
+        command
+    };
+    command.mut_subcommands(|command| with_defaults(command, values))
 }
 
 /// Whether there is a configuration at this path that sets this key.
@@ -124,12 +158,16 @@ struct File {
 impl File {
     /// The file that the command line names, or the one in the data directory.
     fn find(matches: &ArgMatches) -> Result<Option<Self>, Failure> {
-        let Some((_, matches)) = matches.subcommand() else { return Ok(None) };
+        let Some((_, mut matches)) = matches.subcommand() else { return Ok(None) };
+        while let Some((_, deeper)) = matches.subcommand() {
+            matches = deeper;
+        }
         let Ok(named) = matches.try_get_one::<PathBuf>("config") else { return Ok(None) };
+        // A command that opens an instance only when it is told to has no directory otherwise.
+        let Ok(Some(directory)) = matches.try_get_one::<PathBuf>("data_dir") else { return Ok(None) };
         if let Some(path) = named {
             return Self::open(path).map(Some);
         }
-        let Ok(Some(directory)) = matches.try_get_one::<PathBuf>("data_dir") else { return Ok(None) };
         let path = directory.join(FILE_NAME);
         if !path.try_exists().unwrap_or(true) {
             return Ok(None);
@@ -164,15 +202,7 @@ impl File {
             let knob = knobs.get(key).ok_or_else(|| self.unknown(key, &knobs))?;
             values.insert(key.as_str(), self.checked(key, value, knob)?);
         }
-        Ok(command.mut_subcommands(|command| {
-            if !reads_the_file(&command) {
-                return command;
-            }
-            command.mut_args(|arg| match values.get(arg.get_id().as_str()) {
-                Some(value) => arg.default_value(value.clone()),
-                None => arg,
-            })
-        }))
+        Ok(with_defaults(command, &values))
     }
 
     /// The value as the command line would have it, if the knob takes it.
@@ -265,9 +295,11 @@ fn reason(error: &clap::Error, knob: &Arg) -> String {
 mod tests {
     use super::*;
     use crate::cli::Command;
+    use crate::cli::audit::KeySource;
 
     /// Options that have no variable either.
-    const WITHOUT_VARIABLE: [&str; 3] = ["json", "help", "version"];
+    const WITHOUT_VARIABLE: [&str; 9] =
+        ["json", "out", "force", "identity", "key", "new_root_key", "start_over", "help", "version"];
 
     fn serve(args: &[&str]) -> crate::cli::Serve {
         let args = ["strongroom", "serve"].iter().chain(args).map(OsString::from).collect();
@@ -310,14 +342,22 @@ mod tests {
                 assert_ne!(knobs(&command).contains_key(id), keyless, "{}: --{id}", sub.get_name());
             }
         }
+        let knobs = readers(&command).flat_map(|(_, sub)| sub.get_arguments()).filter(|arg| is_knob(arg));
+        for arg in knobs {
+            let id = arg.get_id().as_str();
+            let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+            assert_eq!(arg.get_long().unwrap(), id.replace('_', "-"));
+            assert_eq!(variable, Some(format!("STRONGROOM_{}", id.to_uppercase())));
+        }
     }
 
     #[test]
     fn a_knob_of_several_commands_is_the_same_in_each() {
         let command = Cli::command();
         for (key, knob) in knobs(&command) {
-            for sub in command.get_subcommands().filter(|sub| reads_the_file(sub)) {
-                for arg in sub.get_arguments().filter(|arg| arg.get_id() == key.as_str()) {
+            for (_, sub) in readers(&command) {
+                let same = |arg: &&Arg| is_knob(arg) && arg.get_id() == key.as_str();
+                for arg in sub.get_arguments().filter(same) {
                     assert_eq!(
                         arg.get_help().map(ToString::to_string),
                         knob.get_help().map(ToString::to_string)
@@ -336,11 +376,17 @@ mod tests {
         let groups = command.get_subcommands().filter(|sub| !reads_the_file(sub));
         for sub in groups.flat_map(|sub| sub.get_subcommands().chain([sub])) {
             clients += usize::from(sub.get_arguments().any(|arg| arg.get_id() == "url"));
-            for arg in sub.get_arguments() {
+            // Those that may open an instance have its knobs, too.
+            let knobs = reads_the_file(sub);
+            for arg in sub.get_arguments().filter(|arg| !knobs || arg.get_env().is_none()) {
                 assert_eq!(arg.get_env(), None, "{}: {}", sub.get_name(), arg.get_id());
                 let id = arg.get_id().as_str();
-                let by_id = arg.get_value_parser().type_id() == TypeId::of::<uuid::Uuid>();
-                let no_key = id.contains("stdin") || id == "idempotency_key" || by_id;
+                let is = |id: TypeId| arg.get_value_parser().type_id() == id;
+                let is_public = is(TypeId::of::<uuid::Uuid>()) || is(TypeId::of::<KeySource>());
+                // A file or a keeper's key is named, and what it is isn't said here.
+                let is_name =
+                    is(TypeId::of::<PathBuf>()) || arg.get_help_heading() == Some("The new root key");
+                let no_key = id.contains("stdin") || id == "idempotency_key" || is_public || is_name;
                 assert!(!id.contains("key") || no_key, "{id}");
             }
         }
@@ -410,11 +456,7 @@ mod tests {
     fn mistakes_in_the_file_are_named() {
         for (contents, message, remedy) in [
             ("lisen = \"127.0.0.1:1\"", "unknown key `lisen`", "did you mean `listen`?"),
-            (
-                "zzzzzzzzzzzz = 1",
-                "unknown key `zzzzzzzzzzzz`",
-                "the keys are auto_register_agents, data_dir, ",
-            ),
+            ("zzzzzzzzzzzz = 1", "unknown key `zzzzzzzzzzzz`", "the keys are audit_file, audit_file_keep, "),
             ("json = true", "unknown key `json`", ""),
             ("listen = 8700", "`listen` must be a string, not a TOML integer", ""),
             ("insecure_http = \"yes\"", "`insecure_http` must be true or false, not a TOML string", ""),

@@ -3,16 +3,19 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use strongroom_core::Store;
 use strongroom_core::instance::Instance;
 use strongroom_core::rows::Stored;
+use strongroom_store::backup::Snapshot;
+use strongroom_store::copy::Destination;
 use strongroom_store::postgres::{self, Address};
 use strongroom_store::sqlite;
 use zeroize::Zeroizing;
 
-use crate::cli::Place;
+use crate::cli::{Elsewhere, Place};
 use crate::data_dir::{DataDir, private};
 use crate::failure::Failure;
 
@@ -31,10 +34,18 @@ impl Site {
     /// # Errors
     /// When the file of the database's password can't be used.
     pub(crate) fn new(place: &Place) -> Result<Self, Failure> {
-        let address = place.database_url.as_ref();
-        let password = place.database_password_file.as_deref();
+        Self::at(&place.data_dir, &place.elsewhere)
+    }
+
+    /// The one with this directory, whose database may be elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn at(data_dir: &Path, elsewhere: &Elsewhere) -> Result<Self, Failure> {
+        let address = elsewhere.database_url.as_ref();
+        let password = elsewhere.database_password_file.as_deref();
         let address = address.map(|url| postgres_address(url, password)).transpose()?;
-        Ok(Self { data_dir: DataDir::new(&place.data_dir), address })
+        Ok(Self { data_dir: DataDir::new(data_dir), address })
     }
 
     /// That of an embedded instance.
@@ -101,6 +112,57 @@ impl Site {
         })
     }
 
+    /// Opens the database to write to it beside servers that may be running.
+    ///
+    /// # Errors
+    /// When it can't be opened, or an older program made it.
+    pub(crate) async fn beside(&self) -> Result<Database, Failure> {
+        let Some(address) = &self.address else {
+            let file = self.data_dir.database();
+            if let Ok(metadata) = fs::metadata(&file) {
+                owned(&file, &metadata)?;
+            }
+            return Ok(Database::Sqlite(Arc::new(sqlite::Database::beside(self.data_dir.path())?)));
+        };
+        let database = Database::of_server(address).await?;
+        if database.is_older().await? {
+            return Err(Failure::new("the database has the schema of an older program")
+                .hint("start this program's server once, which brings it up to date"));
+        }
+        Ok(database)
+    }
+
+    /// Whether servers may be running on it.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    pub(crate) fn may_be_served(&self) -> Result<bool, Failure> {
+        Ok(self.is_shared() || sqlite::Database::is_served(self.data_dir.path())?)
+    }
+
+    /// The instance as it is now, to be backed up beside servers that may be running.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be read.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Ok(match &self.address {
+            Some(address) => Snapshot::of_postgres(address).await?,
+            None => Snapshot::of_sqlite(self.data_dir.path()).await?,
+        })
+    }
+
+    /// A place for an instance from elsewhere; what an interrupted one left is removed
+    /// where it should begin `anew`.
+    ///
+    /// # Errors
+    /// When an instance is there, or nothing can be put there.
+    pub(crate) async fn destination(&self, anew: bool) -> Result<Destination, Failure> {
+        Ok(match &self.address {
+            Some(address) => Destination::in_postgres(address, anew).await?,
+            None => Destination::in_sqlite(self.data_dir.path(), anew)?,
+        })
+    }
+
     /// The instance row, unproven; `None` where the database holds none.
     ///
     /// # Errors
@@ -108,6 +170,17 @@ impl Site {
     pub(crate) async fn instance(&self) -> Result<Option<Stored<Instance>>, Failure> {
         Ok(self.inspect().await?.store().instance().await?)
     }
+}
+
+/// Refuses to write to somebody else's database: the files that come to lie beside it would
+/// be of no use to them.
+fn owned(path: &Path, metadata: &fs::Metadata) -> Result<(), Failure> {
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner == user {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} belongs to user {owner}, but this is user {user}", path.display()))
+        .hint("run it as the user whom it belongs to"))
 }
 
 /// The address of a database of PostgreSQL, with the password in a file if there is one.
@@ -166,6 +239,17 @@ impl Database {
         match self {
             Self::Sqlite(database) => Ok(database.migrate().await?),
             Self::Postgres(database) => Ok(database.migrate().await?),
+        }
+    }
+
+    /// Whether an older program made it, and none of this age has served it since.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) async fn is_older(&self) -> Result<bool, Failure> {
+        match self {
+            Self::Sqlite(database) => Ok(database.is_older()?),
+            Self::Postgres(database) => Ok(database.is_older().await?),
         }
     }
 

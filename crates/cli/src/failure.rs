@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use crate::output;
 
+/// A server's names for what may be otherwise a little later.
+const PASSING: [&str; 4] = ["unavailable", "rate_limited", "conflict", "internal"];
+
 /// What a command ends with when it can't do its work.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -80,6 +83,15 @@ impl Failure {
         if self.hint.is_some() { self } else { self.hint(hint) }
     }
 
+    /// Adds what else would help.
+    pub(crate) fn or_hint(self, other: &str) -> Self {
+        let hint = match &self.hint {
+            Some(hint) => format!("{hint}; or {other}"),
+            None => other.to_owned(),
+        };
+        self.hint(hint)
+    }
+
     /// Ends the command with another exit code than 1.
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
@@ -101,6 +113,12 @@ impl Failure {
     /// Whether it is a server's refusal of this name.
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether it may be otherwise a little later, as it is of a server that is down.
+    pub(crate) fn may_pass(&self) -> bool {
+        let refused = self.code.as_deref().is_some_and(|code| !PASSING.contains(&code));
+        self.exit == Exit::Failed && !refused
     }
 
     /// What happened.
@@ -140,7 +158,7 @@ impl<E: Error> From<E> for Failure {
 
 /// The error and its sources; one that already says what its source says
 /// doesn't say it twice.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

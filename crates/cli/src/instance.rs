@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use strongroom_core::app::{
-    App, Created, Founding as CoreFounding, OpenError, Recovery, World, create_instance,
+    App, Created, Custody, Founding as CoreFounding, OpenError, Recovery, World, create_instance,
 };
-use strongroom_core::{OsRandom, Store};
+use strongroom_core::{OsRandom, RootKey, Store};
 use strongroom_keys::recovery::Identity;
 
 use crate::cli::{Founding, Keeper};
@@ -15,7 +15,7 @@ use crate::data_dir::{DataDir, Traces};
 use crate::database::Site;
 use crate::failure::Failure;
 use crate::output;
-use crate::root_key::{self, Plan};
+use crate::root_key::{self, Named, Plan};
 
 /// Where a new recovery key goes.
 pub(crate) enum Keepsake {
@@ -30,11 +30,11 @@ pub(crate) enum Keepsake {
 impl Keepsake {
     /// Where the command line wants it, if that is possible.
     pub(crate) fn choose(
-        founding: &Founding,
+        file: Option<&PathBuf>,
         data_dir: &DataDir,
         person: bool,
     ) -> Result<Option<Self>, Failure> {
-        let Some(path) = founding.recovery_key_file.clone() else {
+        let Some(path) = file.cloned() else {
             return Ok(person.then_some(Self::Terminal));
         };
         if data_dir.contains(&path) {
@@ -106,7 +106,7 @@ impl<'a> Blueprint<'a> {
     ) -> Result<Self, Failure> {
         site.data_dir.check()?;
         vacant(site).await?;
-        let root = Plan::new(founding.root_key, keeper, &site.data_dir)?;
+        let root = Plan::new(founding.kind.root_key, keeper, &site.data_dir)?;
         Ok(Self { founding, site, root, keepsake })
     }
 
@@ -125,7 +125,10 @@ impl<'a> Blueprint<'a> {
         if !self.site.is_shared() {
             data_dir.store_files().into_iter().for_each(|file| files.made(file));
         }
-        let (root, root_parameters) = self.root.create(&mut files)?;
+        let root = self.root.create(&mut files).await?;
+        if let Some(note) = &root.note {
+            output::complain(&format!("note: {note}"));
+        }
         let identity = Identity::generate();
         if let Keepsake::File(path) = &self.keepsake {
             identity.write(path)?;
@@ -134,12 +137,12 @@ impl<'a> Blueprint<'a> {
         let founding = CoreFounding {
             team: self.founding.team.clone(),
             email: self.founding.owner.email.clone(),
-            root: &root,
-            root_parameters,
+            root: &*root.key,
+            root_parameters: root.parameters,
             recovery: identity.recipient(),
         };
         let created = create_instance(Arc::clone(&store), founding, &world()).await?;
-        let app = App::open(store, &root, world()).await?;
+        let app = App::open(store, &*root.key, world()).await?;
         Ok(Fresh { files, app, created, identity, directories })
     }
 }
@@ -149,17 +152,107 @@ impl<'a> Blueprint<'a> {
 /// # Errors
 /// When the database holds none, or the key isn't the right one.
 pub(crate) async fn open(store: Arc<dyn Store>, keeper: &Keeper, site: &Site) -> Result<App, Failure> {
-    let data_dir = &site.data_dir;
-    let Some(stored) = store.instance().await? else { return Err(interrupted(&*store, site).await?) };
-    // Unproven so far: no more than a hint at which key proves it.
-    let instance = stored.row();
-    let root = root_key::open(instance, keeper, data_dir)?;
-    App::open(store, &root, world()).await.map_err(|error| match error {
-        OpenError::WrongRootKey { .. } => {
-            Failure::from(error).hint(root_key::remedy_for_wrong(&instance.root_provider, keeper, data_dir))
+    let open = async |root: &dyn RootKey| App::open(Arc::clone(&store), root, world()).await;
+    Ok(opened(&*store, keeper, site, open).await?.said().0)
+}
+
+/// The same, to be looked at: which root key opened it, and why not its own.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn look(
+    store: Arc<dyn Store>,
+    keeper: &Keeper,
+    site: &Site,
+) -> Result<Opened<App>, Failure> {
+    let open = async |root: &dyn RootKey| App::open(Arc::clone(&store), root, world()).await;
+    opened(&*store, keeper, site, open).await
+}
+
+/// The same, with its master key, for who replaces keys; and the root key that opened it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn custody(
+    store: Arc<dyn Store>,
+    keeper: &Keeper,
+    site: &Site,
+) -> Result<(Custody, Box<dyn RootKey>), Failure> {
+    let open = async |root: &dyn RootKey| Custody::open(Arc::clone(&store), root, world()).await;
+    Ok(opened(&*store, keeper, site, open).await?.said())
+}
+
+/// An instance that was opened.
+pub(crate) struct Opened<T> {
+    pub(crate) instance: T,
+    /// By which root key.
+    pub(crate) root: Box<dyn RootKey>,
+    /// Why not by its own, if it was one that was added.
+    pub(crate) missed: Option<Failure>,
+}
+
+impl<T> Opened<T> {
+    /// The same, when it was said why its own root key didn't open it.
+    fn said(self) -> (T, Box<dyn RootKey>) {
+        if let Some(missed) = &self.missed {
+            let (missed, provider, id) = (missed.message(), self.root.provider(), self.root.id());
+            output::complain(&format!(
+                "warning: {missed}; opened with the root key {provider}:{id}, which was added"
+            ));
         }
-        other => Failure::from(other),
+        (self.instance, self.root)
+    }
+}
+
+/// Opens an instance by its own root key, or else by one that was added.
+async fn opened<T>(
+    store: &dyn Store,
+    keeper: &Keeper,
+    site: &Site,
+    open: impl AsyncFn(&dyn RootKey) -> Result<T, OpenError>,
+) -> Result<Opened<T>, Failure> {
+    let Some(stored) = store.instance().await? else { return Err(interrupted(store, site).await?) };
+    // Unproven so far: no more than a hint at which key proves it.
+    let own = Named::from(stored.row());
+    let refused = match by_root(&own, keeper, site, &open).await? {
+        Ok((instance, root)) => return Ok(Opened { instance, root, missed: None }),
+        Err(refused) => refused,
+    };
+    let mut added = Vec::new();
+    for copy in store.root_copies().await? {
+        let named = Named::from(copy.row());
+        if let Ok(Ok((instance, root))) = by_root(&named, keeper, site, &open).await {
+            return Ok(Opened { instance, root, missed: Some(refused) });
+        }
+        added.push(named.provider);
+    }
+    Err(if added.is_empty() {
+        refused
+    } else {
+        refused.or_hint(&format!("say what opens the root key that was added ({})", added.join(", ")))
     })
+}
+
+/// Opens it by this root key; the inner failure is that key's alone.
+async fn by_root<T>(
+    named: &Named,
+    keeper: &Keeper,
+    site: &Site,
+    open: impl AsyncFn(&dyn RootKey) -> Result<T, OpenError>,
+) -> Result<Result<(T, Box<dyn RootKey>), Failure>, Failure> {
+    let root = match root_key::open(named, keeper, &site.data_dir).await {
+        Ok(root) => root,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    match open(&*root).await {
+        Ok(opened) => Ok(Ok((opened, root))),
+        Err(error @ OpenError::WrongRootKey { .. }) => {
+            let remedy = root_key::remedy_for_wrong(&named.provider, keeper, &site.data_dir);
+            Ok(Err(Failure::from(error).hint(remedy)))
+        }
+        Err(error @ OpenError::RootKey(_)) => Ok(Err(Failure::from(error))),
+        Err(other) => Err(Failure::from(other)),
+    }
 }
 
 /// Refuses a place in which there is a database.
@@ -200,8 +293,8 @@ async fn interrupted(store: &dyn Store, site: &Site) -> Result<Failure, Failure>
     if store.purpose_keys().await?.is_empty() {
         return Ok(creation_interrupted(site));
     }
-    Ok(Failure::new("there is no instance, but part of one: a copy into this database was interrupted").hint(
-        "finish it: strongroom copy --from … --to … goes on where it stopped, and begins again with --start-over",
+    Ok(Failure::new("there is no instance, but part of one: a copy or a restore into this database was interrupted").hint(
+        "finish it: give the same `strongroom copy` or `strongroom restore` again; it goes on where it stopped, and begins again with --start-over",
     ))
 }
 
@@ -213,13 +306,13 @@ fn creation_interrupted(site: &Site) -> Failure {
     let data_dir = &site.data_dir;
     Failure::new(format!("{} holds no instance: its creation was interrupted", data_dir.database().display()))
         .hint(format!(
-            "if it was a copy that was interrupted, give that command again; if there never was an instance, delete strongroom.db*, strongroom.lock and root.key in {} and create it again; if there was, restore a backup",
+            "if it was a restore, or a copy that was interrupted, give that command again; if there never was an instance, delete strongroom.db*, strongroom.lock and root.key in {} and create it again; if there was, restore a backup",
             data_dir.path().display()
         ))
 }
 
 /// The real time and chance.
-fn world() -> World {
+pub(crate) fn world() -> World {
     World { clock: Arc::new(SystemClock), random: Arc::new(OsRandom) }
 }
 

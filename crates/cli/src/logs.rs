@@ -3,7 +3,11 @@
 
 use clap::ValueEnum;
 use std::io::{self, IsTerminal};
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -33,8 +37,15 @@ pub(crate) fn start(directives: &str, format: Format) {
     let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
-        Format::Json => lines.json().flatten_event(true).init(),
-        Format::Text if io::stderr().is_terminal() => lines.init(),
-        Format::Text => lines.with_ansi(false).init(),
+        Format::Json => lines.json().flatten_event(true).finish().with(filter_fn(may_be_logged)).init(),
+        Format::Text => {
+            lines.with_ansi(io::stderr().is_terminal()).finish().with(filter_fn(may_be_logged)).init();
+        }
     }
+}
+
+/// Whatever is asked for, nothing of the AWS SDK's: it logs requests and answers
+/// whole, and what KMS is sent is the master key.
+fn may_be_logged(of: &Metadata<'_>) -> bool {
+    !of.target().starts_with("aws_")
 }

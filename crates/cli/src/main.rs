@@ -2,6 +2,9 @@
 //! wires the other crates together, and speaks to the person at the terminal.
 //! It decides nothing about who may do what.
 
+mod backups;
+mod brokering;
+mod checkpoints;
 mod cli;
 mod client;
 mod clock;
@@ -17,11 +20,14 @@ mod instance;
 mod logs;
 mod output;
 mod paragraph;
+mod partial;
 mod printable;
 mod profiles;
 mod public_url;
 mod reference;
 mod root_key;
+mod sealing;
+mod sinks;
 mod table;
 mod tls;
 mod token_input;

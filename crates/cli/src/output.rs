@@ -1,6 +1,7 @@
 //! Everything that is written to standard output and standard error, but for
 //! logs. A reader that has gone away is no panic.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -48,6 +49,15 @@ pub(crate) fn complain(text: &str) {
 /// Whether a person sees standard output.
 pub(crate) fn seen_by_a_person() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Whether whoever read standard output through a pipe has gone away.
+pub(crate) fn reader_is_gone() -> bool {
+    let out = io::stdout();
+    let mut watched = [PollFd::new(&out, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut watched, Some(&at_once)).is_ok()
+        && watched.iter().any(|out| out.revents().intersects(PollFlags::ERR | PollFlags::NVAL))
 }
 
 /// How wide the terminal is that a person sees standard output on.

@@ -42,62 +42,68 @@ fn command_line(root: &Command) -> String {
     let mut page =
         format!("# Commands\n\n<!-- Made by `{REFRESH}`; edit crates/cli/src/cli.rs instead. -->\n\n");
     page += &one_line(root.get_about());
-    page += "\n\nThe options of `dev`, `init`, `serve` and `doctor` can also be set by a variable or in a file: see [configuration](configuration.md).\n";
+    page += "\n\nThe options of the commands that open an instance (`dev`, `init`, `serve`, `doctor`, `backup`, `restore`, and others) can also be set by a variable or in a file: see [configuration](configuration.md).\n";
     page += "Errors go to standard error as `error: what happened`, with a line `hint: what to do next`.\n\n";
     page += "| exit code | meaning |\n|---|---|\n";
     for (code, meaning) in Exit::TABLE {
         let _infallible = writeln!(page, "| {code} | {meaning} |");
     }
     for command in shown(root) {
-        if command.has_subcommands() {
-            page += &group(command);
-        } else {
-            page += &section(command, &format!("strongroom {}", command.get_name()));
-        }
+        page += &tree(command, &format!("strongroom {}", command.get_name()), "##");
     }
-    page + &connection(root)
+    SAID_ONCE.iter().fold(page, |page, group| page + &group.options(root))
 }
 
 fn shown(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
 }
 
-/// A command that has commands.
-fn group(command: &Command) -> String {
-    let name = format!("strongroom {}", command.get_name());
-    let mut text = format!("\n## {name}\n\n{}\n", one_line(command.get_about()));
-    if let Some(after) = command.get_after_help() {
-        text += &examples(&after.to_string());
-    }
-    for command in shown(command) {
-        text += &section(command, &format!("{name} {}", command.get_name())).replacen("\n## ", "\n### ", 1);
-    }
-    text
+/// A command, and those below it.
+fn tree(command: &Command, name: &str, level: &str) -> String {
+    let has_its_own = command.get_arguments().any(|arg| arg.get_id() != "help");
+    let text = match command.get_after_help() {
+        _ if has_its_own || !command.has_subcommands() => section(command, name),
+        Some(after) => {
+            format!("\n## {name}\n\n{}\n{}", one_line(command.get_about()), examples(&after.to_string()))
+        }
+        None => format!("\n## {name}\n\n{}\n", one_line(command.get_about())),
+    };
+    let text = text.replacen("\n## ", &format!("\n{level} "), 1);
+    shown(command).fold(text, |text, sub| text + &tree(sub, &format!("{name} {}", sub.get_name()), "###"))
 }
 
-/// Which of the options that are said once the command has.
-fn connection_options(command: &Command) -> String {
-    let named =
-        command.get_arguments().filter(|arg| shared(arg)).map(spelling).collect::<Vec<_>>().join(", ");
-    match named.as_str() {
-        "" => String::new(),
-        named => format!("- {named}: see [connection options](#connection-options).\n"),
-    }
+/// Options that many commands have, and that are said once.
+struct SaidOnce {
+    /// Under which of clap's headings they are.
+    heading: &'static str,
+    title: &'static str,
+    about: &'static str,
+    /// Whether commands have some of them, and name which.
+    some: bool,
 }
 
-/// The options that every command of a client has, said once.
-fn connection(root: &Command) -> String {
-    let mut text = format!("\n## {CONNECTION}\n{ABOUT_CONNECTION}\n");
-    let client = shown(root).find(|command| command.get_arguments().filter(|arg| shared(arg)).count() > 4);
-    for arg in client.into_iter().flat_map(Command::get_arguments).filter(|arg| shared(arg)) {
-        let _infallible = writeln!(text, "- {}: {}", spelling(arg), words(arg));
-    }
-    text
-}
-
-const CONNECTION: &str = "Connection options";
-
-const ABOUT_CONNECTION: &str = "
+const SAID_ONCE: [SaidOnce; 3] = [
+    SaidOnce {
+        heading: "Root key",
+        title: "Root key options",
+        some: false,
+        about: "
+The commands that open an instance find its root key by these: see [root keys elsewhere](../guides/root-keys.md).
+",
+    },
+    SaidOnce {
+        heading: "Broker",
+        title: "Broker options",
+        some: false,
+        about: "
+The servers have these for the broker, through which runs use secrets without having them: see [the broker](../guides/broker.md).
+",
+    },
+    SaidOnce {
+        heading: "Connection",
+        title: "Connection options",
+        some: true,
+        about: "
 The commands that speak to a server know it, and the API key for it, from these, the first that says so: an option;
 the variables `STRONGROOM_URL` and `STRONGROOM_API_KEY`; the profile that `strongroom login` stored, chosen with
 `--profile` or `STRONGROOM_PROFILE`. A profile named with `--profile` wins over the variables. Where nothing names a
@@ -105,20 +111,52 @@ server it is `http://127.0.0.1:8700`. The key of a profile is sent to the server
 plain HTTP to another machine.
 
 `strongroom.toml` is read by servers only: none of these options has a key in it. An API key is never an option.
-";
+",
+    },
+];
 
-fn shared(arg: &Arg) -> bool {
-    arg.get_help_heading() == Some("Connection")
+impl SaidOnce {
+    fn of<'a>(&self, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
+        let heading = self.heading;
+        command.get_arguments().filter(move |arg| arg.get_help_heading() == Some(heading))
+    }
+
+    /// Which of them a command has.
+    fn named(&self, command: &Command) -> String {
+        let named = self.of(command).map(spelling).collect::<Vec<_>>().join(", ");
+        let anchor = self.title.to_lowercase().replace(' ', "-");
+        match named.as_str() {
+            "" => String::new(),
+            _ if !self.some => format!("- [{}](#{anchor}).\n", self.title),
+            named => format!("- {named}: see [{}](#{anchor}).\n", self.title.to_lowercase()),
+        }
+    }
+
+    /// All of them.
+    fn options(&self, root: &Command) -> String {
+        let mut text = format!("\n## {}\n{}\n", self.title, self.about);
+        let most = shown(root).max_by_key(|command| self.of(command).count());
+        for arg in most.into_iter().flat_map(|command| self.of(command)) {
+            let _infallible = writeln!(text, "- {}: {}{}", spelling(arg), words(arg), footnotes(arg));
+        }
+        text
+    }
+}
+
+fn is_said_once(arg: &Arg) -> bool {
+    SAID_ONCE.iter().any(|group| arg.get_help_heading() == Some(group.heading))
 }
 
 fn section(command: &Command, name: &str) -> String {
     let mut text = format!("\n## {name}\n\n{}\n", one_line(command.get_about()));
     let usage = command.clone().render_usage().to_string();
     let _infallible = write!(text, "\n```text\n{}\n```\n\n", usage.trim_start_matches("Usage: "));
-    for arg in command.get_arguments().filter(|arg| arg.get_id() != "help" && !shared(arg)) {
+    for arg in command.get_arguments().filter(|arg| arg.get_id() != "help" && !is_said_once(arg)) {
         let _infallible = writeln!(text, "- {}: {}{}", spelling(arg), words(arg), footnotes(arg));
     }
-    text += &connection_options(command);
+    for group in &SAID_ONCE {
+        text += &group.named(command);
+    }
     if let Some(after) = command.get_after_help() {
         text += &examples(&after.to_string());
     }
@@ -239,16 +277,16 @@ was misspelled never stays at its default unseen. One file serves all commands; 
 knows. Relative paths start at the directory in which the command is run. No key, and no variable of an
 option, holds a secret: they name files that do.
 
-These belong to one invocation and have no key: `--json`, `--help`, `--version`; and `--config` itself,
-which has the variable only. The file configures servers: commands that speak to one have profiles instead, see
+These belong to one invocation and have no key: `--json`, `--help`, `--version`, and what a backup is
+made of and restored with (`--out`, `--force`, `--identity`, `--key`, `--new-root-key`, `--start-over`);
+and `--config` itself, which has the variable only. The file configures servers: commands that speak to one have profiles instead, see
 [the command line](cli.md#connection-options).
 ";
 
-fn users<'a>(root: &'a Command, key: &'a str) -> impl Iterator<Item = &'a str> {
-    root.get_subcommands()
-        .filter(|command| config::reads_the_file(command))
-        .filter(move |command| command.get_arguments().any(|arg| arg.get_id() == key))
-        .map(Command::get_name)
+fn users<'a>(root: &'a Command, key: &'a str) -> impl Iterator<Item = String> {
+    let has = move |arg: &Arg| config::is_knob(arg) && arg.get_id() == key;
+    let readers = config::readers(root).filter(move |(_, command)| command.get_arguments().any(has));
+    readers.map(|(name, _)| name)
 }
 
 /// A file with every key commented out, in the order of the command line.
@@ -272,8 +310,7 @@ fn in_order<'a>(
     knobs: &'a std::collections::BTreeMap<String, Arg>,
 ) -> Vec<(&'a str, &'a Arg)> {
     let mut seen = Vec::new();
-    let commands = root.get_subcommands().filter(|command| config::reads_the_file(command));
-    for arg in commands.flat_map(Command::get_arguments) {
+    for arg in config::readers(root).flat_map(|(_, command)| command.get_arguments()) {
         if let Some((key, arg)) = knobs.get_key_value(arg.get_id().as_str())
             && !seen.iter().any(|(known, _)| known == key)
         {
@@ -282,6 +319,22 @@ fn in_order<'a>(
     }
     seen
 }
+
+/// For keys whose values are neither files nor of a type of their own.
+const EXAMPLES: [(&str, &str); 12] = [
+    ("audit_webhook", "https://siem.example.com/strongroom"),
+    ("broker_listen", "127.0.0.1:8701"),
+    ("database_url", "postgres://strongroom@db.example.com/strongroom"),
+    ("kms_key", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
+    ("pkcs11_module", "/usr/lib/softhsm/libsofthsm2.so"),
+    ("pkcs11_token", "strongroom"),
+    ("pkcs11_key", "strongroom"),
+    ("transit_url", "https://bao.example.com:8200"),
+    ("transit_mount", "transit"),
+    ("transit_namespace", "security"),
+    ("transit_key", "strongroom"),
+    ("transit_role_id", "3c90c3cc-0d44-4b50-8888-8dd25736052a"),
+];
 
 fn example(key: &str, arg: &Arg) -> String {
     let kind = Kind::of(arg.get_value_parser());
@@ -298,7 +351,10 @@ fn example(key: &str, arg: &Arg) -> String {
         None if arg.get_value_parser().type_id() == TypeId::of::<TrustedProxies>() => {
             "\"127.0.0.1,10.0.0.0/8\"".to_owned()
         }
-        None => format!("\"/path/to/{}\"", key.trim_end_matches("_file").replace('_', "-")),
+        None => match EXAMPLES.iter().find(|(known, _)| *known == key) {
+            Some((_, example)) => format!("\"{example}\""),
+            None => format!("\"/path/to/{}\"", key.trim_end_matches("_file").replace('_', "-")),
+        },
     }
 }
 
@@ -341,7 +397,8 @@ mod tests {
     fn every_command_that_is_shown_can_be_run() {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
         let guide = |name| fs::read_to_string(docs.join("guides").join(name)).unwrap();
-        let guides = ["command-line.md", "agent-hosts.md", "tls.md"].map(guide).concat();
+        let guides =
+            ["command-line.md", "agent-hosts.md", "root-keys.md", "audit.md", "tls.md"].map(guide).concat();
         let [(_, reference), _] = pages();
         let examples = commands(&reference)
             .into_iter()

@@ -127,7 +127,7 @@ fn line<const N: usize>(cells: &[String; N], widths: [usize; N]) -> String {
 }
 
 /// The text, or as much of it as fits with a mark that there was more.
-fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -160,6 +160,14 @@ pub(crate) fn day(timestamp: &str) -> &str {
 /// `2026-11-07 05:31`. What doesn't look like one is shown as it is.
 pub(crate) fn minute(timestamp: &str) -> String {
     match (timestamp.get(..10), timestamp.get(11..16)) {
+        (Some(day), Some(time)) if timestamp.ends_with('Z') => format!("{day} {time}"),
+        _ => timestamp.to_owned(),
+    }
+}
+
+/// A moment of the wire, to the second.
+pub(crate) fn second(timestamp: &str) -> String {
+    match (timestamp.get(..10), timestamp.get(11..19)) {
         (Some(day), Some(time)) if timestamp.ends_with('Z') => format!("{day} {time}"),
         _ => timestamp.to_owned(),
     }
@@ -230,8 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_shown_to_the_minute() {
+    fn moments_are_shown_to_the_minute_or_the_second() {
         assert_eq!(minute("2026-11-07T05:31:56.000Z"), "2026-11-07 05:31");
-        assert_eq!(minute("soon"), "soon");
+        assert_eq!(second("2026-11-07T05:31:56.000Z"), "2026-11-07 05:31:56");
+        assert_eq!((minute("soon"), second("soon")), ("soon".to_owned(), "soon".to_owned()));
     }
 }

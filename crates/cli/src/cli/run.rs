@@ -29,6 +29,10 @@ pub(crate) struct Run {
     /// Hand on these values although programs take code from them, such as PATH.
     #[arg(long, value_name = "NAME", num_args = 1.., value_parser = env_key)]
     pub(crate) allow_env: Vec<EnvKey>,
+    /// Hand on placeholders in the values' place: the command reaches the hosts that its secrets'
+    /// policies name through the server's broker, which puts the values in on their way.
+    #[arg(long)]
+    pub(crate) broker: bool,
     /// Don't mask values in what the command writes; its output isn't touched then.
     #[arg(long)]
     pub(crate) no_mask: bool,

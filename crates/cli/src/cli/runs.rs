@@ -16,6 +16,24 @@ pub(crate) enum Runs {
     Stop(StopRun),
     /// List which versions of which secrets a run received, never the values.
     Deliveries(OneRun),
+    /// List what a run asked for through the broker, newest first: where, never what was said.
+    Requests(RunRequests),
+}
+
+/// `runs requests`.
+#[derive(Debug, Args)]
+pub(crate) struct RunRequests {
+    /// The run's id.
+    #[arg(value_parser = id)]
+    pub(crate) id: Uuid,
+    /// At most so many, up to 200.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(crate) limit: u8,
+    /// Go on where a list ended: its `next`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) cursor: Option<i64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// `runs list`.

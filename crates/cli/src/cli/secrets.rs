@@ -50,6 +50,19 @@ Renaming comes first, then removing, then setting.")]
     Compare(Compare),
     /// List the runs that received a secret, and which of its versions.
     Runs(One),
+    /// Show where a secret may be used: its own policy, or what is known of its service.
+    Policy(One),
+    /// Set where a secret may be used.
+    #[command(after_help = "\
+Examples:
+  strongroom secrets set-policy ID --file policy.json
+  strongroom secrets policy ID --json | strongroom secrets set-policy OTHER --file -
+
+The file is JSON, an object with `rules` and `broker_only`, as `policy --json`
+shows one. What is for the broker only is in no run's environment; switching that
+off, or allowing more than its rules do, needs all values again: --value or
+--from-env-file.")]
+    SetPolicy(SetPolicy),
 }
 
 /// `secrets list`.
@@ -68,7 +81,7 @@ pub(crate) struct List {
     pub(crate) common: Common,
 }
 
-/// `secrets get`, `secrets versions`, `secrets runs`.
+/// `secrets get`, `secrets versions`, `secrets runs`, `secrets policy`.
 #[derive(Debug, Args)]
 pub(crate) struct One {
     /// The secret's id.
@@ -218,6 +231,31 @@ pub(crate) struct Copy {
     /// Share the copy with the team; needs the role manager [default: yours alone]
     #[arg(long)]
     pub(crate) shared: bool,
+    #[command(flatten)]
+    pub(crate) write: Write,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `secrets set-policy`.
+#[derive(Debug, Args)]
+pub(crate) struct SetPolicy {
+    /// The secret's id.
+    #[arg(value_parser = id)]
+    pub(crate) id: Uuid,
+    /// The file of the policy, in JSON; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// A value that takes the place of all, in the same forms as `secrets create --value`; only to
+    /// loosen the policy of what is for the broker only.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) value: Vec<String>,
+    /// Take such values from a file of KEY=VALUE lines; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_env_file: Option<PathBuf>,
+    /// Only if nobody has changed it since an answer had this version tag.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) if_match: Option<String>,
     #[command(flatten)]
     pub(crate) write: Write,
     #[command(flatten)]

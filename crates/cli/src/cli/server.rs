@@ -2,8 +2,8 @@
 //! option of theirs is also a variable and a key in `strongroom.toml`, but for those
 //! that say where that file is and how an answer looks. And `copy`, which opens two.
 
+use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use strongroom_core::text::{Email, TeamName};
 use strongroom_net::{Limits, TrustedProxies};
 
+use super::broker::Brokering;
+use super::root_key::{Keeper, RootKeyKind};
 use crate::logs::{self, Format};
 use crate::public_url::PublicUrl;
 
@@ -26,7 +28,11 @@ pub(crate) struct Dev {
     #[command(flatten)]
     pub(crate) listening: Listening,
     #[command(flatten)]
+    pub(crate) brokering: Brokering,
+    #[command(flatten)]
     pub(crate) rules: Rules,
+    #[command(flatten)]
+    pub(crate) sinks: Sinks,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -55,7 +61,11 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) listening: Listening,
     #[command(flatten)]
+    pub(crate) brokering: Brokering,
+    #[command(flatten)]
     pub(crate) rules: Rules,
+    #[command(flatten)]
+    pub(crate) sinks: Sinks,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }
@@ -66,6 +76,18 @@ pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) place: Place,
     /// Print one JSON object instead of a line for each check.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) keeper: Keeper,
+}
+
+/// The instance that an operator changes, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct Operated {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -113,12 +135,19 @@ pub(crate) struct Copy {
     pub(crate) json: bool,
 }
 
-/// Where the instance is.
+/// What else is configured.
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct Configuration {
     /// The configuration file [default: strongroom.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "STRONGROOM_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// Where the instance is.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
     /// The directory that holds the instance.
     #[arg(
         long,
@@ -128,6 +157,13 @@ pub(crate) struct Place {
         default_value = "./strongroom-data"
     )]
     pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) elsewhere: Elsewhere,
+}
+
+/// Where the database is, unless it is in the directory.
+#[derive(Debug, Args)]
+pub(crate) struct Elsewhere {
     /// The PostgreSQL database that holds the instance, such as
     /// `postgres://strongroom@db.example.com/strongroom`; the directory then holds the root key
     /// alone [default: none, the instance is in the directory]
@@ -170,6 +206,17 @@ pub(crate) struct Founding {
     pub(crate) team: TeamName,
     #[command(flatten)]
     pub(crate) owner: Owner,
+    #[command(flatten)]
+    pub(crate) kind: NewRootKey,
+    /// Write the recovery key to this new file, outside the data directory [default: show it
+    /// once, on a terminal]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_RECOVERY_KEY_FILE", hide_env_values = true)]
+    pub(crate) recovery_key_file: Option<PathBuf>,
+}
+
+/// What kind of root key is made.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct NewRootKey {
     /// Where the root key comes from.
     #[arg(
         long,
@@ -180,31 +227,6 @@ pub(crate) struct Founding {
         default_value = "file"
     )]
     pub(crate) root_key: RootKeyKind,
-    /// Write the recovery key to this new file, outside the data directory [default: show it
-    /// once, on a terminal]
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_RECOVERY_KEY_FILE", hide_env_values = true)]
-    pub(crate) recovery_key_file: Option<PathBuf>,
-}
-
-/// Where the root key of a new instance comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RootKeyKind {
-    /// A new file that only its owner can read.
-    File,
-    /// A passphrase that is asked for at each start.
-    Passphrase,
-}
-
-/// Who keeps the root key.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Root key")]
-pub(crate) struct Keeper {
-    /// The file of the root key [default: root.key in the data directory]
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_ROOT_KEY_FILE", hide_env_values = true)]
-    pub(crate) root_key_file: Option<PathBuf>,
-    /// A file of mode 0600 whose first line is the passphrase [default: ask on a terminal]
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_PASSPHRASE_FILE", hide_env_values = true)]
-    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 /// Where the server is found.
@@ -385,6 +407,58 @@ pub(crate) struct Rules {
     pub(crate) auto_register_agents: bool,
 }
 
+/// Where events go as they are sealed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Audit")]
+#[expect(clippy::struct_field_names, reason = "they are the names of options")]
+pub(crate) struct Sinks {
+    /// Append each event to this file, a line of JSON each, from when it is first named; the
+    /// file is made with mode 0600 [default: none]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_AUDIT_FILE", hide_env_values = true)]
+    pub(crate) audit_file: Option<PathBuf>,
+    /// MiB in that file before it is put aside as FILE.1.
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "STRONGROOM_AUDIT_FILE_SIZE",
+        hide_env_values = true,
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
+    pub(crate) audit_file_size: u32,
+    /// How many of those put aside are kept.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "STRONGROOM_AUDIT_FILE_KEEP",
+        hide_env_values = true,
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(0..=10_000)
+    )]
+    pub(crate) audit_file_keep: u32,
+    /// Write each event to standard output, a line of JSON each.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "STRONGROOM_AUDIT_STDOUT",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub(crate) audit_stdout: bool,
+    /// Send events there, as JSON Lines with a signature by the secret; https, or http on this
+    /// machine [default: nowhere]
+    #[arg(long, value_name = "URL", env = "STRONGROOM_AUDIT_WEBHOOK", hide_env_values = true)]
+    pub(crate) audit_webhook: Option<reqwest::Url>,
+    /// A file of mode 0600 whose first line is the webhook's secret, of at least 16 characters
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_AUDIT_WEBHOOK_SECRET_FILE", hide_env_values = true)]
+    pub(crate) audit_webhook_secret_file: Option<PathBuf>,
+}
+
 /// What is logged.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
@@ -433,6 +507,6 @@ impl Listening {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "must be an IP address and a port, such as 127.0.0.1:8700 or [::1]:8700")
 }

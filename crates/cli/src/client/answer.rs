@@ -76,6 +76,11 @@ impl Answer {
         Some(Duration::from_secs(self.header(RETRY_AFTER)?.parse().ok()?))
     }
 
+    /// Its text, whatever it is.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Its text, if it is JSON.
     ///
     /// # Errors
@@ -202,7 +207,8 @@ impl Answer {
     }
 }
 
-fn strange() -> Failure {
+/// Why an answer is of no use.
+pub(crate) fn strange() -> Failure {
     Failure::new("the server's answer is not what Strongroom answers")
         .hint("check the URL, and that server and command line are of about the same version")
 }

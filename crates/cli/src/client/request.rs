@@ -45,6 +45,11 @@ impl Request {
         Self::change(Method::PATCH, path)
     }
 
+    /// Puts something in the place of what is there.
+    pub(crate) fn put(path: impl Into<String>) -> Self {
+        Self::change(Method::PUT, path)
+    }
+
     /// Deletes something.
     pub(crate) fn delete(path: impl Into<String>) -> Self {
         Self::change(Method::DELETE, path)

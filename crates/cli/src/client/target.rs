@@ -183,7 +183,8 @@ fn url(text: &str, insecure_http: bool) -> Result<Url, Failure> {
     Ok(url)
 }
 
-fn loopback(url: &Url) -> bool {
+/// Whether a URL is this machine's own.
+pub(crate) fn loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use strongroom_core::RootKey;
 use strongroom_core::instance::Instance;
 use strongroom_core::rows::Stored;
-use strongroom_keys::file;
-use strongroom_store::copy::{Copy as Copying, End};
+use strongroom_keys::{file, passphrase};
+use strongroom_store::copy::{Copy as Copying, Destination, Origin};
 use strongroom_store::postgres::Address;
 
 use crate::cli::Copy;
@@ -80,17 +80,17 @@ impl Place {
         }
     }
 
-    async fn source(&self) -> Result<End, Failure> {
+    async fn source(&self) -> Result<Origin, Failure> {
         Ok(match self {
-            Self::Directory(directory) => End::of_sqlite(directory).await?,
-            Self::Server(address) => End::of_postgres(address).await?,
+            Self::Directory(directory) => Origin::of_sqlite(directory).await?,
+            Self::Server(address) => Origin::of_postgres(address).await?,
         })
     }
 
-    async fn target(&self, anew: bool) -> Result<End, Failure> {
+    async fn target(&self, anew: bool) -> Result<Destination, Failure> {
         Ok(match self {
-            Self::Directory(directory) => End::into_sqlite(directory, anew)?,
-            Self::Server(address) => End::into_postgres(address, anew).await?,
+            Self::Directory(directory) => Destination::in_sqlite(directory, anew)?,
+            Self::Server(address) => Destination::in_postgres(address, anew).await?,
         })
     }
 
@@ -114,13 +114,13 @@ async fn copied(args: &Copy, from: &Place, to: &Place) -> Result<Copied, Failure
     let (from, into) = (from.source().await?, to.target(args.start_over).await?);
     let copy = Copying::new(from, into).await?;
     let mut done = Copied { rows: copy.rows(), there: copy.there(), left: Vec::new() };
-    let bar = super::progress("copying", done.rows);
+    let bar = super::progress("copying rows", done.rows);
     bar.inc(done.there);
     let carried = copy.carry(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     let again = "mend that and run the same command again: it goes on where it stopped";
     carried.map_err(|error| Failure::from(error).hint_if_none(again))?;
-    let bar = super::progress("comparing", done.rows);
+    let bar = super::progress("comparing rows", done.rows);
     let finished = copy.finish(|rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     finished.map_err(|error| Failure::from(error).hint_if_none(again))?;
@@ -134,7 +134,10 @@ async fn left(to: &Place) -> Result<Vec<String>, Failure> {
     let Some(stored) = to.instance().await? else { return Ok(Vec::new()) };
     let instance = stored.row();
     let mut left = vec![match to {
-        _ if instance.root_provider != file::PROVIDER => "Its passphrase is the same.".to_owned(),
+        _ if instance.root_provider == passphrase::PROVIDER => "Its passphrase is the same.".to_owned(),
+        _ if instance.root_provider != file::PROVIDER => {
+            format!("Its root key stays where it is ({}).", instance.root_provider)
+        }
         Place::Server(_) => "The root key is the same: put it at DIR/root.key, mode 0600.".to_owned(),
         Place::Directory(directory) => root_key_in(&DataDir::new(directory), instance),
     }];
@@ -148,6 +151,19 @@ async fn left(to: &Place) -> Result<Vec<String>, Failure> {
         }
     }
     Ok(left)
+}
+
+/// What is to be known of the root key of an instance whose data directory is this one.
+pub(super) fn root_key_of(data_dir: &DataDir, instance: &Instance, is_new: bool) -> String {
+    match (instance.root_provider.as_str(), is_new) {
+        (file::PROVIDER, false) => root_key_in(data_dir, instance),
+        (file::PROVIDER, true) => {
+            "It has a new root key: keep a copy of its file away from this machine and from the backups."
+                .to_owned()
+        }
+        (_, false) => "Its passphrase is the same.".to_owned(),
+        (_, true) => "It has a new passphrase.".to_owned(),
+    }
 }
 
 /// Whether the instance's root key is in its directory.

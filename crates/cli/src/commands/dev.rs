@@ -10,16 +10,22 @@ use crate::output;
 
 pub(super) fn run(args: &Dev) -> Result<(), Failure> {
     args.logging.start();
-    serve::allowed(&args.listening)?;
+    serve::allowed(&args.listening, &args.brokering)?;
     let site = Site::new(&args.place)?;
     serve::block_on(&args.listening, async {
-        if site.is_taken().await? { again(args, &site).await } else { first(args, &site).await }
+        if site.is_taken().await? {
+            again(args, &site).await
+        } else {
+            // As large as all that a server waits for.
+            Box::pin(first(args, &site)).await
+        }
     })
 }
 
 /// The instance is there: serves it.
 async fn again(args: &Dev, site: &Site) -> Result<(), Failure> {
-    let (app, open) = serve::ready(site, &args.keeper, &args.listening).await?;
+    let (app, open) =
+        serve::ready(site, &args.keeper, (&args.listening, &args.brokering, &args.sinks)).await?;
     output::answer(&welcome_back(&open, &site.data_dir))?;
     open.serve(app, args.listening.limits(), args.rules).await
 }
@@ -28,10 +34,11 @@ async fn again(args: &Dev, site: &Site) -> Result<(), Failure> {
 async fn first(args: &Dev, site: &Site) -> Result<(), Failure> {
     let data_dir = &site.data_dir;
     let keepsake =
-        Keepsake::choose(&args.founding, data_dir, output::seen_by_a_person())?.unwrap_or(Keepsake::Nobody);
+        Keepsake::choose(args.founding.recovery_key_file.as_ref(), data_dir, output::seen_by_a_person())?
+            .unwrap_or(Keepsake::Nobody);
     let recovery = Recovery::of(&keepsake);
     let blueprint = Blueprint::draw(&args.founding, &args.keeper, site, keepsake).await?;
-    let open = serve::Open::bind(&args.listening).await?;
+    let open = serve::Open::bind((&args.listening, &args.brokering, &args.sinks), site).await?;
     let fresh = blueprint.build().await?;
     let link = fresh.app.set_up_link(&args.founding.owner.email).await;
     let link = link.map_err(|error| Failure::new(error.to_string()))?;
@@ -78,6 +85,7 @@ Strongroom is listening on {url}
 
   Data      {directory}
   Docs      {clients}/docs
+  Broker    {broker}
   Stop      Ctrl-C
 
 Open this to set up how you sign in to the dashboard (it works once, within a day):
@@ -106,6 +114,7 @@ Create a secret (paste this into another terminal):
 The answer names the keys; the values stay inside.
 ",
         url = open.url(),
+        broker = open.broker(),
         directory = data_dir.absolute().display(),
         recovery = recovery.words(fresh.identity.reveal()),
         clients = open.url_for_clients(),
@@ -120,6 +129,7 @@ Strongroom is listening on {url}
   Data      {directory}
   Dashboard {clients}/
   Docs      {clients}/docs
+  Broker    {broker}
   Stop      Ctrl-C
 
 For a link to sign in by, should you need one: strongroom setup-link --data-dir {directory}
@@ -130,6 +140,7 @@ what is in this one, stop the server and run:
   rm -r {directory}
 ",
         url = open.url(),
+        broker = open.broker(),
         clients = open.url_for_clients(),
         directory = data_dir.absolute().display(),
     )

@@ -6,29 +6,23 @@ use strongroom_core::App;
 use strongroom_core::app::Verified;
 use strongroom_keys::{file, passphrase};
 
+use super::report::{self, Check};
+use crate::checkpoints::Checkpoints;
 use crate::cli::Doctor;
 use crate::data_dir::{DataDir, private};
-use crate::database::Site;
+use crate::database::{Database, Site};
 use crate::failure::Failure;
-use crate::{instance, output, root_key};
+use crate::instance::Opened;
+use crate::{instance, root_key};
 
-/// How many broken rows are named; there may be millions.
-const NAMED: usize = 20;
+/// What to do about the record.
+const VERIFY: &str = "run `strongroom audit verify --data-dir …`; after a backup was restored, move the heads of the time after it away";
 
 /// Whether all is well.
 pub(super) fn run(args: &Doctor) -> Result<bool, Failure> {
     let site = Site::new(&args.place)?;
     let checks = super::block_on(async { Ok(examine(args, &site).await) })?;
-    let healthy = checks.iter().all(|check| check.found.is_ok());
-    let report = if args.json { json(&checks, healthy) } else { text(&checks, healthy) };
-    output::answer(&report)?;
-    Ok(healthy)
-}
-
-/// One thing that was looked at: what is good about it, or what is wrong.
-struct Check {
-    name: &'static str,
-    found: Result<String, Failure>,
+    report::show(&checks, args.json)
 }
 
 async fn examine(args: &Doctor, site: &Site) -> Vec<Check> {
@@ -45,11 +39,19 @@ async fn examine(args: &Doctor, site: &Site) -> Vec<Check> {
         }
     };
     checks.push(Check { name: "database", found: database.health().await });
-    match instance::open(database.store(), &args.keeper, site).await {
+    match instance::look(database.store(), &args.keeper, site).await {
         Err(failure) => checks.push(Check { name: "root key", found: Err(failure) }),
-        Ok(app) => {
-            checks.push(Check { name: "root key", found: keeper(&app, args, data_dir).await });
+        Ok(Opened { instance: app, root, missed }) => {
+            let opens = keeper(root.provider(), args, data_dir);
+            match missed {
+                None => checks.push(Check { name: "root key", found: Ok(opens) }),
+                Some(missed) => {
+                    checks.push(Check { name: "root key", found: Err(missed) });
+                    checks.push(Check { name: "added root key", found: Ok(opens) });
+                }
+            }
             checks.push(Check { name: "rows", found: rows(&app).await });
+            checks.push(Check { name: "audit", found: audit(&app, &database, data_dir).await });
         }
     }
     checks
@@ -76,10 +78,8 @@ fn files(data_dir: &DataDir) -> Result<String, Failure> {
     Ok(format!("{seen} files, closed to others"))
 }
 
-async fn keeper(app: &App, args: &Doctor, data_dir: &DataDir) -> Result<String, Failure> {
-    let instance = app.store().instance().await?;
-    let provider = instance.as_ref().map(|stored| stored.row().root_provider.as_str()).unwrap_or_default();
-    Ok(match provider {
+fn keeper(provider: &str, args: &Doctor, data_dir: &DataDir) -> String {
+    match provider {
         file::PROVIDER => {
             format!(
                 "{}, closed to others, opens the instance",
@@ -88,59 +88,51 @@ async fn keeper(app: &App, args: &Doctor, data_dir: &DataDir) -> Result<String, 
         }
         passphrase::PROVIDER => "the passphrase opens the instance".to_owned(),
         other => format!("{other}, opens the instance"),
-    })
+    }
 }
 
 async fn rows(app: &App) -> Result<String, Failure> {
-    let progress = super::progress("checking", app.store().rows().await?);
+    let progress = super::progress("checking rows", app.store().rows().await?);
     let verified = app.verify(|| progress.inc(1)).await;
     progress.finish_and_clear();
     judge(&verified?)
 }
 
-fn judge(verified: &Verified) -> Result<String, Failure> {
-    let Verified { rows, findings } = verified;
-    if findings.is_empty() {
-        return Ok(format!("{rows} checked: every seal opens, every MAC holds"));
+/// Whether the record goes on from the heads that are kept; its events are `audit verify`'s.
+async fn audit(app: &App, database: &Database, data_dir: &DataDir) -> Result<String, Failure> {
+    if database.is_older().await? {
+        return Ok("comes with the newer schema".to_owned());
     }
-    let named: Vec<_> =
-        findings.iter().take(NAMED).map(|f| format!("{} {} {}", f.table, f.id, f.problem)).collect();
-    let more = findings.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Err(Failure::new(format!("{} of {rows} fail: {}{more}", findings.len(), named.join("; ")))
-        .hint("somebody or something changed the database: keep a copy of it, and restore a backup"))
-}
-
-fn text(checks: &[Check], healthy: bool) -> String {
-    let mut lines = Vec::new();
-    for check in checks {
-        match &check.found {
-            Ok(detail) => lines.push(format!("ok    {:<15} {detail}", check.name)),
-            Err(failure) => {
-                lines.push(format!("FAIL  {:<15} {}", check.name, failure.message()));
-                lines.extend(failure.remedy().map(|remedy| format!("      {:<15} {remedy}", "to do:")));
+    let (left, kept) =
+        Checkpoints::of(data_dir.path()).left_behind(app).await.map_err(|failure| failure.hint(VERIFY))?;
+    match left.first() {
+        None => Ok(match app.store().audit_head().await? {
+            Some(head) => {
+                format!("{} events sealed, going on from all {kept} heads that are kept", head.size)
             }
+            None => "nothing is sealed yet".to_owned(),
+        }),
+        Some(path) => {
+            let path = path.display();
+            Err(Failure::new(format!("the record does not go on from the head in {path}")).hint(VERIFY))
         }
     }
-    let failed = checks.iter().filter(|check| check.found.is_err()).count();
-    lines.push(String::new());
-    lines.push(if healthy {
-        "All is well.".to_owned()
-    } else {
-        format!("{failed} of {} checks failed.", checks.len())
-    });
-    lines.join("\n")
 }
 
-fn json(checks: &[Check], healthy: bool) -> String {
-    let checks: Vec<_> = checks
-        .iter()
-        .map(|check| match &check.found {
-            Ok(detail) => serde_json::json!({"name": check.name, "ok": true, "detail": detail}),
-            Err(failure) => serde_json::json!({
-                "name": check.name, "ok": false, "detail": failure.message(), "remedy": failure.remedy(),
-            }),
-        })
-        .collect();
-    serde_json::json!({"ok": healthy, "checks": checks}).to_string()
+fn judge(verified: &Verified) -> Result<String, Failure> {
+    match broken(verified) {
+        None => Ok(format!("{} checked: every seal opens, every MAC holds", verified.rows)),
+        Some(broken) => Err(Failure::new(broken)
+            .hint("somebody or something changed the database: keep a copy of it, and restore a backup")),
+    }
+}
+
+/// Which rows fail, if any does.
+pub(super) fn broken(verified: &Verified) -> Option<String> {
+    let Verified { rows, findings, .. } = verified;
+    if findings.is_empty() {
+        return None;
+    }
+    let named = report::few(findings, |f| format!("{} {} {}", f.table, f.id, f.problem));
+    Some(format!("{} of {rows} fail: {named}", findings.len()))
 }

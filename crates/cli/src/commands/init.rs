@@ -9,7 +9,8 @@ use crate::output;
 pub(super) fn run(args: &Init) -> Result<(), Failure> {
     let site = Site::new(&args.place)?;
     let person = output::seen_by_a_person() && !args.json;
-    let keepsake = Keepsake::choose(&args.founding, &site.data_dir, person)?.ok_or_else(nowhere_to_keep)?;
+    let keepsake = Keepsake::choose(args.founding.recovery_key_file.as_ref(), &site.data_dir, person)?
+        .ok_or_else(nowhere_to_keep)?;
     let fresh = super::block_on(async {
         Blueprint::draw(&args.founding, &args.keeper, &site, keepsake).await?.build().await
     })?;
@@ -58,7 +59,7 @@ API key of the owner, shown only now:
 
 Serve it:
 
-  strongroom serve {options}",
+  strongroom serve {options}{root_key}",
         directory = site.data_dir.absolute().display(),
         team = args.founding.team,
         team_id = fresh.created.team_id,
@@ -66,5 +67,6 @@ Serve it:
         user_id = fresh.created.user_id,
         key = fresh.created.api_key.reveal(),
         options = site.options(),
+        root_key = args.founding.kind.root_key.options(),
     )
 }

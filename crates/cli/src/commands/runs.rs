@@ -6,13 +6,13 @@ use uuid::Uuid;
 use super::confirm::confirm_about;
 use super::{acknowledge, change, counted, show_list};
 use crate::cli::client::Part;
-use crate::cli::runs::{ListRuns, OneRun, Runs, StopRun};
+use crate::cli::runs::{ListRuns, OneRun, RunRequests, Runs, StopRun};
 use crate::cli::secrets;
 use crate::client::{Client, Request};
 use crate::failure::Failure;
 use crate::output;
 use crate::printable::printable;
-use crate::table::{Column, Table, labelled, minute};
+use crate::table::{Column, Table, labelled, minute, second};
 
 pub(super) async fn run(command: &Runs) -> Result<(), Failure> {
     match command {
@@ -20,6 +20,7 @@ pub(super) async fn run(command: &Runs) -> Result<(), Failure> {
         Runs::Get(args) => get(args).await,
         Runs::Stop(args) => stop(args).await,
         Runs::Deliveries(args) => deliveries(args).await,
+        Runs::Requests(args) => requests(args).await,
     }
 }
 
@@ -64,13 +65,14 @@ fn table(runs: &[Run]) -> String {
     let mut table = Table::new([
         Column::Whole("ID"),
         Column::Whole("STATUS"),
+        Column::Whole("MODE"),
         Column::Whole("STARTED (UTC)"),
         Column::CutOrSpare("NOTE"),
         Column::Spare("AGENT"),
     ]);
     for run in runs {
         let note = run.note.as_deref().unwrap_or("-");
-        table.row([&run.id, &run.status, &minute(&run.started_at), note, &run.agent_id]);
+        table.row([&run.id, &run.status, &run.mode, &minute(&run.started_at), note, &run.agent_id]);
     }
     table.render(output::width())
 }
@@ -136,6 +138,73 @@ async fn deliveries(args: &OneRun) -> Result<(), Failure> {
     let answer = client.send(Request::get(format!("{}/deliveries", path(args.id)))).await?;
     let none = "The run has received nothing.";
     show_list(&client, &answer, |answer| answer.field("deliveries"), none, |seen| delivered("SECRET", seen))
+}
+
+/// A request of a run, as the API shows it.
+#[derive(Deserialize)]
+struct RunRequest {
+    at: String,
+    credential_id: Option<String>,
+    requested: Requested,
+}
+
+/// What was asked for, and what came of it.
+#[derive(Deserialize)]
+struct Requested {
+    scheme: String,
+    host: String,
+    port: u16,
+    method: String,
+    path: String,
+    status: Option<u16>,
+    refused: Option<String>,
+    ended: bool,
+}
+
+impl Requested {
+    fn url(&self) -> String {
+        let Self { scheme, host, port, path, .. } = self;
+        match (scheme.as_str(), port) {
+            ("https", 443) | ("http", 80) => format!("{scheme}://{host}{path}"),
+            _ => format!("{scheme}://{host}:{port}{path}"),
+        }
+    }
+
+    fn result(&self) -> String {
+        match (&self.refused, self.status) {
+            (Some(why), _) => why.clone(),
+            (None, Some(status)) => status.to_string(),
+            (None, None) if self.ended => "no answer".to_owned(),
+            (None, None) => "under way".to_owned(),
+        }
+    }
+}
+
+async fn requests(args: &RunRequests) -> Result<(), Failure> {
+    let client = Client::open(&args.common)?;
+    let request = Request::get(format!("{}/requests", path(args.id)));
+    let answer = client.send(request.query("limit", Some(args.limit)).query("cursor", args.cursor)).await?;
+    let none = "The run has asked for nothing through the broker.";
+    show_list(&client, &answer, |answer| answer.field("data"), none, requested)?;
+    if let Some(next) = answer.field::<Option<i64>>("next")? {
+        output::complain(&format!("note: there are older ones; --cursor {next} shows them"));
+    }
+    Ok(())
+}
+
+fn requested(requests: &[RunRequest]) -> String {
+    let mut table = Table::new([
+        Column::Whole("TIME (UTC)"),
+        Column::Whole("RESULT"),
+        Column::Whole("METHOD"),
+        Column::Cut("URL"),
+        Column::Spare("SECRET"),
+    ]);
+    for RunRequest { at, credential_id, requested } in requests {
+        let secret = credential_id.as_deref().unwrap_or("-");
+        table.row([&second(at), &requested.result(), &requested.method, &requested.url(), secret]);
+    }
+    table.render(output::width())
 }
 
 /// `strongroom secrets runs`.

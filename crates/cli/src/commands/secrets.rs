@@ -4,6 +4,7 @@
 mod history;
 pub(super) mod list;
 mod pages;
+mod policy;
 mod twins;
 pub(super) mod view;
 
@@ -32,6 +33,8 @@ pub(super) async fn run(command: &Secrets) -> Result<(), Failure> {
         Secrets::Copy(args) => twins::copy(args).await,
         Secrets::Compare(args) => twins::compare(args).await,
         Secrets::Runs(args) => runs::of_secret(args).await,
+        Secrets::Policy(args) => policy::policy(args).await,
+        Secrets::SetPolicy(args) => policy::set_policy(args).await,
     }
 }
 

@@ -13,20 +13,24 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::cli::{Address, Keeper, Listening, Rules, Serve};
+use crate::brokering::Brokerage;
+use crate::checkpoints::Checkpoints;
+use crate::cli::{Address, Brokering, Keeper, Listening, Rules, Serve, Sinks};
 use crate::clock::SystemClock;
 use crate::database::Site;
 use crate::failure::Failure;
 use crate::public_url::PublicUrl;
+use crate::sealing::Sealing;
+use crate::sinks::Ready;
 use crate::tls::Renewed;
-use crate::{housekeeping, instance, output};
+use crate::{brokering, housekeeping, instance, output};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     args.logging.start();
-    allowed(&args.listening)?;
+    allowed(&args.listening, &args.brokering)?;
     let site = Site::new(&args.place)?;
     block_on(&args.listening, async {
-        let (app, open) = ready(&site, &args.keeper, &args.listening).await?;
+        let (app, open) = ready(&site, &args.keeper, (&args.listening, &args.brokering, &args.sinks)).await?;
         // A reader that only wanted to start the server may be gone.
         let _unread = output::line(&format!("listening on {}", open.url()));
         open.serve(app, args.listening.limits(), args.rules).await
@@ -37,10 +41,12 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the address isn't this machine's own and nobody insisted.
-pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
+pub(super) fn allowed(listening: &Listening, brokering: &Brokering) -> Result<(), Failure> {
     // Metrics hold no value, but never have TLS either.
     let plain = Some(listening.address.listen).filter(|_| listening.address.tls_cert.is_none());
-    let mut addresses = listening.metrics_listen.into_iter().chain(plain);
+    let broker = brokering.address(listening.address.listen);
+    let broker = broker.filter(|_| listening.address.tls_cert.is_none());
+    let mut addresses = listening.metrics_listen.into_iter().chain(plain).chain(broker);
     let open = addresses.find(|address| !address.ip().is_loopback());
     let Some(open) = open.filter(|_| !listening.insecure_http) else { return Ok(()) };
     Err(Failure::new(format!(
@@ -56,7 +62,7 @@ pub(super) fn allowed(listening: &Listening) -> Result<(), Failure> {
 pub(super) async fn ready(
     site: &Site,
     keeper: &Keeper,
-    listening: &Listening,
+    (listening, brokering, sinks): (&Listening, &Brokering, &Sinks),
 ) -> Result<(App, Open), Failure> {
     site.data_dir.check()?;
     let database = site.serve().await?;
@@ -64,7 +70,7 @@ pub(super) async fn ready(
     // Only now is it certain that this is the right root key for it.
     database.migrate().await?;
     app.complete().await?;
-    Ok((app, Open::bind(listening).await?))
+    Ok((app, Open::bind((listening, brokering, sinks), site).await?))
 }
 
 /// Runs a server on as many threads as were asked for.
@@ -84,10 +90,13 @@ pub(super) fn block_on(
 pub(super) struct Open {
     listener: TcpListener,
     metrics: Option<TcpListener>,
+    broker: Option<Brokerage>,
     signals: Signals,
     tls: Option<Renewed>,
     proxies: TrustedProxies,
     public_url: Option<PublicUrl>,
+    checkpoints: Checkpoints,
+    sinks: Ready,
     /// Where it listens; the port is a real one.
     address: SocketAddr,
 }
@@ -97,7 +106,10 @@ impl Open {
     ///
     /// # Errors
     /// When the certificate can't be used, or the system refuses.
-    pub(super) async fn bind(listening: &Listening) -> Result<Self, Failure> {
+    pub(super) async fn bind(
+        (listening, brokering, sinks): (&Listening, &Brokering, &Sinks),
+        site: &Site,
+    ) -> Result<Self, Failure> {
         let tls = Renewed::start(listening)?;
         let listener = bind(listening.address.listen, "--listen").await?;
         let metrics = match listening.metrics_listen {
@@ -108,13 +120,25 @@ impl Open {
             tracing::info!(address = %metrics.local_addr()?, "metrics.listening");
         }
         let address = listener.local_addr()?;
+        let (signals, sinks) = (Signals::install()?, Ready::new(sinks)?);
+        let broker = match brokering.address(listening.address.listen) {
+            Some(wanted) => {
+                let listener = bind(wanted, "--broker-listen").await?;
+                let address = reachable(listener.local_addr()?);
+                Some(Brokerage::new((listener, address), brokering, tls.as_ref().map(Renewed::tls))?)
+            }
+            None => None,
+        };
         Ok(Self {
             listener,
             metrics,
-            signals: Signals::install()?,
+            broker,
+            signals,
             tls,
             proxies: listening.trusted_proxies.clone().unwrap_or_default(),
             public_url: listening.address.public_url.clone(),
+            checkpoints: Checkpoints::of(site.data_dir.path()),
+            sinks,
             address,
         })
     }
@@ -128,6 +152,12 @@ impl Open {
     pub(super) fn url_for_clients(&self) -> String {
         let public = self.public_url.as_ref().map(ToString::to_string);
         public.unwrap_or_else(|| self.url_at(reachable(self.address)))
+    }
+
+    /// Where runs find the broker and how they get there, or that there is none.
+    pub(super) fn broker(&self) -> String {
+        let there = |broker: &Brokerage| format!("{} (strongroom run --broker)", broker.url());
+        self.broker.as_ref().map_or_else(|| "none".to_owned(), there)
     }
 
     fn url_at(&self, address: SocketAddr) -> String {
@@ -149,7 +179,14 @@ impl Open {
     pub(super) async fn serve(mut self, app: App, limits: Limits, rules: Rules) -> Result<(), Failure> {
         warn_of_unlocked_keys(&app);
         let front = self.front(&limits);
-        let app = Arc::new(app.registering_agents(rules.auto_register_agents));
+        let app = app.registering_agents(rules.auto_register_agents);
+        let (app, broker) = match self.broker {
+            Some(brokerage) => {
+                let (app, broker) = brokerage.open(app, limits.grace)?;
+                (app, Some(broker))
+            }
+            None => (Arc::new(app), None),
+        };
         let mut end = End::Asked;
         let mut signals = self.signals;
         let (told, was_told) = oneshot::channel();
@@ -169,20 +206,31 @@ impl Open {
             .merge(strongroom_dashboard::desk(Arc::clone(&app), &address, terms));
         let api = Api::new(Arc::clone(&app), rules.rate_limit, address, pages);
         let (stop, stopped) = watch::channel(());
+        let brokered = brokering::serve(broker, stopped.clone());
         let watched = serve_metrics(self.metrics, api.metrics, limits, stopped);
         let served = async {
             let told = async { drop(was_told.await) };
             front.serve(self.listener, api.operations, told).await;
             drop(stop);
         };
+        let mut sealing = Sealing::new(Arc::clone(&app), self.checkpoints);
+        let sending = self.sinks.start(&app, &sealing.heads()).await?;
         tokio::select! {
-            ((), ()) = async { tokio::join!(served, watched) } => {}
+            ((), (), ()) = async { tokio::join!(served, watched, brokered) } => {}
+            () = sealing.keep() => {}
             () = listen => {}
             () = housekeeping::keep(Arc::clone(&app), rules.retention_days) => {}
+            superseded = housekeeping::follow(Arc::clone(&app)) => {
+                return Err(Failure::new(superseded.to_string())
+                    .hint("start it again: the root key opens the new one"));
+            }
             () = renew(self.tls.as_mut()) => {}
         }
         housekeeping::write_uses(&app).await;
         housekeeping::write_refusals(&app, true).await;
+        sealing.turn().await;
+        drop(sealing);
+        sending.finish().await;
         match end {
             End::Asked => Ok(()),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(
@@ -260,7 +308,7 @@ fn warn_of_unlocked_keys(app: &App) {
 }
 
 /// Names each request; ids rise with time.
-fn request_ids() -> impl Fn() -> RequestId + Send + Sync + 'static {
+pub(crate) fn request_ids() -> impl Fn() -> RequestId + Send + Sync + 'static {
     let mint = Mint::default();
     move || RequestId::new(mint.uuid(SystemClock.now(), &OsRandom))
 }

@@ -31,7 +31,7 @@ fn runs_are_listed_the_newest_only_unless_more_are_asked_for() {
     stub.say(200, &page);
     let listed = stub.run_in_team(&["runs", "list"]);
     let expected = format!(
-        "ID                                    STATUS   STARTED (UTC)     NOTE     AGENT\n{RUN}  running  2026-11-07 05:31  nightly  {AGENT}\n{RUN}  revoked  2026-11-07 05:31  -        {AGENT}\n"
+        "ID                                    STATUS   MODE    STARTED (UTC)     NOTE     AGENT\n{RUN}  running  inject  2026-11-07 05:31  nightly  {AGENT}\n{RUN}  revoked  inject  2026-11-07 05:31  -        {AGENT}\n"
     );
     assert_eq!(listed.done(), expected);
     assert_eq!(listed.stderr, "note: 2 of 70; --limit and --offset show the others\n");
@@ -105,6 +105,52 @@ fn deliveries_are_shown_from_both_ends() {
         let ended = stub.run(&args);
         assert_eq!((ended.done(), ended.stderr.as_str()), ("", none));
     }
+}
+
+/// A request of a run, as the API shows it.
+fn request(port: u16, status: Option<u16>, refused: Option<&str>, ended: bool) -> Value {
+    json!({
+        "sequence": 7, "at": AT, "request_id": OTHER, "credential_id": refused.is_none().then_some(SECRET),
+        "version": refused.is_none().then_some(3),
+        "requested": {
+            "rule": null, "scheme": "https", "host": "api.example.com", "port": port, "method": "GET",
+            "path": "/v1", "status": status, "sent": 0, "received": 5, "millis": 12, "refused": refused,
+            "ended": ended,
+        },
+    })
+}
+
+#[test]
+fn what_a_run_asked_for_is_shown_with_what_came_of_it() {
+    let stub = Stub::new();
+    let data = [
+        request(443, None, None, false),
+        request(8443, Some(200), None, true),
+        request(443, None, Some("no_rule"), true),
+        request(443, None, None, true),
+    ];
+    let answer = json!({"data": data, "next": 4});
+    stub.say(200, answer.clone()).say(200, answer.clone()).say(200, json!({"data": [], "next": null}));
+    let shown = stub.run(&["runs", "requests", RUN, "--limit", "4"]);
+    let line = |result: &str, url: &str, secret: &str| {
+        format!("2026-11-07 05:31:56  {result:9}  GET     {url:31}  {secret}\n")
+    };
+    let expected = [
+        format!("TIME (UTC)           RESULT     METHOD  {:31}  SECRET\n", "URL"),
+        line("under way", "https://api.example.com/v1", SECRET),
+        line("200", "https://api.example.com:8443/v1", SECRET),
+        line("no_rule", "https://api.example.com/v1", "-"),
+        line("no answer", "https://api.example.com/v1", SECRET),
+    ];
+    assert_eq!(shown.done(), expected.concat());
+    assert_eq!(shown.stderr, "note: there are older ones; --cursor 4 shows them\n");
+    let whole = stub.run(&["runs", "requests", RUN, "--cursor", "4", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(whole.done()).unwrap(), answer);
+    let none = stub.run(&["runs", "requests", RUN]);
+    let words = "The run has asked for nothing through the broker.\n";
+    assert_eq!((none.done(), none.stderr.as_str()), ("", words));
+    let asked = ["limit=4", "limit=50&cursor=4", "limit=50"];
+    assert_eq!(lines(&stub), asked.map(|query| format!("GET /v2/runs/{RUN}/requests?{query}")));
 }
 
 fn delivered(id: &str, version: u8, owner: Option<&str>, keys: &[&str]) -> Value {

@@ -15,14 +15,14 @@ use crate::harness::{BINARY, Ended, clean, run};
 use crate::stub::{TEAM, USER, token};
 
 /// A server whose certificate for `name` is of an authority of its own.
-struct Tls {
-    address: SocketAddr,
-    authority: String,
+pub(crate) struct Tls {
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: String,
     requests: Arc<AtomicUsize>,
 }
 
 impl Tls {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

@@ -23,6 +23,7 @@ fn version_and_help_go_to_standard_output() {
         "revision-secrets",
         "runs",
         "panic",
+        "audit",
         "keys",
         "members",
         "teams",
@@ -103,8 +104,9 @@ fn what_the_guides_configure_can_be_configured() {
             let (block, _) = block.split_once("```").unwrap();
             let place = Place::new();
             fs::write(place.path("s.toml"), block).unwrap();
-            let refused = place.run("doctor", &["--config", "s.toml"]);
-            assert!(!refused.refusal().contains("s.toml"), "{block}\n{}", refused.stderr);
+            // There is no instance, but nothing is wrong with the file.
+            let looked = place.run("doctor", &["--config", "s.toml"]);
+            assert!(!looked.stderr.contains("s.toml"), "{block}\n{}", looked.stderr);
             found += 1;
         }
     }

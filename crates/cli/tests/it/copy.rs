@@ -11,20 +11,20 @@ use crate::harness::{BINARY, Client, Ended, Place, chmod, clean, eventually, run
 use crate::pages::{Visitor, link};
 
 /// An instance with something in every table, and a run's token.
-struct Instance {
-    place: Place,
-    key: String,
-    run: String,
+pub(crate) struct Instance {
+    pub(crate) place: Place,
+    pub(crate) key: String,
+    pub(crate) run: String,
     secret: String,
 }
 
 /// How `copy` is told of a place's data directory.
-fn at(place: &Place) -> String {
+pub(crate) fn at(place: &Place) -> String {
     format!("sqlite:{}", place.data().display())
 }
 
 /// A directory with nothing in it.
-fn empty() -> Place {
+pub(crate) fn empty() -> Place {
     let place = Place::new();
     fs::create_dir(place.data()).unwrap();
     chmod(&place.data(), 0o700);
@@ -36,12 +36,18 @@ fn text(value: &Value) -> String {
 }
 
 impl Instance {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (place, key) = Place::with_instance();
         let server = place.serve();
         let (run, secret) = filled(&mut server.client(&key));
         people(&mut Visitor::new(&place, &server), &link(&place, &server));
         server.stop();
+        let passphrase = place.private("passphrase", "correct horse battery staple\n");
+        let data_dir = place.data().display().to_string();
+        let added = ["keys", "add-root", "passphrase", "--new-passphrase-file", &passphrase];
+        crate::harness::run(clean(BINARY).args(added).args(["--data-dir", &data_dir])).done();
+        let sink = "INSERT INTO audit_sinks (name, leaf) VALUES ('stdout', 3)";
+        rusqlite::Connection::open(place.database()).unwrap().execute(sink, []).unwrap();
         Self { place, key, run, secret }
     }
 
@@ -50,19 +56,19 @@ impl Instance {
     }
 
     /// A directory with the same root key and nothing else.
-    fn elsewhere(&self) -> Place {
+    pub(crate) fn elsewhere(&self) -> Place {
         let place = empty();
         fs::copy(self.place.data().join("root.key"), place.data().join("root.key")).unwrap();
         place
     }
 
     /// Each row of each table, as the database has it.
-    fn rows(&self) -> Vec<String> {
+    pub(crate) fn rows(&self) -> Vec<String> {
         rows(&self.place.database())
     }
 
     /// What a client and a run get from a server, which must be what they got before.
-    fn is_served(&self, client: &mut Client, run: &mut Client) {
+    pub(crate) fn is_served(&self, client: &mut Client, run: &mut Client) {
         let versions = client.get(&format!("/v2/credentials/{}/versions", self.secret)).json();
         assert_eq!(versions.as_array().unwrap().len(), 2, "{versions}");
         let environment = run.get("/v2/run/environment");
@@ -131,7 +137,7 @@ fn people(owner: &mut Visitor, link: &str) {
 }
 
 /// Each row of each table of an embedded instance.
-fn rows(path: &Path) -> Vec<String> {
+pub(crate) fn rows(path: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut tables =
         connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
@@ -159,11 +165,11 @@ fn command(from: &str, to: &str, args: &[&str]) -> Command {
     command
 }
 
-fn copy(from: &str, to: &str, args: &[&str]) -> Ended {
+pub(crate) fn copy(from: &str, to: &str, args: &[&str]) -> Ended {
     run(&mut command(from, to, args))
 }
 
-fn serve(place: &Place, url: &str) -> crate::harness::Server {
+pub(crate) fn serve(place: &Place, url: &str) -> crate::harness::Server {
     let args = ["--database-url", url, "--listen", "127.0.0.1:0", "--rate-limit", "0"];
     crate::harness::Server::start(place.command("serve", &args), place.path("stderr"))
 }
@@ -205,13 +211,19 @@ fn an_instance_goes_to_postgresql_and_back_as_it_is() {
 
 /// An instance of so many rows that a copy takes a while.
 fn large() -> Instance {
+    with_events(100_000)
+}
+
+/// An instance with about so many events more.
+pub(crate) fn with_events(events: u32) -> Instance {
     let instance = Instance::new();
     let source = rusqlite::Connection::open(instance.place.database()).unwrap();
     let columns = "at, kind, object_table, object_id, request_id";
     source
         .execute_batch(&format!(
-            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000)
-             INSERT INTO events ({columns}) SELECT {columns} FROM events, n WHERE sequence <= 50"
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {})
+             INSERT INTO events ({columns}) SELECT {columns} FROM events, n WHERE sequence <= 50",
+            events / 50
         ))
         .unwrap();
     instance
@@ -511,9 +523,7 @@ fn what_is_left_to_do_is_told() {
 #[test]
 fn a_passphrase_is_not_told_to_be_a_file() {
     let place = Place::new();
-    fs::write(place.path("passphrase"), "correct horse battery staple\n").unwrap();
-    chmod(&place.path("passphrase"), 0o600);
-    let passphrase = place.path("passphrase").display().to_string();
+    let passphrase = place.private("passphrase", "correct horse battery staple\n");
     place.init(&["--root-key", "passphrase", "--passphrase-file", &passphrase]).done();
     let from = at(&place);
     let told = copy(&from, &Cluster::shared().database(), &[]);

@@ -23,6 +23,7 @@ fn the_printed_curl_creates_a_secret() {
     assert_eq!(answer["service_slug"], "weather");
     assert!(welcome.contains(&fs::canonicalize(place.data()).unwrap().display().to_string()), "{welcome}");
     assert!(welcome.contains("No recovery key was kept"), "{welcome}");
+    assert!(welcome.contains("\n  Broker    http://127.0.0.1:"), "{welcome}");
     assert!(!welcome.contains("AGE-SECRET-KEY"));
 }
 
@@ -33,8 +34,9 @@ fn the_second_start_says_where_the_key_was_and_how_to_start_over() {
     let welcome = first.read_until("the values stay inside.\n");
     let key = welcome.split_whitespace().find(|word| word.starts_with("srk_")).unwrap().to_owned();
     first.stop();
-    let mut second = dev(&place, &[]);
+    let mut second = dev(&place, &["--broker-listen", "none"]);
     let welcome = second.read_until("rm -r ");
+    assert!(welcome.contains("\n  Broker    none"), "{welcome}");
     assert!(welcome.contains("was shown at the first start"), "{welcome}");
     assert!(!welcome.contains("srk_"), "{welcome}");
     assert_eq!(second.client(&key).get("/v1/credentials").status, 200);

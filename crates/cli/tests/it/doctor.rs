@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 
 use crate::harness::{Place, chmod};
+use crate::load::Load;
 
 fn with_secrets(count: usize) -> Place {
     let (place, key) = Place::with_instance();
@@ -48,17 +49,65 @@ fn beside_a_running_server_it_works_and_changes_nothing() {
 }
 
 #[test]
+fn what_a_server_beside_it_signs_meanwhile_is_no_finding() {
+    let (place, key) = Place::with_instance();
+    let server = place.serve();
+    let load = Load::start(server.address, &key);
+    // So many that it takes about as long to look at them as passes between two heads.
+    load.reach(2_000);
+    for _ in 0..12 {
+        place.run("doctor", &[]).done();
+    }
+    load.finish();
+    server.stop();
+}
+
+#[test]
 fn json_is_one_object() {
     let place = with_secrets(1);
     let well = place.run("doctor", &["--json"]);
     let report: Value = serde_json::from_str(well.done()).unwrap();
     assert_eq!(report["ok"], true);
     let names: Vec<_> = report["checks"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
-    assert_eq!(names, ["data directory", "database files", "database", "root key", "rows"]);
+    assert_eq!(names, ["data directory", "database files", "database", "root key", "rows", "audit"]);
     chmod(&place.data(), 0o750);
     let report: Value = serde_json::from_str(&place.run("doctor", &["--json"]).stdout).unwrap();
     assert_eq!((&report["ok"], &report["checks"][0]["ok"]), (&false.into(), &false.into()));
     assert!(report["checks"][0]["remedy"].as_str().unwrap().starts_with("run: chmod 700"));
+}
+
+#[test]
+fn an_older_database_is_found_by_the_heads_that_are_kept() {
+    let (place, key) = Place::with_instance();
+    let create = || {
+        let server = place.serve();
+        server.client(&key).create("value").unwrap().unwrap();
+        server.stop();
+    };
+    // What a server leaves may be in the log beside the file.
+    let whole = || {
+        let database = Connection::open(place.database()).unwrap();
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    };
+    create();
+    whole();
+    let older = fs::read(place.database()).unwrap();
+    create();
+    whole();
+    assert!(place.run("doctor", &[]).done().contains("going on from all 1 heads that are kept"));
+    fs::write(place.database(), &older).unwrap();
+    let found =
+        |text: &str| text.contains("does not go on from the head in") && text.contains("audit verify");
+    let text = findings(&place);
+    assert!(found(&text), "{text}");
+    // Also one in which nothing is sealed yet.
+    let database = Connection::open(place.database()).unwrap();
+    database
+        .execute_batch("DELETE FROM audit_head; DELETE FROM audit_spans; DELETE FROM audit_tiles")
+        .unwrap();
+    drop(database);
+    let text = findings(&place);
+    assert!(found(&text), "{text}");
 }
 
 #[test]

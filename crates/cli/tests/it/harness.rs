@@ -128,6 +128,14 @@ impl Place {
         )
     }
 
+    /// A new file that only its owner can read; its path.
+    pub(crate) fn private(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        chmod(&path, 0o600);
+        path.display().to_string()
+    }
+
     /// Everything in the data directory and beside it, by name.
     pub(crate) fn tree(&self) -> Vec<String> {
         let mut names = Vec::new();

@@ -262,3 +262,25 @@ fn of_many_at_once_one_wins_and_its_instance_stays() {
         server.stop();
     }
 }
+
+#[cfg(not(any(feature = "aws-kms", feature = "pkcs11", feature = "transit")))]
+#[test]
+fn a_keeper_that_was_not_built_in_is_refused_before_anything_is_made_or_opened() {
+    for kind in ["aws-kms", "pkcs11", "transit"] {
+        let sentence = format!("built without the root key `{kind}`");
+        let place = Place::new();
+        let refused = place.init(&["--root-key", kind]);
+        assert!(refused.refusal().contains(&sentence), "{}", refused.stderr);
+        assert!(refused.stderr.contains(&format!("--features {kind}")), "{}", refused.stderr);
+        assert_eq!(place.tree(), [""; 0], "{kind}");
+
+        let (place, _) = Place::with_instance();
+        let database = rusqlite::Connection::open(place.database()).unwrap();
+        database.execute("UPDATE instance SET root_provider = ?1", [kind]).unwrap();
+        drop(database);
+        let before = fs::read(place.database()).unwrap();
+        let refused = place.run("serve", &["--listen", "127.0.0.1:0"]);
+        assert!(refused.refusal().contains(&sentence), "{}", refused.stderr);
+        assert!(before == fs::read(place.database()).unwrap(), "{kind}");
+    }
+}

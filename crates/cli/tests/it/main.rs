@@ -1,6 +1,10 @@
 //! The binary from outside: what it prints, refuses, keeps and survives.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod client_agents;
@@ -12,6 +16,8 @@ mod client_fill_requests;
 mod client_login;
 #[cfg(test)]
 mod client_people;
+#[cfg(test)]
+mod client_policies;
 #[cfg(test)]
 mod client_runs;
 #[cfg(test)]
@@ -26,6 +32,8 @@ mod client_wire;
 mod command_line;
 #[cfg(test)]
 mod copy;
+#[cfg(test)]
+mod custody;
 #[cfg(test)]
 mod deliveries;
 #[cfg(test)]
@@ -55,9 +63,15 @@ mod pages;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
+mod record;
+#[cfg(test)]
 mod repeats;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod run;
+#[cfg(test)]
+mod run_broker;
 #[cfg(test)]
 mod run_lease;
 #[cfg(test)]
@@ -71,9 +85,13 @@ mod serve;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
+mod sinks;
+#[cfg(test)]
 mod stub;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod traffic;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]

@@ -150,6 +150,11 @@ impl Stub {
         self.script.lock().unwrap().seen.iter().map(Seen::line).collect()
     }
 
+    /// The bodies of the requests so far; they stay to be seen.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.script.lock().unwrap().seen.iter().map(|seen| seen.body.clone()).collect()
+    }
+
     /// What it saw since it was last asked.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let mut script = self.script.lock().unwrap();
