@@ -3,7 +3,7 @@
 from desk import pages
 
 #: Pages that tell of what was tried, too.
-TELLING = ("/overview", "/audit")
+TELLING = ("/overview", "/audit", "/audit/proof")
 
 #: Fills in any form.
 FILLED = {
@@ -15,11 +15,12 @@ FILLED = {
     "keys": "NEW_KEY",
     "value": "a value",
     "pasted": "",
+    "kept": "no head",
 }
 #: What is done last, for it takes away what the others are about.
 LAST = [
     "cancel", "panic", "stop", "detach", "delete", "uninvite", "invite", "revoke", "settings/fill", "remove", "team",
-    "settings/teams", "settings/delete", "end", "end-others", "sign-out",
+    "settings/key", "settings/teams", "settings/delete", "end", "end-others", "sign-out",
 ]  # fmt: skip
 
 

@@ -78,6 +78,7 @@ def test_the_image_is_made_of_files_that_are_there_and_run_by_nobody():
     lines = [line for line in lines if line and not line.startswith("#")]
     assert lines[0] == "FROM rust:1.95-bookworm AS build"
     assert [line for line in lines if line.startswith("USER")] == ["USER 65532:65532"]
+    assert any("cargo build" in line and "--features root-keys" in line for line in lines), "as it is released"
     assert ":nonroot" in [line for line in lines if line.startswith("FROM")][-1]
     kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     for path in (line[1:] for line in kept if line.startswith("!")):

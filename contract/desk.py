@@ -17,6 +17,7 @@ PAGES = (
     "/secrets",
     "/secrets/new",
     "/secrets/{secret}",
+    "/secrets/{secret}/policy",
     "/agents",
     "/agents/{agent}",
     "/runs",
@@ -26,6 +27,7 @@ PAGES = (
     "/keys",
     "/members",
     "/audit",
+    "/audit/proof",
     "/settings",
     "/account",
 )

@@ -1,5 +1,7 @@
 """What people begin with, and what holds for a team: its name, how requests are filled in, and its end."""
 
+import time
+
 import desk
 import wire
 
@@ -52,6 +54,29 @@ def test_a_team_is_renamed(owner):
     assert "The settings are stored" in owner.notice
     assert "owner · Ours" in owner.text
     assert owner.page.get_by_label("The team's name").input_value() == "Ours"
+
+
+@desk.without_scripts_too
+def test_the_team_is_given_a_new_key_and_its_values_go_over(owner, shop):
+    for number in range(30):
+        shop.secret(f"Number {number}")
+    owner.open("/settings")
+    assert "In a file beside the server" in owner.text
+    assert "age1" in owner.text
+    keys = owner.page.get_by_role("table", name="The team's keys").locator("tbody tr")
+    assert keys.count() == 1
+    owner.page.get_by_text("Give the team a new key").click()
+    owner.send("Give it a new key")
+    assert "The team has a new key" in owner.notice
+    assert keys.count() == 2
+    for _ in range(100):
+        owner.open("/settings")
+        if "Everything is sealed under the newest" in owner.text:
+            break
+        assert owner.page.get_by_role("progressbar").count() == 1
+        time.sleep(0.2)
+    assert owner.page.get_by_role("progressbar").count() == 0
+    assert shop.ask("GET", f"/v2/teams/{shop.team}/keys")["left"] == 0
 
 
 @desk.without_scripts_too

@@ -1,10 +1,14 @@
 """The desk is for everybody: at a desk by day and by night, on a phone, with a keyboard alone, and on a slow line."""
 
+import time
+
 import pytest
 
+import brokered
 import browser
 import desk
 import wire
+from elsewhere import site
 from instance import Instance
 from stock import Shop, stocked
 
@@ -70,6 +74,44 @@ def ask_for_more(shop, stock):
     key = shop.ask("POST", "/v2/key-links/claim", key=link)["api_key"]
     for path in (f"/v2/credentials/{stock.secret}", f"/v2/agents/{stock.agent}", f"/v2/teams/{shop.team}"):
         shop.refused("DELETE", path, key)
+
+
+def by_the_broker(shop):
+    """A run that asked for something, and was refused more; its id."""
+    with site("localhost") as url:
+        agent = shop.agent("Invoices by the broker")
+        secret = shop.secret("Invoices", values={"INVOICES_KEY": "a value"})
+        rule = brokered.rule(url, path_prefix="/v1/")
+        shop.ask("PUT", f"/v2/credentials/{secret}/policy", {"rules": [rule], "broker_only": True})
+        shop.attach(agent, shop.revision(agent, "one"), secret)
+        run = brokered.Run(shop, agent)
+        key = run.environment["INVOICES_KEY"]
+        for path in ("v1/invoices", f"v1/{'a-long-path/' * 20}", "v2/invoices"):
+            run.asks("GET", url + path, Authorization=f"Bearer {key}")
+        run.asks("POST", "http://collector.example/")
+        run.asks("GET", f"{url}v1/invoices", Authorization="Bearer of-another")
+    # Each is recorded a tenth of a second later at the latest.
+    time.sleep(0.5)
+    return run.id, secret
+
+
+def policy_refused(person, secret):
+    person.open(f"/secrets/{secret}/policy")
+    form = person.opened("Rule 1")
+    form.fill("Host", "10.0.0.1")
+    form.fill("Methods", "CONNECT")
+    person.send("See what it would allow")
+
+
+def policy_wanted(person, secret):
+    """More than is allowed: all values are to be filled in again."""
+    person.open(f"/secrets/{secret}/policy")
+    person.opened("Rule 1").fill("Paths under", "/")
+    person.send("One more rule")
+    form = person.within(person.page.get_by_role("group", name="Rule 2"))
+    form.fill("Host", "*.a-host-with-quite-a-long-name.subsidiaries.example.com")
+    form.tick("Credentials that are none")
+    person.send("See what it would allow")
 
 
 def opened(person, path, fold=None):
@@ -187,12 +229,18 @@ def states(shop, stock):
         for path in desk.PAGES
     }
     shown = {name: lambda person, path=path: opened(person, path) for name, path in pages.items()}
+    run, secret = by_the_broker(shop)
     return shown | {
         "secrets-none-found": lambda person: opened(person, "/secrets?search=nothing+like+it"),
         "secrets-new-pasting": lambda person: opened(person, "/secrets/new?service=aws", "Or paste"),
         "secrets-new-refused": refused_secret,
         "secret-adding": lambda person: opened(person, f"/secrets/{stock.secret}", "Add variables"),
         "secret-deleting": lambda person: opened(person, f"/secrets/{stock.secret}", "Delete this secret"),
+        "secret-for-the-broker": lambda person: opened(person, f"/secrets/{secret}"),
+        "policy-changing": lambda person: opened(person, f"/secrets/{secret}/policy", "Rule 1"),
+        "policy-refused": lambda person: policy_refused(person, secret),
+        "policy-wanted": lambda person: policy_wanted(person, secret),
+        "run-by-the-broker": lambda person: opened(person, f"/runs/{run}"),
         "secret-changed": lambda person: done(person, f"/secrets/{stock.secret}"),
         "keys-making": lambda person: opened(person, "/keys", "Make a key"),
         "keys-made": new_key,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from apart import PUBLIC_ADDRESS, Apart
 from instance import Instance
 
 GUIDES = Path(__file__).parent.parent / "docs/guides"
@@ -26,13 +27,14 @@ PATIENCE_SECONDS = 60
 READY = "ready> "
 
 
-def blocks(guide):
-    """A guide's commands: of which terminal, and the lines."""
+def blocks(guide, section=None):
+    """The commands of a guide or of one section: of which terminal, and the lines."""
+    guide = (GUIDES / guide).read_text()
+    if section:
+        guide = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", guide, re.MULTILINE | re.DOTALL)[1]
     return [
         ("server" if "server" in info else "shell", text.strip().splitlines())
-        for info, text in re.findall(
-            r"^```sh([^\n]*)\n(.*?)^```$", (GUIDES / guide).read_text(), re.MULTILINE | re.DOTALL
-        )
+        for info, text in re.findall(r"^```sh([^\n]*)\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     ]
 
 
@@ -185,3 +187,79 @@ def test_the_guide_about_asking_works_as_printed(place, chromium):
     assert re.search(r"(?m)^filled$", shown[4])
     assert f"the key has {len(value)} characters" in shown[5]
     assert "Mail" in shown[6]
+
+
+def test_the_guide_about_the_audit_works_as_printed(place):
+    with Instance() as instance:
+        environment = {
+            "PATH": f"{place / 'bin'}:{os.defpath}",
+            "STRONGROOM_URL": instance.url,
+            "STRONGROOM_API_KEY": instance.key,
+        }
+        shell = Terminal(["bash", "--norc", "--noprofile"], place, environment)
+        try:
+            shell.wait_for(READY)
+            follow(shell, ["sleep 2  # until the first head is signed"], {"(?!)": ""})
+            data = f"--data-dir {instance.place / 'data'}"
+            lines = [
+                line.replace("--data-dir strongroom-data", data) for _, block in blocks("audit.md") for line in block
+            ]
+            shown = [follow(shell, [line], {"(?!)": ""}) for line in lines]
+        finally:
+            shell.close()
+    assert len(shown) == 9
+    assert "instance.created" in shown[0]
+    assert "the first, kept in witness.log" in shown[3]
+    assert "since the head was signed" in shown[5]
+    assert re.search(r"(?m)^heads held +1$", shown[7])
+    assert "All is well." in shown[8]
+
+
+def test_the_isolated_command_of_a_guide_has_no_other_way_out():
+    [text] = re.findall(r"^```sh isolated\n(.*?)^```$", (GUIDES / "broker.md").read_text(), re.MULTILINE | re.DOTALL)
+    with Apart() as apart:
+        apart.agent()
+        for name, script in {
+            "isolated": text,
+            "agent": "#!/bin/sh\ncurl -sS https://api.openai.com/ && ip -brief link | wc -l\n"
+            f"curl --noproxy '*' -k https://{PUBLIC_ADDRESS}/ || curl --noproxy '*' {apart.url}/healthz || exit 3",
+        }.items():
+            (apart.place / name).write_text(script)
+            (apart.place / name).chmod(0o700)
+        done = apart.run("./isolated", "./agent")
+    assert done.returncode == 3, done.stderr
+    answer, links = done.stdout.strip().splitlines()
+    assert '"error":"no_rule"' in answer
+    assert links == "1"
+
+
+def test_the_guide_about_the_broker_works_as_printed(place):
+    value, shown = f"sk-{secrets.token_hex(20)}", []
+    with Apart() as apart:
+        agent, revision = apart.agent()
+        secret = apart.strongroom("secrets", "create", "--name", "OpenAI", "--value", f"OPENAI_API_KEY={value}")["id"]
+        apart.attach(agent, revision, secret)
+        environment = {
+            "PATH": f"{place / 'bin'}:{os.defpath}",
+            "STRONGROOM_URL": apart.url,
+            "STRONGROOM_API_KEY": apart.key,
+        }
+        shell = Terminal(apart.around(["bash", "--norc", "--noprofile"]), apart.place, environment)
+        try:
+            shell.wait_for(READY)
+            for _, lines in blocks("broker.md", "First steps"):
+                shown += [follow(shell, [line], {"(?!)": ""}) for line in lines]
+        finally:
+            shell.close()
+        left = apart.run("true")
+        without = apart.inside(*apart.command("run", "--agent", "helper", "--", "env"))
+    assert value not in shell.shown
+    assert len(shown) == 10
+    assert "api.openai.com" in shown[2]
+    assert re.search(r"(?m)^sk-[\w-]+$", shown[3])
+    assert "*" * len(value) in shown[4]
+    assert '"error":"no_rule"' in shown[5]
+    assert '"error":"placeholder_misplaced"' in shown[6]
+    assert "placeholder_misplaced" in shown[7]
+    assert (left.returncode, without.returncode) == (0, 0)
+    assert "OPENAI_API_KEY" not in without.stdout

@@ -1,9 +1,12 @@
 """Whatever anybody is called, and whatever is asked for: pages show it, letter by letter, and do nothing of it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 
+import brokered
 import desk
 import wire
 from instance import Instance
@@ -166,6 +169,65 @@ def test_a_page_of_each_shows_it(visitor, called, kind):
         shop.ask("PATCH", f"/v2/teams/{shop.team}", {"name": text})
         found = shown(visitor, f"/{kind}/{ids[kind]}")
         assert {text, f"owner · {text}"} <= found, text
+
+
+#: What may stand in a request's target as it is, beyond what every URL may have (RFC 3986 would have it encoded).
+AS_IT_IS = "\"'!$&()*+,;=:@[]^`{|}~/%-._\\"
+
+
+def test_what_a_run_asks_for_is_shown(visitor, called):
+    """Paths as its process wrote them, and methods of all letters that there are for them."""
+    _, shop, *_ = called
+    agent = shop.agent("Hostile")
+    shop.attach(agent, shop.revision(agent, "one"), shop.secret("Any"))
+    run = brokered.Run(shop, agent)
+    paths = [f"/{quote(payload.replace(chr(10), ''), safe=AS_IT_IS)[:400]}" for payload in PAYLOADS]
+    with ThreadPoolExecutor(4) as several:
+        asked = several.map(lambda path: run.asks("G!#$%&'*+-.^_`|~T", f"http://nowhere.example{path}"), paths)
+        assert set(asked) <= {400, 403}
+    time.sleep(0.5)
+    told = {text.strip() for text in all_pages(visitor, f"/runs/{run.id}", "Older")}
+    wanted = [f"G!#$%&'*+-.^_`|~T http://nowhere.example{path}" for path in paths]
+    refused = [text for text in wanted if text not in told]
+    # Those that the broker couldn't read at all aren't recorded.
+    assert len(refused) < len(PAYLOADS) / 10, refused
+    assert sum('"' in text for text in wanted if text in told) > 10
+
+
+def test_where_a_secret_may_be_used_is_shown(visitor, called):
+    """Names of parameters and fields, and places in JSON, are any text of a line."""
+    _, shop, made, _ = called
+    places = [text.replace("\n", " ") for text in LONG]
+    places = ["".join(letter for letter in text if letter.isprintable() or letter == " ") for text in places]
+    for text, ids in zip(places, made.values(), strict=True):
+        pointer = "/" + text.replace("~", "~0")
+        rules = [
+            {"host": f"{kind}.example", "placement": {kind: place}}
+            for kind, place in [("query", text[:128]), ("form", text[:128]), ("json", pointer[:128])]
+        ]
+        path = f"/secrets/{ids['secrets']}/policy"
+        shop.ask("PUT", f"/v2/credentials/{ids['secrets']}/policy", {"rules": rules})
+        assert {text[:128], pointer[:128]} <= shown(visitor, f"/secrets/{ids['secrets']}"), text
+        assert {text[:128], pointer[:128]} <= shown(visitor, path), text
+        assert visitor.send("See what it would allow") == 200
+        assert desk.complaints(visitor.page) == []
+        assert {text[:128].strip(), pointer[:128].strip()} <= set(visitor.page.evaluate(SHOWN)), text
+
+
+def test_a_policy_that_is_refused_is_shown(visitor, called):
+    """Whatever is typed stands in its field again."""
+    _, _, made, _ = called
+    for text, ids in made.items():
+        visitor.open(f"/secrets/{ids['secrets']}/policy")
+        visitor.send("One more rule")
+        rule = visitor.within(visitor.page.locator("details.policy-rule").last)
+        for label in ("Host", "Methods", "Paths under", "Called"):
+            rule.fill(label, text)
+        one_line = rule.page.locator("input[id^=host-]").last.input_value().strip()
+        assert visitor.send("See what it would allow") == 422
+        assert desk.complaints(visitor.page) == []
+        assert visitor.page.evaluate(SHOWN).count(one_line) >= 2, text
+        assert visitor.problem
 
 
 def test_what_is_asked_for_is_shown(visitor):

@@ -42,12 +42,13 @@ class Instance:
         )  # fmt: skip
         self.log = place / "stderr"
         with self.log.open("w") as log:
-            self._server = subprocess.Popen(serve, **self._clean(), stdout=subprocess.PIPE, stderr=log, text=True)
+            there = self.around(serve)
+            self._server = subprocess.Popen(there, **self._clean(), stdout=subprocess.PIPE, stderr=log, text=True)
         line = self._server.stdout.readline()
-        if "listening on http://" not in line:
+        if "listening on http" not in line:
             self._stop()
             raise RuntimeError(f"no server: {line!r} {self.log.read_text()}")
-        self.url = line[line.index("http://") :].strip()
+        self.url = line[line.index("http") :].strip()
         # Told in the log, before the line above.
         self._metrics = re.search(r"metrics\.listening\b.*address=(\S+)", self.log.read_text())[1]
 
@@ -61,6 +62,10 @@ class Instance:
         """The program with these arguments."""
         binary = os.environ.get("STRONGROOM_BINARY", Path(__file__).parent.parent / "target/debug/strongroom")
         return [Path(binary).resolve(), *arguments]
+
+    def around(self, command):
+        """The command as it is run where the server is to be."""
+        return command
 
     def _clean(self):
         # None of the variables of whoever runs the tests configures it.

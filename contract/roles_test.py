@@ -16,6 +16,7 @@ OFFERED = """
 /secrets                  member         -
 /secrets/{}               member         manager
 /secrets/{}/values        member         manager
+/secrets/{}/policy        member         manager
 /secrets/{}/rollback      member         manager
 /secrets/{}/delete        member         manager
 /agents                   builder        -
@@ -40,7 +41,9 @@ OFFERED = """
 /settings/name            -              administrator
 /settings/fill            -              administrator
 /settings/teams           -              owner
+/settings/key             -              owner
 /settings/delete          -              owner
+/audit/proof              member         -
 /account/sign-in          member         -
 /account/sessions/end     member         -
 /account/sessions/end-others member      -
@@ -90,7 +93,7 @@ def team(request, instance, shop):
     shop.asked("To be withdrawn")
     who.request, fill = who.shop.asked("Mine")
     who.own |= {secret, who.request, fill, who.shop.asked("Mine, to be withdrawn")[0]}
-    who.pages = [*pages(stock), f"/secrets/{secret}", f"/fill/{fill}"]
+    who.pages = [*pages(stock), f"/secrets/{secret}", f"/secrets/{secret}/policy", f"/fill/{fill}"]
     if request.param != "member":
         run, _ = who.shop.run(stock.agent)
         who.own.add(run)

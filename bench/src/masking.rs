@@ -18,7 +18,9 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Of which scanners are built: a name, how many values, of how many bytes, and
 /// in lines of how many.
-const BUILT: [(&str, usize, usize, usize); 5] = [
+const BUILT: [(&str, usize, usize, usize); 7] = [
+    ("5 values of 40 characters", 5, 40, usize::MAX),
+    ("20 values of 200 characters", 20, 200, usize::MAX),
     ("10 values of 40 characters", 10, 40, usize::MAX),
     ("1 value of 64 KiB", 1, 64 << 10, usize::MAX),
     ("16 values of 64 KiB", 16, 64 << 10, usize::MAX),
