@@ -1,8 +1,9 @@
-//! What the broker is measured beside, and who asks: `peers origin|tunnel|hudsucker|ask …`. Each
+//! What the broker is measured beside, and who asks: `peers origin|tunnel|hudsucker|nono|ask …`. Each
 //! server prints the port that it took and serves until its standard input ends.
 
 mod ask;
 mod hudsucker_peer;
+mod nono_peer;
 mod origin;
 mod tunnel;
 
@@ -19,8 +20,9 @@ fn main() {
         ["hudsucker", certificate, key, trusted] => {
             runtime.block_on(beside(hudsucker_peer::serve(certificate, key, trusted)));
         }
+        ["nono", host, port, directory] => runtime.block_on(beside(nono_peer::serve(host, port, directory))),
         ["ask", rest @ ..] => runtime.block_on(ask::run(rest)),
-        _ => eprintln!("peers origin CERT KEY | tunnel | hudsucker CA KEY TRUSTED | ask …"),
+        _ => eprintln!("peers origin CERT KEY | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"),
     }
 }
 
