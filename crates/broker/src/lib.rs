@@ -15,6 +15,7 @@ mod decide;
 mod exchange;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grpc;
 mod inject;
 mod known;
 mod leases;

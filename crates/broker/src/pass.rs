@@ -15,10 +15,11 @@ use strongroom_core::policies::Scheme;
 use tokio::time::timeout;
 
 use crate::asked::{Asked, is_websocket, strip_request};
-use crate::body::{BackBody, OutBody, Watched, own};
+use crate::body::{BackBody, OutBody, Watched};
 use crate::broker::{Bearer, Broker};
 use crate::decide::{BodyPlan, Decision, Injection, decide};
 use crate::exchange::{Exchange, Used};
+use crate::grpc::Asker;
 use crate::inject::{self, MOST_BODY, Opened, Placed};
 use crate::known::Known;
 use crate::refuse::Refusal;
@@ -34,13 +35,14 @@ pub(crate) async fn pass(
     target: Arc<Target>,
     request: Request<Incoming>,
 ) -> Response<BackBody> {
+    let asker = Asker::of(&request);
     let known = match broker.identify(&bearer).await {
         Ok(known) => known,
-        Err(refusal) => return refusal.answer().map(own),
+        Err(refusal) => return asker.refused(&refusal),
     };
     // What can't be recorded isn't begun, or the queue of what is to be would have no end.
     if !broker.recorder.is_open() {
-        return Refusal::Unavailable.answer().map(own);
+        return asker.refused(&Refusal::Unavailable);
     }
     let about = (&*target, request.method().as_str(), request.uri().path());
     let exchange = Exchange::begin(&broker, (known.clone(), &bearer), about);
@@ -48,7 +50,10 @@ pub(crate) async fn pass(
         Ok(()) => Passage { broker, known, target, exchange: Arc::clone(&exchange) }.go(request).await,
         Err(refusal) => Err(refusal),
     };
-    passed.unwrap_or_else(|refusal| refused(&exchange, refusal))
+    match passed {
+        Ok(answer) => asker.answered(answer, exchange),
+        Err(refusal) => asker.refused(&stopped(&exchange, refusal)),
+    }
 }
 
 /// Records a request that is refused before it is clear where it should go.
@@ -71,11 +76,10 @@ pub(crate) fn refused_before(
     exchange.stop(refusal.clone());
 }
 
-/// The answer to a request that goes no further. What stopped its body says more than what then
-/// failed.
-fn refused(exchange: &Exchange, refusal: Refusal) -> Response<BackBody> {
+/// Why a request goes no further. What stopped its body says more than what then failed.
+fn stopped(exchange: &Exchange, refusal: Refusal) -> Refusal {
     exchange.stop(refusal.clone());
-    exchange.stopped().unwrap_or(refusal).answer().map(own)
+    exchange.stopped().unwrap_or(refusal)
 }
 
 /// Until a body that is read whole is there.

@@ -10,10 +10,12 @@
 mod body;
 mod codings;
 mod layers;
+mod metadata;
 mod recoding;
 
 pub use body::{Broken, Redacted};
 pub(crate) use body::{patience, release_late};
+pub(crate) use metadata::IN_MESSAGES;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -25,6 +27,7 @@ use hyper::ext::ReasonPhrase;
 use strongroom_core::scanner::{Redactor, Scanner};
 
 use codings::Coding;
+use metadata::Text;
 use recoding::{Recoding, Survey};
 
 /// An encoded body that isn't longer is read before its headers leave: without a find
@@ -116,8 +119,8 @@ impl Redaction {
         if self.is_empty() {
             return;
         }
-        for (_, value) in headers.iter_mut().filter(|(name, _)| *name != CONTENT_LENGTH) {
-            self.value(value);
+        for (name, value) in headers.iter_mut().filter(|(name, _)| *name != CONTENT_LENGTH) {
+            self.value(name, value);
         }
         let is_named = |name: &HeaderName| self.scanner.finds_in_any_case(name.as_str().as_bytes());
         if headers.keys().any(is_named) {
@@ -131,18 +134,32 @@ impl Redaction {
         }
     }
 
-    fn value(&self, value: &mut HeaderValue) {
-        if !self.scanner.finds(value.as_bytes()) {
-            return;
-        }
-        let mut redacted = Vec::with_capacity(value.len());
-        let mut redactor = self.scanner.redactor();
-        redactor.push(value.as_bytes(), &mut redacted);
-        redactor.release(usize::MAX, &mut redacted);
-        // Stars may stand wherever something else may.
+    fn value(&self, name: &HeaderName, value: &mut HeaderValue) {
         let sensitive = value.is_sensitive();
-        *value = HeaderValue::from_bytes(&redacted).unwrap_or(HeaderValue::from_static("*"));
+        if let Some(meant) = self.meant(name, value) {
+            *value = meant;
+        }
+        if self.scanner.finds(value.as_bytes()) {
+            // Stars may stand wherever something else may.
+            let redacted = HeaderValue::from_bytes(&self.redacted(value.as_bytes()));
+            *value = redacted.unwrap_or(HeaderValue::from_static("*"));
+        }
         value.set_sensitive(sensitive);
+    }
+
+    /// A text of gRPC anew, without what was found in what it means.
+    fn meant(&self, name: &HeaderName, value: &HeaderValue) -> Option<HeaderValue> {
+        let text = Text::of(name, value)?;
+        let meant = text.decode(value.as_bytes()).filter(|meant| self.scanner.finds(meant))?;
+        HeaderValue::try_from(text.encode(&self.redacted(&meant))).ok()
+    }
+
+    fn redacted(&self, text: &[u8]) -> Vec<u8> {
+        let mut redacted = Vec::with_capacity(text.len());
+        let mut redactor = self.scanner.redactor();
+        redactor.push(text, &mut redacted);
+        redactor.release(usize::MAX, &mut redacted);
+        redacted
     }
 
     fn plan(&self, parts: &Parts, body: &impl Body) -> Result<Plan, Unreadable> {

@@ -83,7 +83,7 @@ impl Refusal {
         }
     }
 
-    const fn status(&self) -> StatusCode {
+    pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::NotProven | Self::RunOver => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Malformed(_) | Self::NotForAProxy => StatusCode::BAD_REQUEST,
@@ -105,7 +105,7 @@ impl Refusal {
         }
     }
 
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::NotProven => {
                 "this proxy serves brokered runs: start the program with `strongroom run --broker`, \

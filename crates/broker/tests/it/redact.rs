@@ -1,5 +1,7 @@
-//! Plain answers: what is held, and for how long; parts; what passes untouched.
+//! Plain answers: what is held, and for how long; parts; what gRPC encodes; what passes untouched.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -147,4 +149,37 @@ fn answers_may_be_redacted_on_any_thread() {
         async move { redaction.response(origin()).await }
     });
     body::<strongroom_broker::redact::Redacted<hyper::body::Incoming>>();
+}
+
+/// As servers in Go, C, Java and Rust encode them. What is left can be read by clients.
+#[test]
+fn what_grpc_encodes_is_redacted_in_its_coding() {
+    let value = "p@ss w%rd/{\"hunter2\"}~";
+    let (redaction, stars) = (redaction(&[value]), "*".repeat(value.len()));
+    let redacted = |name: &'static str, text: &str| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert(name, text.parse().unwrap());
+        redaction.headers(&mut headers);
+        headers[name].to_str().unwrap().to_owned()
+    };
+    for message in [
+        "100%25: p@ss w%25rd/{\"hunter2\"}~",
+        "100%25: p@ss w%25rd/{\"hunter2\"}%7E",
+        "100%25: p@ss%20w%25rd/%7B%22hunter2%22%7D~",
+        "100%25: p%40ss w%25rd%2f%7b\"hunter2\"%7d~",
+    ] {
+        assert_eq!(redacted("grpc-message", message), format!("100%25: {stars}"), "{message}");
+    }
+    for engine in [STANDARD, STANDARD_NO_PAD] {
+        for before in ["", "u", "u:"] {
+            let [sent, expected] = [value, &stars].map(|text| engine.encode(format!("{before}{text} end")));
+            assert_eq!(redacted("grpc-status-details-bin", &sent), expected);
+            assert_eq!(redacted("x-mine-bin", &sent), expected);
+        }
+    }
+    // What has nothing in it stays, and what isn't what its name says is redacted as any other.
+    for (name, text) in [("grpc-message", "100%25: n%6F"), ("x-mine-bin", "bm8"), ("x-mine-bin", "bm8=")] {
+        assert_eq!(redacted(name, text), text);
+    }
+    assert_eq!(redacted("x-mine-bin", value), stars);
 }
