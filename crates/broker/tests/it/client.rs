@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -85,13 +85,18 @@ pub(crate) fn basic(token: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("run:{token}")))
 }
 
-/// What TLS to the stand-ins of the broker trusts.
-fn connector(scene: &Scene, protocols: &[&[u8]]) -> TlsConnector {
+/// A client of TLS that trusts this authority alone.
+pub(crate) fn trusting(authority: &CertificateDer<'static>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(scene.ca.clone()).unwrap();
+    roots.add(authority.clone()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    builder.with_root_certificates(roots).with_no_client_auth()
+}
+
+/// What TLS to the stand-ins of the broker trusts.
+fn connector(scene: &Scene, protocols: &[&[u8]]) -> TlsConnector {
+    let mut config = trusting(&scene.ca);
     config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
     TlsConnector::from(Arc::new(config))
 }

@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
+use crate::echo;
 use crate::origin::encode;
 
 /// The authority of the stand-ins.
@@ -306,11 +307,23 @@ fn fed() -> (mpsc::Sender<Frame<Bytes>>, Response<Pieces>) {
     (feed, Response::new(Fed(frames).boxed_unsync()))
 }
 
-/// Answers as the last segment of the path says.
+/// Answers as the last segment of the path says. A call by gRPC streams by: its messages are not kept.
 async fn answer(at: Arc<Witness>, mut request: Request<Incoming>) -> Result<Response<Pieces>, io::Error> {
     let doing = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     if doing == "ws" {
         return Ok(socket(&at, &mut request));
+    }
+    if request.uri().path().starts_with(echo::SERVICE) {
+        let seen = Seen {
+            version: request.version(),
+            method: request.method().clone(),
+            uri: request.uri().to_string(),
+            headers: request.headers().clone(),
+            body: Vec::new(),
+            trailers: None,
+        };
+        at.seen.lock().unwrap().push(seen);
+        return Ok(echo::answer(&at, request).await);
     }
     let (parts, body) = request.into_parts();
     if doing == "sink" {

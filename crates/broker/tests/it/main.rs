@@ -7,9 +7,13 @@ mod certificates;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod echo;
+#[cfg(test)]
 mod ending;
 #[cfg(test)]
 mod foreign;
+#[cfg(test)]
+mod grpc;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::host::contains;
 use crate::origin::decode_some;
 
 /// Makes sure that no piece of a value is in what arrived.
-fn assert_clean(what: &str, bytes: &[u8]) {
+pub(crate) fn assert_clean(what: &str, bytes: &[u8]) {
     for value in [VALUE, OTHER] {
         for piece in value.as_bytes().windows(6) {
             let piece = std::str::from_utf8(piece).unwrap();
