@@ -1,17 +1,20 @@
 //! Who asks: so many connections for so many seconds, each one request after the other, directly or
 //! through a proxy. Prints one JSON object.
 //!
-//! `ask KIND HOST:PORT PATH PROXY TOKEN TRUSTED CONNECTIONS SECONDS`: KIND `kept` (one tunnel a connection),
-//! `fresh` (a tunnel for each request), `hosts` (also a new host for each); PROXY `-` for none.
+//! `ask KIND HOST:PORT PATH PROXY TOKEN TRUSTED CONNECTIONS SECONDS`: KIND `kept` (one tunnel a connection, for as long as the proxy keeps it),
+//! `fresh` (a tunnel for each request), `hosts` (also a new host for each), `held` (one request a tunnel, whose answer is not
+//! read beyond its beginning until standard input ends; says `held` when all have begun); PROXY `-` for none.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -68,9 +71,13 @@ pub async fn run(words: &[&str]) {
         tls: TlsConnector::from(Arc::new(config)),
         hosts: Arc::default(),
     };
+    let count = connections.parse::<usize>().expect("a number");
+    if *kind == "held" {
+        return asker.hold(count).await;
+    }
     let lasts = Duration::from_secs_f64(seconds.parse().expect("seconds"));
     let begun = Instant::now();
-    let connections = (0..connections.parse::<usize>().expect("a number")).map(|_| {
+    let connections = (0..count).map(|_| {
         let asker = asker.clone();
         tokio::spawn(async move { asker.ask(begun + lasts).await.map_err(|error| error.to_string()) })
     });
@@ -102,7 +109,13 @@ impl Asker {
             let begun = Instant::now();
             let mut fresh = None;
             let connected = match &mut kept {
-                Some(connected) => connected,
+                Some(connected) => {
+                    // A proxy may close a tunnel after each answer; a client then opens another.
+                    if connected.sender.ready().await.is_err() {
+                        *connected = self.connect().await?;
+                    }
+                    connected
+                }
                 None => fresh.insert(self.connect().await?),
             };
             seen.bytes += self.get(connected).await?;
@@ -111,7 +124,31 @@ impl Asker {
         Ok(seen)
     }
 
+    /// Has so many answers begun at once, and reads no more of them.
+    async fn hold(self, count: usize) {
+        let mut held = Vec::new();
+        for _ in 0..count {
+            let mut connected = self.connect().await.expect("a tunnel");
+            let mut body = self.answer(&mut connected).await.expect("an answer").into_body();
+            let first = body.frame().await;
+            held.push((connected, body, first));
+        }
+        println!("held");
+        let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        ended.await.expect("no panic").expect("standard input");
+        drop(held);
+    }
+
     async fn get(&self, connected: &mut Connected) -> Result<u64, Failed> {
+        let answer = self.answer(connected).await?;
+        let (mut body, mut bytes) = (answer.into_body(), 0);
+        while let Some(frame) = body.frame().await {
+            bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Ok(bytes)
+    }
+
+    async fn answer(&self, connected: &mut Connected) -> Result<Response<Incoming>, Failed> {
         let Connected { sender, host } = connected;
         sender.ready().await?;
         let request = Request::get(&self.path)
@@ -124,11 +161,7 @@ impl Asker {
             let text = answer.into_body().collect().await?.to_bytes();
             return Err(format!("{status}: {}", String::from_utf8_lossy(&text)).into());
         }
-        let (mut body, mut bytes) = (answer.into_body(), 0);
-        while let Some(frame) = body.frame().await {
-            bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
-        }
-        Ok(bytes)
+        Ok(answer)
     }
 
     /// Behind a comma in the token.

@@ -22,7 +22,9 @@ fn main() {
         }
         ["nono", host, port, directory] => runtime.block_on(beside(nono_peer::serve(host, port, directory))),
         ["ask", rest @ ..] => runtime.block_on(ask::run(rest)),
-        _ => eprintln!("peers origin CERT KEY | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"),
+        _ => eprintln!(
+            "peers origin CERT KEY | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"
+        ),
     }
 }
 

@@ -57,7 +57,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
     let piece = Bytes::from(vec![b'x'; PIECE]);
     let pieces = (0..bytes.div_ceil(PIECE))
         .map(move |at| Ok(Frame::data(piece.slice(..PIECE.min(bytes - at * PIECE)))));
-    let mut large = Response::new(BodyExt::boxed(StreamBody::new(futures_stream(pieces))));
+    let mut large = Response::new(StreamBody::new(futures_stream(pieces)).boxed());
     large.headers_mut().insert("content-length", bytes.into());
     Ok(large)
 }
