@@ -56,6 +56,11 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// A placeholder in a stream, where it isn't told which.
     pub(crate) const MISPLACED_IN_BODY: Self = Self::Misplaced(None);
+    /// No connection to the host was there in time.
+    pub(crate) const LATE: Self = Self::Upstream(
+        "no connection to it could be made within 10 seconds; try again, and see whether the service is up and \
+         its host and port are right",
+    );
     pub(crate) const MALFORMED_TARGET: Self = Self::Malformed("the request target");
 
     /// The stable name.

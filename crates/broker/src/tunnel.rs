@@ -14,7 +14,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use strongroom_net::Reach;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -28,6 +27,7 @@ use crate::known::Known;
 use crate::pass::pass;
 use crate::refuse::Refusal;
 use crate::target::Target;
+use crate::upstream;
 
 /// Requests of one connection by HTTP/2 at a time.
 const STREAMS: u32 = 100;
@@ -180,11 +180,7 @@ async fn untouched(
     let exchange = Exchange::begin(broker, (known, &bearer), (&target, "CONNECT", ""));
     let dialled = async {
         exchange.admit(true)?;
-        let dialled = broker.dialler.dial(&target.host, target.port, Reach::Public).await;
-        dialled.map_err(|error| match error {
-            strongroom_net::DialError::OutOfReach => Refusal::OutOfReach(target.clone()),
-            _ => Refusal::Upstream("no connection could be made"),
-        })
+        upstream::dial(&broker.dialler, &target).await
     };
     let theirs = dialled.await.inspect_err(|refusal| exchange.stop(refusal.clone()))?;
     tokio::spawn(async move {

@@ -1,18 +1,16 @@
 //! The way to the hosts: connections that are dialled at addresses that were checked, over TLS with
 //! certificates that were verified, and used again while they last.
 
+mod connector;
+
 use std::error::Error as StdError;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
@@ -20,11 +18,12 @@ use rustls_platform_verifier::Verifier;
 use strongroom_net::{DialError, Dialler, Reach};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tower::Service;
 
 use crate::body::OutBody;
 use crate::refuse::Refusal;
 use crate::target::Target;
+
+use connector::{CONNECTED_IN, Connector, Late};
 
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -56,8 +55,8 @@ pub(crate) struct Upstream {
 /// By what the run's process speaks itself: an answer by HTTP/2 has trailers, one by HTTP/1.1 may
 /// become a WebSocket.
 struct Spoken {
-    http1: Client<HttpsConnector<Connector>, OutBody>,
-    http2: Client<HttpsConnector<Connector>, OutBody>,
+    http1: Client<Connector, OutBody>,
+    http2: Client<Connector, OutBody>,
 }
 
 impl Upstream {
@@ -74,8 +73,8 @@ impl Upstream {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         let spoken = |reach| {
-            let connector = Connector { dialler: dialler.clone(), reach };
-            Spoken { http1: client(&tls, connector.clone(), false), http2: client(&tls, connector, true) }
+            let connector = |with_http2| Connector::new(&tls, (dialler.clone(), reach), with_http2);
+            Spoken { http1: client(connector(false)), http2: client(connector(true)) }
         };
         Ok(Self { public: spoken(Reach::Public), private: spoken(Reach::Private) })
     }
@@ -98,17 +97,7 @@ impl Upstream {
     }
 }
 
-fn client(
-    tls: &ClientConfig,
-    connector: Connector,
-    with_http2: bool,
-) -> Client<HttpsConnector<Connector>, OutBody> {
-    let builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
-    let connector = if with_http2 {
-        builder.enable_http2().wrap_connector(connector)
-    } else {
-        builder.wrap_connector(connector)
-    };
+fn client(connector: Connector) -> Client<Connector, OutBody> {
     let mut client = Client::builder(TokioExecutor::new());
     client
         .pool_timer(TokioTimer::new())
@@ -124,6 +113,25 @@ fn client(
     client.build(connector)
 }
 
+/// Dials a host's public addresses, for what passes as it is.
+///
+/// # Errors
+/// When it can't be reached.
+pub(crate) async fn dial(dialler: &Dialler, target: &Target) -> Result<TcpStream, Refusal> {
+    match timeout(CONNECTED_IN, dialler.dial(&target.host, target.port, Reach::Public)).await {
+        Ok(made) => made.map_err(|error| not_dialled(target, &error)),
+        Err(_) => Err(Refusal::LATE),
+    }
+}
+
+fn not_dialled(target: &Target, error: &DialError) -> Refusal {
+    match error {
+        DialError::OutOfReach => Refusal::OutOfReach(target.clone()),
+        DialError::Unresolved => Refusal::Upstream("its name can't be resolved"),
+        DialError::Unreachable(_) => Refusal::Upstream("nobody accepts connections there"),
+    }
+}
+
 /// What is said of it: never what a library says, which may quote what came.
 fn refusal(target: &Target, error: &legacy::Error) -> Refusal {
     let causes = std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
@@ -131,11 +139,11 @@ fn refusal(target: &Target, error: &legacy::Error) -> Refusal {
         // Of an error within an I/O error, `source` skips the outermost.
         let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let cause = inner.map_or(cause, |inner| inner);
-        match cause.downcast_ref::<DialError>() {
-            Some(DialError::OutOfReach) => return Refusal::OutOfReach(target.clone()),
-            Some(DialError::Unresolved) => return Refusal::Upstream("its name can't be resolved"),
-            Some(DialError::Unreachable(_)) => return Refusal::Upstream("nobody accepts connections there"),
-            None => {}
+        if let Some(error) = cause.downcast_ref::<DialError>() {
+            return not_dialled(target, error);
+        }
+        if cause.is::<Late>() {
+            return Refusal::LATE;
         }
         match cause.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidCertificate(_)) => {
@@ -146,33 +154,4 @@ fn refusal(target: &Target, error: &legacy::Error) -> Refusal {
         }
     }
     Refusal::Upstream(if error.is_connect() { "no connection could be made" } else { "the connection broke" })
-}
-
-/// Dials for the client.
-#[derive(Clone)]
-pub(crate) struct Connector {
-    dialler: Dialler,
-    reach: Reach,
-}
-
-/// A connection to come.
-type Dialling = Pin<Box<dyn Future<Output = Result<TokioIo<TcpStream>, DialError>> + Send>>;
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
-    type Error = DialError;
-    type Future = Dialling;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Dialling {
-        let Self { dialler, reach } = self.clone();
-        Box::pin(async move {
-            let host = uri.host().ok_or(DialError::Unresolved)?;
-            let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-            dialler.dial(host, uri.port_u16().unwrap_or(usual), reach).await.map(TokioIo::new)
-        })
-    }
 }

@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 /// From asking for a name's addresses to having them.
 const RESOLVED_IN: Duration = Duration::from_secs(5);
-/// From dialling one address to being connected.
-const CONNECTED_IN: Duration = Duration::from_secs(10);
+/// From dialling one address to being connected: time for two packets that are lost, and not all of
+/// what a caller has, who may reach another address.
+const CONNECTED_IN: Duration = Duration::from_secs(4);
 /// Addresses of one name that are tried.
 const TRIED: usize = 4;
 

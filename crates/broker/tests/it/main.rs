@@ -7,6 +7,8 @@ mod certificates;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod connecting;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 mod ending;
