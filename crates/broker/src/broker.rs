@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use strongroom_core::app::{Cause, Error};
+use strongroom_core::app::{Brokered, Cause, Error};
 use strongroom_core::{App, RunId};
 use strongroom_net::Dialler;
 use uuid::Uuid;
@@ -61,21 +61,25 @@ pub(crate) struct Bearer {
 }
 
 impl Broker {
-    /// The run that a token proves, as it is now. For every request anew.
+    /// The run that a token proves, as it is now, with what finds its placeholders. For every request
+    /// anew.
     ///
     /// # Errors
     /// When it proves none, or the run is over.
     pub(crate) async fn identify(&self, bearer: &Bearer) -> Result<Known, Refusal> {
+        self.known.now(self.proven(bearer).await?).ok_or(Refusal::Unavailable)
+    }
+
+    async fn proven(&self, bearer: &Bearer) -> Result<Arc<Brokered>, Refusal> {
         let brokered = self.app.brokered(&bearer.token, Some(bearer.from), &Cause::default()).await;
-        let brokered = brokered.map_err(|error| match error {
+        brokered.map_err(|error| match error {
             Error::RunOver(_) => Refusal::RunOver,
             Error::NotProven | Error::Denied(_) => Refusal::NotProven,
             error => {
                 tracing::warn!(%error, "broker.unproven");
                 Refusal::Unavailable
             }
-        })?;
-        self.known.now(brokered).ok_or(Refusal::Unavailable)
+        })
     }
 
     /// Does what is done all the time, until it is dropped.
@@ -86,7 +90,8 @@ impl Broker {
                 self.values.sweep(self.app.clock().monotonic());
             }
         };
-        tokio::join!(self.recorder.keep(&self.app), self.leases.keep(self), sweep);
+        let look = |bearer: Bearer| async move { self.proven(&bearer).await.map(drop) };
+        tokio::join!(self.recorder.keep(&self.app), self.leases.keep(look), sweep);
     }
 }
 
@@ -94,7 +99,7 @@ impl Broker {
 const SWEEPS: Duration = Duration::from_millis(250);
 
 impl KnownRuns {
-    fn now(&self, brokered: Arc<strongroom_core::app::Brokered>) -> Option<Known> {
+    fn now(&self, brokered: Arc<Brokered>) -> Option<Known> {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = runs.get(&brokered.run.id);
         if let Some(known) = before.filter(|known| Arc::ptr_eq(&known.brokered, &brokered)) {
