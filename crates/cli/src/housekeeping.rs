@@ -3,6 +3,7 @@
 //! database one takes away, and another when that one is gone.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom_core::app::{FollowError, Purged, Resealed};
@@ -55,27 +56,44 @@ pub(crate) async fn follow(app: Arc<App>) -> Superseded {
     }
 }
 
-/// Keeps house until it is dropped; what is deleted is kept for `retention_days`.
-pub(crate) async fn keep(app: Arc<App>, retention_days: u32) {
+/// Keeps house until `ending` resolves, and writes down what is still counted then; what is deleted
+/// is kept for `retention_days`.
+pub(crate) async fn keep(app: Arc<App>, retention_days: u32, ending: impl Future<Output = ()>) {
+    let mut ending = pin!(ending);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut used, mut purged, mut clean) = (Instant::now(), None::<Instant>, Clean::new());
     loop {
-        looks.tick().await;
+        tokio::select! {
+            biased;
+            () = ending.as_mut() => break,
+            _ = looks.tick() => {}
+        }
         write_refusals(&app, false).await;
         if used.elapsed() >= USES {
             write_uses(&app).await;
             used = Instant::now();
         }
-        if !elected(&app).await {
-            continue;
+        // Of this nothing is lost when it is cut short; the next server goes on with it.
+        tokio::select! {
+            biased;
+            () = ending.as_mut() => break,
+            () = tidy(&app, retention_days, (&mut purged, &mut clean)) => {}
         }
-        if purged.is_none_or(|purged| purged.elapsed() >= PURGE) {
-            purge(&app, retention_days).await;
-            purged = Some(Instant::now());
-        }
-        reseal(&app, &mut clean).await;
     }
+    write_uses(&app).await;
+    write_refusals(&app, true).await;
+}
+
+async fn tidy(app: &App, retention_days: u32, (purged, clean): (&mut Option<Instant>, &mut Clean)) {
+    if !elected(app).await {
+        return;
+    }
+    if purged.is_none_or(|purged| purged.elapsed() >= PURGE) {
+        purge(app, retention_days).await;
+        *purged = Some(Instant::now());
+    }
+    reseal(app, clean).await;
 }
 
 async fn elected(app: &App) -> bool {
@@ -89,14 +107,14 @@ async fn elected(app: &App) -> bool {
 }
 
 /// Records how often refusals came again; with `all`, also of those that still count.
-pub(crate) async fn write_refusals(app: &App, all: bool) {
+async fn write_refusals(app: &App, all: bool) {
     if let Err(error) = app.write_refusals(all).await {
         tracing::warn!(%error, "housekeeping.refusals");
     }
 }
 
 /// Writes down when keys were last used.
-pub(crate) async fn write_uses(app: &App) {
+async fn write_uses(app: &App) {
     if let Err(error) = app.write_uses().await {
         tracing::warn!(%error, "housekeeping.uses");
     }

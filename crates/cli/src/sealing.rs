@@ -1,13 +1,14 @@
 //! Makes leaves of what was recorded, each second and before the server ends, and keeps
 //! the signed heads outside the database, where a writer of that can't reach them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom_core::app::{SEALED_AT_ONCE, Sealer};
 use strongroom_core::audit::{Broken, Head};
 use strongroom_core::{App, StoreError};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::checkpoints::Checkpoints;
 use crate::sinks::Heads;
@@ -41,18 +42,23 @@ impl Sealing {
         self.heads.subscribe()
     }
 
-    /// Seals until it is dropped.
-    pub(crate) async fn keep(&mut self) {
+    /// Seals until `ending` resolves, and then what there is by then. A turn that is under way
+    /// is finished first: what the store does of it would go on, and nobody would keep its head.
+    pub(crate) async fn keep(mut self, ending: impl Future<Output = ()>) {
+        let mut ending = pin!(ending);
         self.checkpoints.compare(&self.app).await;
         loop {
             let events = self.turn().await;
             let soon = SECOND * EVENTS / events.max(EVENTS);
-            sleep(soon.max(SOONEST)).await;
+            if timeout(soon.max(SOONEST), ending.as_mut()).await.is_ok() {
+                break;
+            }
         }
+        self.turn().await;
     }
 
     /// Seals what there is, if this server is the one that does. How many events it were.
-    pub(crate) async fn turn(&mut self) -> u32 {
+    async fn turn(&mut self) -> u32 {
         if !self.app.store().elected().await.unwrap_or(false) {
             self.heads.send_replace(None);
             // What another server signed is kept here, too.

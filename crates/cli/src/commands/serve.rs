@@ -4,6 +4,7 @@
 use axum::Router;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
 use strongroom_core::{App, Clock, OsRandom};
@@ -12,6 +13,7 @@ use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use crate::brokering::Brokerage;
 use crate::checkpoints::Checkpoints;
@@ -178,7 +180,7 @@ impl Open {
     /// When the store stopped, so that whoever watches the process starts it anew.
     pub(super) async fn serve(mut self, app: App, limits: Limits, rules: Rules) -> Result<(), Failure> {
         warn_of_unlocked_keys(&app);
-        let front = self.front(&limits);
+        let (front, grace) = (self.front(&limits), limits.grace.max(LAST));
         let app = app.registering_agents(rules.auto_register_agents);
         let (app, broker) = match self.broker {
             Some(brokerage) => {
@@ -213,23 +215,28 @@ impl Open {
             front.serve(self.listener, api.operations, told).await;
             drop(stop);
         };
-        let mut sealing = Sealing::new(Arc::clone(&app), self.checkpoints);
+        let sealing = Sealing::new(Arc::clone(&app), self.checkpoints);
         let sending = self.sinks.start(&app, &sealing.heads()).await?;
+        // Nothing is sealed after the last that is written down.
+        let [(leave, left), (rest, rested)] = [(); 2].map(|()| oneshot::channel::<()>());
+        let ended = |told: oneshot::Receiver<()>| async { drop(told.await) };
+        let mut kept = Box::pin(housekeeping::keep(Arc::clone(&app), rules.retention_days, ended(left)));
+        let mut sealed = Box::pin(sealing.keep(ended(rested)));
         tokio::select! {
             ((), (), ()) = async { tokio::join!(served, watched, brokered) } => {}
-            () = sealing.keep() => {}
+            () = sealed.as_mut() => {}
             () = listen => {}
-            () = housekeeping::keep(Arc::clone(&app), rules.retention_days) => {}
+            () = kept.as_mut() => {}
             superseded = housekeeping::follow(Arc::clone(&app)) => {
                 return Err(Failure::new(superseded.to_string())
                     .hint("start it again: the root key opens the new one"));
             }
             () = renew(self.tls.as_mut()) => {}
         }
-        housekeeping::write_uses(&app).await;
-        housekeeping::write_refusals(&app, true).await;
-        sealing.turn().await;
-        drop(sealing);
+        drop(leave);
+        within(grace, kept).await;
+        drop(rest);
+        within(grace, sealed).await;
         sending.finish().await;
         match end {
             End::Asked => Ok(()),
@@ -237,6 +244,16 @@ impl Open {
                 "look at the disk and the log, then start the server again; what was acknowledged is kept",
             )),
         }
+    }
+}
+
+/// What a server does last has so long, however little its requests get.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Lets something come to its end, unless that takes longer.
+async fn within(time: Duration, ending: impl Future<Output = ()>) {
+    if timeout(time, ending).await.is_err() {
+        tracing::warn!("serve.unfinished: the database takes too long; the next start goes on with it");
     }
 }
 
