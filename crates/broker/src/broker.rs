@@ -91,7 +91,7 @@ impl Broker {
             }
         };
         let look = |bearer: Bearer| async move { self.proven(&bearer).await.map(drop) };
-        tokio::join!(self.recorder.keep(&self.app), self.leases.keep(look), sweep);
+        tokio::join!(self.leases.keep(look), sweep);
     }
 }
 

@@ -39,6 +39,7 @@ use rustls::pki_types::CertificateDer;
 use strongroom_core::App;
 use strongroom_net::{Dialler, Tls};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 pub use authority::{Authority, CertificateError};
@@ -103,10 +104,15 @@ impl Broker {
         tls: Option<Arc<Tls>>,
         shutdown: impl Future<Output = ()>,
     ) {
+        let (ended, ending) = oneshot::channel::<()>();
+        let served = async {
+            accept::serve(&self.inner, (listener, tls), shutdown, self.grace).await;
+            drop(ended);
+        };
+        let recorded = self.inner.recorder.keep(&self.inner.app, async { drop(ending.await) });
         tokio::select! {
-            () = accept::serve(&self.inner, (listener, tls), shutdown, self.grace) => {}
+            ((), ()) = async { tokio::join!(served, recorded) } => {}
             () = self.inner.keep() => {}
         }
-        self.inner.recorder.write(&self.inner.app).await;
     }
 }

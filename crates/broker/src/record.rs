@@ -2,13 +2,14 @@
 //! through while it can't be. A request that takes longer is told of when it has begun, and again
 //! when it is over.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use strongroom_core::App;
 use strongroom_core::app::BrokeredRequest;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::exchange::Exchange;
 
@@ -56,16 +57,18 @@ impl Recorder {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores records until it is dropped.
-    pub(crate) async fn keep(&self, app: &App) {
-        loop {
-            sleep(LATE).await;
+    /// Stores records until `ending` resolves, and then what there is by then. What is being stored
+    /// is waited for: it isn't in the queue any more.
+    pub(crate) async fn keep(&self, app: &App, ending: impl Future<Output = ()>) {
+        let mut ending = pin!(ending);
+        while timeout(LATE, ending.as_mut()).await.is_err() {
             self.write(app).await;
         }
+        self.write(app).await;
     }
 
     /// Stores what there is by now.
-    pub(crate) async fn write(&self, app: &App) {
+    async fn write(&self, app: &App) {
         *self.storing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.store(app).await;
         *self.storing.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -271,13 +271,13 @@ impl Scene {
         found.unwrap().text.clone()
     }
 
-    /// Tells the broker to end; resolves when it has.
-    pub(crate) fn end(self) -> JoinHandle<()> {
+    /// Tells the broker to end; resolves when it has, with the directory of its database.
+    pub(crate) fn end(self) -> JoinHandle<tempfile::TempDir> {
         let Self { shutdown, served, directory, .. } = self;
         drop(shutdown);
         tokio::spawn(async move {
             served.await.unwrap();
-            drop(directory);
+            directory
         })
     }
 

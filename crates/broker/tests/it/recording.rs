@@ -9,6 +9,9 @@ use tokio::io::AsyncWriteExt as _;
 use crate::client::{Answer, ask, ask_on, connect, greet, http2, request, tunnel_to, until};
 use crate::harness::{SHOP, Scene, Setup};
 
+/// By then a write has given up, for which somebody else's wasn't over.
+const BUSY: Duration = Duration::from_secs(6);
+
 #[tokio::test]
 async fn a_request_is_told_of_once_with_what_came_of_it() {
     let scene = Scene::new().await;
@@ -130,4 +133,21 @@ async fn a_run_has_so_many_bytes() {
     let answer = ask(&scene, "GET /header/much?1000000", &[], "").await;
     assert!(answer.body.len() <= 100_000, "{}", answer.body.len());
     assert_eq!(scene.recorded().await.last().unwrap().refused.as_deref(), Some("run_limit"));
+}
+
+#[tokio::test]
+async fn what_is_being_recorded_when_the_server_ends_gets_into_the_record() {
+    let scene = Scene::new().await;
+    let placeholder = scene.placeholder("KEY").await;
+    let database = scene.database();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    ask(&scene, "GET /header", &[("X-Key", &placeholder)], "").await;
+    // By now it is being stored, which is to fail.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ended = scene.end();
+    tokio::time::sleep(BUSY).await;
+    database.execute_batch("COMMIT").unwrap();
+    let _directory = ended.await.unwrap();
+    let count = "SELECT count(*) FROM events WHERE kind = 'run.requested'";
+    assert_eq!(database.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 }
