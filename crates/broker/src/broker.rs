@@ -1,18 +1,17 @@
 //! What all requests have in common: the instance, the authority, the way to the hosts, and what
 //! is counted and recorded.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_core::App;
 use strongroom_core::app::{Brokered, Cause, Error};
-use strongroom_core::{App, RunId};
 use strongroom_net::Dialler;
 use uuid::Uuid;
 
 use crate::authority::Authority;
-use crate::known::Known;
+use crate::known::{Known, KnownRuns};
 use crate::leases::Leases;
 use crate::limits::{Ledger, RunLimits};
 use crate::record::Recorder;
@@ -30,9 +29,6 @@ pub enum Unmatched {
     Tunnel,
 }
 
-/// Runs whose placeholders can be found without making what finds them anew.
-const MOST_KNOWN: usize = 1_024;
-
 /// The broker of one server.
 pub(crate) struct Broker {
     pub(crate) app: Arc<App>,
@@ -49,10 +45,6 @@ pub(crate) struct Broker {
     pub(crate) known: KnownRuns,
 }
 
-/// Runs as they were when they were last asked about.
-#[derive(Default)]
-pub(crate) struct KnownRuns(Mutex<HashMap<RunId, Known>>);
-
 /// Who asks: a token, and from where it came.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Bearer {
@@ -67,7 +59,7 @@ impl Broker {
     /// # Errors
     /// When it proves none, or the run is over.
     pub(crate) async fn identify(&self, bearer: &Bearer) -> Result<Known, Refusal> {
-        self.known.now(self.proven(bearer).await?).ok_or(Refusal::Unavailable)
+        self.known.now(self.proven(bearer).await?).await
     }
 
     async fn proven(&self, bearer: &Bearer) -> Result<Arc<Brokered>, Refusal> {
@@ -97,20 +89,3 @@ impl Broker {
 
 /// How often values are closed whose time is over.
 const SWEEPS: Duration = Duration::from_millis(250);
-
-impl KnownRuns {
-    fn now(&self, brokered: Arc<Brokered>) -> Option<Known> {
-        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = runs.get(&brokered.run.id);
-        if let Some(known) = before.filter(|known| Arc::ptr_eq(&known.brokered, &brokered)) {
-            return Some(known.clone());
-        }
-        let id = brokered.run.id;
-        let known = Known::of(brokered, before)?;
-        if runs.len() >= MOST_KNOWN {
-            runs.clear();
-        }
-        runs.insert(id, known.clone());
-        Some(known)
-    }
-}

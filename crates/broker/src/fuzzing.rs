@@ -96,7 +96,7 @@ pub fn placeholders(bytes: &[u8]) {
 /// # Panics
 /// When a placeholder gets through, or a value by a rule that doesn't cover the request.
 pub fn brokered_request(brokered: &Arc<Brokered>, host: &str, text: &[u8]) {
-    let Some(known) = Known::of(Arc::clone(brokered), None) else { return };
+    let Some(known) = Known::of(Arc::clone(brokered)) else { return };
     let target = Target { scheme: Scheme::Https, host: host.to_owned(), port: 443 };
     let Some(mut head) = head(&known, text) else { return };
     let decision = Asked::of(&target, &head).and_then(|asked| {

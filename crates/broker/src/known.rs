@@ -1,5 +1,7 @@
 //! A run's placeholders, ready to be found in texts.
 
+mod runs;
+
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -12,6 +14,8 @@ use strongroom_core::secrets::Secret;
 use strongroom_core::tokens::{Token, TokenKind};
 
 use crate::decide::Granted;
+
+pub(crate) use runs::KnownRuns;
 
 /// Where a placeholder stands in a text, and which of the run's it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +41,10 @@ pub(crate) struct Finder {
 }
 
 impl Known {
-    /// A run, with the finder of a moment ago if its placeholders are the same.
-    pub(crate) fn of(brokered: Arc<Brokered>, before: Option<&Self>) -> Option<Self> {
-        let same = |known: &&Self| known.finder.is_for(&brokered.placeholders);
-        let finder = match before.filter(same) {
-            Some(known) => Arc::clone(&known.finder),
-            None => Arc::new(Finder::new(&brokered.placeholders)?),
-        };
-        Some(Self { brokered, finder })
+    /// A run, with a finder of its own.
+    #[cfg(fuzzing)]
+    pub(crate) fn of(brokered: Arc<Brokered>) -> Option<Self> {
+        Some(Self { finder: Arc::new(Finder::new(&brokered.placeholders)?), brokered })
     }
 
     /// What finds its placeholders.
@@ -90,10 +90,6 @@ impl Finder {
         let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()?;
         let scanner = Scanner::new(texts.iter().map(String::as_bytes));
         Some(Self { texts, automaton, scanner })
-    }
-
-    fn is_for(&self, placeholders: &[Placeholder]) -> bool {
-        self.texts.iter().eq(placeholders.iter().map(|one| &one.text))
     }
 
     /// What finds them in streams, in any encoding, without telling which it is.

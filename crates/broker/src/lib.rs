@@ -31,6 +31,7 @@ mod tunnel;
 mod upstream;
 mod values;
 pub mod websocket;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +93,7 @@ impl Broker {
             values: values::OpenValues::default(),
             leases: leases::Leases::default(),
             request_ids: Box::new(request_ids),
-            known: broker::KnownRuns::default(),
+            known: known::KnownRuns::default(),
         });
         Ok(Self { inner, grace })
     }

@@ -10,7 +10,7 @@ use http::uri::{PathAndQuery, Scheme as UriScheme};
 use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use strongroom_core::app::{Cause, Error};
+use strongroom_core::app::Cause;
 use strongroom_core::policies::Scheme;
 use tokio::time::timeout;
 
@@ -117,13 +117,7 @@ impl Passage {
     /// Opens the run's values: what goes in, and what may come back.
     async fn open(&self) -> Result<Arc<Values>, Refusal> {
         let cause = Cause { request_id: Some(self.exchange.id()), ..Cause::default() };
-        let values = self.broker.values.of(&self.broker.app, &self.known, &cause).await;
-        values.map_err(|error| {
-            if !matches!(error, Error::Integrity(_)) {
-                tracing::warn!(%error, "broker.unopened");
-            }
-            Refusal::Unavailable
-        })
+        self.broker.values.of(&self.broker.app, &self.known, &cause).await
     }
 
     /// The body as it goes out. One in which a value may have its place is read whole.

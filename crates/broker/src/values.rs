@@ -12,9 +12,12 @@ use strongroom_core::scanner::Scanner;
 use strongroom_core::secrets::Secret;
 use strongroom_core::values::{EnvKey, SecretValue};
 use strongroom_core::{App, RunId, SecretId};
+use tokio::sync::OnceCell;
 
 use crate::known::Known;
 use crate::redact::Redaction;
+use crate::refuse::Refusal;
+use crate::work;
 
 /// How long values are open.
 const OPEN_FOR: Duration = Duration::from_secs(1);
@@ -46,53 +49,83 @@ impl Values {
 /// Which secrets of a run, in which versions.
 type Which = (RunId, Vec<(SecretId, u32)>);
 
+/// Open values and since when they are, or values that are being opened.
+type Opening = Arc<OnceCell<(Arc<Values>, Duration)>>;
+
 /// Open values at hand.
 #[derive(Default)]
-pub(crate) struct OpenValues(Mutex<HashMap<Which, (Arc<Values>, Duration)>>);
+pub(crate) struct OpenValues(Mutex<HashMap<Which, Opening>>);
 
 impl OpenValues {
     /// The values of a run's secrets that have any rule: where one's value got to, another host may
-    /// know it, too, and send it back.
+    /// know it, too, and send it back. Who asks while they are opened waits for that.
     ///
     /// # Errors
     /// When one doesn't open.
-    pub(crate) async fn of(&self, app: &App, known: &Known, cause: &Cause) -> Result<Arc<Values>, Error> {
+    pub(crate) async fn of(&self, app: &App, known: &Known, cause: &Cause) -> Result<Arc<Values>, Refusal> {
         let has_rules = |secret: &&Proven<Secret>| {
             secret.policy_in_force().0.is_some_and(|policy| !policy.rules().is_empty())
         };
         let rows: Vec<_> = known.brokered.secrets.iter().filter(has_rules).collect();
         let which = (known.brokered.run.id, rows.iter().map(|row| (row.id, row.version)).collect());
-        let now = app.clock().monotonic();
-        if let Some((values, since)) = self.open().get(&which)
-            && now.saturating_sub(*since) < OPEN_FOR
-        {
-            return Ok(Arc::clone(values));
-        }
-        let mut bundles = Vec::with_capacity(rows.len());
-        for row in rows {
-            bundles.push((row.id, app.open_brokered(&known.brokered, row, cause).await?.into_entries()));
-        }
-        let values = Arc::new(Values { redaction: redaction(&bundles), bundles });
+        let opening = self.opening(which, app.clock().monotonic());
+        let opened = opening.get_or_try_init(|| async {
+            let mut bundles = Vec::with_capacity(rows.len());
+            for row in rows {
+                let opened =
+                    app.open_brokered(&known.brokered, row, cause).await.map_err(|error| unopened(&error))?;
+                bundles.push((row.id, opened.into_entries()));
+            }
+            let values = work::done(bytes(&bundles), || ready(bundles)).await.ok_or(Refusal::Unavailable)?;
+            Ok((Arc::new(values), app.clock().monotonic()))
+        });
+        opened.await.map(|(values, _)| Arc::clone(values))
+    }
+
+    fn opening(&self, which: Which, now: Duration) -> Opening {
         let mut open = self.open();
+        if let Some(opening) = open.get(&which).filter(|opening| is_good(opening, now)) {
+            return Arc::clone(opening);
+        }
         if open.len() >= MOST {
             open.clear();
         }
-        open.insert(which, (Arc::clone(&values), now));
-        Ok(values)
+        let opening = Opening::default();
+        open.insert(which, Arc::clone(&opening));
+        opening
     }
 
-    /// Closes those whose time is over.
+    /// Closes those whose time is over, and forgets those that nobody opens any more.
     pub(crate) fn sweep(&self, now: Duration) {
-        self.open().retain(|_, (_, since)| now.saturating_sub(*since) < OPEN_FOR);
+        let is_opened = |opening: &Opening| opening.initialized() || Arc::strong_count(opening) > 1;
+        self.open().retain(|_, opening| is_opened(opening) && is_good(opening, now));
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Which, (Arc<Values>, Duration)>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Which, Opening>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Whether what is opened, or will be, may be used.
+fn is_good(opening: &Opening, now: Duration) -> bool {
+    opening.get().is_none_or(|(_, since)| now.saturating_sub(*since) < OPEN_FOR)
+}
+
+fn unopened(error: &Error) -> Refusal {
+    if !matches!(error, Error::Integrity(_)) {
+        tracing::warn!(%error, "broker.unopened");
+    }
+    Refusal::Unavailable
+}
+
+#[expect(clippy::disallowed_methods, reason = "only their lengths are counted")]
+fn bytes(bundles: &[(SecretId, Entries)]) -> usize {
+    bundles.iter().flat_map(|(_, entries)| entries).map(|(_, value)| value.reveal().len()).sum()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the values are what is looked for in answers")]
-fn redaction(bundles: &[(SecretId, Entries)]) -> Redaction {
+fn ready(bundles: Vec<(SecretId, Entries)>) -> Values {
     let values = bundles.iter().flat_map(|(_, entries)| entries);
-    Redaction::new(Scanner::new(values.map(|(_, value)| value.reveal().as_bytes())))
+    let scanner = Scanner::new(values.map(|(_, value)| value.reveal().as_bytes()));
+    Values { redaction: Redaction::new(scanner), bundles }
 }

@@ -21,6 +21,8 @@ mod harness;
 #[cfg(test)]
 mod host;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod naming;
 #[cfg(test)]
 mod origin;
