@@ -115,6 +115,7 @@ impl Visit {
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(PATIENCE)
+            .half_close(false)
             .preserve_header_case(true)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();

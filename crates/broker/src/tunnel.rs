@@ -117,10 +117,13 @@ impl Tunnel {
 
     async fn http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: T) {
         let mut closing = self.closing.clone();
+        // A process that closes its side has left, and whoever it asked is left at once. One that only
+        // says that it has nothing more to send looks the same until there is something to write to it;
+        // clients of HTTP don't do that.
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(QUIET)
-            .half_close(true)
+            .half_close(false)
             .preserve_header_case(true)
             .serve_connection(TokioIo::new(stream), service_fn(self.service()))
             .with_upgrades();

@@ -1,7 +1,7 @@
 //! What belongs to another run, or to one that is over, is worth nothing; and what is under way
 //! ends with its run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use strongroom_core::app::Suspected;
@@ -284,4 +284,50 @@ async fn what_is_asked_when_the_server_ends_is_answered_in_its_time() {
     shop.go_on.notify_one();
     until(&mut tunnel, "data: 2").await;
     drop(ended.await.unwrap());
+}
+
+/// Whether a host is left as soon as whoever asked it leaves, and that is on record.
+async fn is_left(scene: &Scene, host: &Host, leave: impl FnOnce()) {
+    host.at.asked.notified().await;
+    let broken = || host.at.broken.load(std::sync::atomic::Ordering::SeqCst);
+    let (before, begun) = (broken(), scene.recorded().await);
+    assert!(!begun.last().unwrap().ended);
+    leave();
+    let left = Instant::now();
+    while broken() == before {
+        assert!(left.elapsed() < SOON, "the host still thinks");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let recorded = scene.recorded().await;
+    let last = recorded.last().unwrap();
+    assert_eq!((last.ended, last.status, last.refused.as_deref()), (true, None, None));
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_host_thinks_is_noticed_at_once() {
+    let (scene, plain) = with_plain().await;
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    tunnel.write_all(&request("GET /header/think", &[], "")).await.unwrap();
+    is_left(&scene, &scene.shop, || drop(tunnel)).await;
+    let mut client = http2(&scene, scene.token()).await;
+    let get = http::Request::get(format!("https://{SHOP}/header/think"));
+    let empty = http_body_util::Empty::new();
+    let empty = http_body_util::BodyExt::map_err(empty, |never| match never {});
+    let asked = tokio::spawn(async move {
+        client.open(get, http_body_util::BodyExt::boxed_unsync(empty)).await.map(drop)
+    });
+    is_left(&scene, &scene.shop, || asked.abort()).await;
+    let mut asked = connected(scene.address).await;
+    let head = format!(
+        "GET http://plain.shop.example/think HTTP/1.1\r\nhost: plain.shop.example\r\nproxy-authorization: {}\r\n\r\n",
+        basic(scene.token())
+    );
+    asked.write_all(head.as_bytes()).await.unwrap();
+    is_left(&scene, &plain, || drop(asked)).await;
+    // The control: who stays gets the answer.
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    tunnel.write_all(&request("GET /header/think", &[], "")).await.unwrap();
+    scene.shop.at.asked.notified().await;
+    scene.shop.at.go_on.notify_one();
+    until(&mut tunnel, "thought").await;
 }

@@ -114,7 +114,9 @@ pub(crate) struct Witness {
     shaken: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
     bytes: Mutex<Vec<u8>>,
-    /// Lets a stream of events go on.
+    /// A thought has begun.
+    pub(crate) asked: Notify,
+    /// Lets a stream of events go on, or a thought end.
     pub(crate) go_on: Notify,
     /// Bodies that were broken off.
     pub(crate) broken: AtomicUsize,
@@ -329,6 +331,9 @@ async fn answer(at: Arc<Witness>, mut request: Request<Incoming>) -> Result<Resp
     if doing == "sink" {
         return Ok(sink(&at, body).await);
     }
+    if doing == "think" {
+        return Ok(think(&at).await);
+    }
     let Ok(body) = body.collect().await else {
         at.broken.fetch_add(1, Ordering::SeqCst);
         return Err(io::Error::other("broken off"));
@@ -469,6 +474,22 @@ async fn sink(at: &Witness, mut body: Incoming) -> Response<Pieces> {
         count += frame.data_ref().map_or(0, Bytes::len);
     }
     whole(count.to_string())
+}
+
+/// Answers when the test says so.
+async fn think(at: &Witness) -> Response<Pieces> {
+    /// What notices that nobody waits any more.
+    struct Waited<'a>(&'a Witness);
+    impl Drop for Waited<'_> {
+        fn drop(&mut self) {
+            self.0.broken.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let waited = Waited(at);
+    at.asked.notify_one();
+    at.go_on.notified().await;
+    std::mem::forget(waited);
+    whole("thought")
 }
 
 /// Becomes a WebSocket that says what credential it was given, and then sends everything back.

@@ -1,9 +1,13 @@
 //! Tunnel, certificate and request name the same host, or it goes no further; and what different
 //! servers read differently is refused, or passed on in one way to read it.
 
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt as _;
 
-use crate::client::{Answer, ask, basic, connect, greet, http2, raw, request, tunnel_to, within};
+use crate::client::{
+    Answer, ask, basic, connect, ends_within, greet, http2, raw, request, tunnel_to, within,
+};
 use crate::harness::{SHOP, Scene, VALUE};
 
 #[tokio::test]
@@ -203,12 +207,15 @@ async fn no_two_servers_read_what_is_passed_on_differently() {
         format!("POST /header HTTP/1.1\nHost: {SHOP}\nX-Key: {placeholder}\nContent-Length: 0\n\n")
             + &smuggled,
     ];
+    let mut passed = 0;
     for case in &cases {
         let mut tunnel = tunnel_to(&scene, SHOP).await;
         tunnel.write_all(case.as_bytes()).await.unwrap();
-        tunnel.shutdown().await.unwrap();
-        crate::client::to_end(&mut tunnel).await;
+        // Until all of it is answered, or more of it is waited for.
+        let _is_over = ends_within(&mut tunnel, Duration::from_millis(200)).await;
+        drop(tunnel);
         for seen in scene.shop.seen() {
+            passed += 1;
             // Refused, or as one request that says how long it is in one way; what was behind it was
             // looked at for itself, and no rule covers that.
             assert_eq!((seen.uri.as_str(), seen.method.as_str()), ("/header", "POST"), "{case}");
@@ -217,6 +224,7 @@ async fn no_two_servers_read_what_is_passed_on_differently() {
             assert!(framing.iter().sum::<usize>() <= 1, "{case}: {seen:?}");
         }
     }
+    assert!(passed > 0, "some of them are passed on");
     assert!(ask(&scene, "POST /header", &[("X-Key", &placeholder)], "abc").await.status == 200);
 }
 
