@@ -32,6 +32,9 @@ use crate::tunnel;
 
 /// Until a handshake of TLS is over, and until a head is there.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// What is held of one connection by HTTP/1.1 while the other side doesn't take it, in bytes: a head has to
+/// fit in, and what a thousand tunnels hold has to fit into memory.
+pub(crate) const HELD: usize = 64 << 10;
 /// Connections at a time: more wait to be accepted.
 const MOST_CONNECTIONS: usize = 4_096;
 
@@ -115,6 +118,7 @@ impl Visit {
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(PATIENCE)
+            .max_buf_size(HELD)
             .half_close(false)
             .preserve_header_case(true)
             .serve_connection(TokioIo::new(stream), service)

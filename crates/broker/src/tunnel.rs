@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::accept::{Closing, PATIENCE, asked_to_end};
+use crate::accept::{Closing, HELD, PATIENCE, asked_to_end};
 use crate::body::{BackBody, own};
 use crate::broker::{Bearer, Broker, Unmatched};
 use crate::exchange::Exchange;
@@ -123,6 +123,7 @@ impl Tunnel {
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(QUIET)
+            .max_buf_size(HELD)
             .half_close(false)
             .preserve_header_case(true)
             .serve_connection(TokioIo::new(stream), service_fn(self.service()))

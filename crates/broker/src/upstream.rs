@@ -19,6 +19,7 @@ use strongroom_net::{DialError, Dialler, Reach};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::accept::HELD;
 use crate::body::OutBody;
 use crate::refuse::Refusal;
 use crate::target::Target;
@@ -104,6 +105,7 @@ fn client(connector: Connector) -> Client<Connector, OutBody> {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(MOST_IDLE)
         .http1_preserve_header_case(true)
+        .http1_max_buf_size(HELD)
         .http2_initial_stream_window_size(WINDOW)
         .http2_initial_connection_window_size(WINDOW_OF_ALL)
         .http2_max_header_list_size(MOST_HEAD)
