@@ -17,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -69,7 +69,8 @@ pub async fn run(words: &[&str]) {
         proxy: (*proxy).to_owned(),
         token: (*token).to_owned(),
         tls: TlsConnector::from(Arc::new(config)),
-        hosts: Arc::default(),
+        // Others than the last time.
+        hosts: Arc::new(AtomicU64::new(UNIX_EPOCH.elapsed().expect("a clock").as_secs() << 20)),
     };
     let count = connections.parse::<usize>().expect("a number");
     if *kind == "held" {

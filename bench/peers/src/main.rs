@@ -1,8 +1,9 @@
-//! What the broker is measured beside, and who asks: `peers origin|tunnel|hudsucker|nono|ask …`. Each
+//! What the broker is measured beside, and who asks: `peers origin|names|tunnel|hudsucker|nono|ask …`. Each
 //! server prints the port that it took and serves until its standard input ends.
 
 mod ask;
 mod hudsucker_peer;
+mod names;
 mod nono_peer;
 mod origin;
 mod tunnel;
@@ -16,6 +17,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match words.as_slice() {
         ["origin", certificate, key] => runtime.block_on(beside(origin::serve(certificate, key))),
+        ["names"] => runtime.block_on(beside(names::serve())),
         ["tunnel"] => runtime.block_on(beside(tunnel::serve())),
         ["hudsucker", certificate, key, trusted] => {
             runtime.block_on(beside(hudsucker_peer::serve(certificate, key, trusted)));
@@ -23,7 +25,7 @@ fn main() {
         ["nono", host, port, directory] => runtime.block_on(beside(nono_peer::serve(host, port, directory))),
         ["ask", rest @ ..] => runtime.block_on(ask::run(rest)),
         _ => eprintln!(
-            "peers origin CERT KEY | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"
+            "peers origin CERT KEY | names | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"
         ),
     }
 }
