@@ -11,7 +11,7 @@ use rcgen::{
     SigningKey,
 };
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::{default_provider, sign::any_ecdsa_type};
+use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -19,6 +19,8 @@ use rustls::version::{TLS12, TLS13};
 use strongroom_core::authority::Authority as Signer;
 use strongroom_core::random::{self, Random};
 use strongroom_core::{Clock, Timestamp};
+
+use crate::tls;
 
 /// How long a host's certificate is good, from [`BACKDATED`] before it is made.
 const LEAF_LASTS: Duration = Duration::from_hours(24);
@@ -114,12 +116,13 @@ impl Authority {
     fn config(&self, host: &str) -> Result<ServerConfig, CertificateError> {
         let certificate = self.certificate(host)?;
         let key = Arc::new(CertifiedKey::new(vec![certificate], Arc::clone(&self.leaf_signer)));
-        let provider = Arc::new(default_provider());
+        let provider = Arc::new(tls::to_runs());
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12]);
         let mut config = builder
             .map_err(|_| rcgen::Error::UnsupportedSignatureAlgorithm)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(OneHost { host: host.to_owned(), key }));
+        config.ignore_client_order = true;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(config)

@@ -27,6 +27,7 @@ mod refuse;
 mod relay;
 mod socket;
 mod target;
+mod tls;
 mod tunnel;
 mod upstream;
 mod values;

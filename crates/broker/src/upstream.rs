@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls_platform_verifier::Verifier;
 use strongroom_net::{DialError, Dialler, Reach};
@@ -23,6 +22,7 @@ use crate::accept::HELD;
 use crate::body::OutBody;
 use crate::refuse::Refusal;
 use crate::target::Target;
+use crate::tls;
 
 use connector::{CONNECTED_IN, Connector, Late};
 
@@ -66,7 +66,7 @@ impl Upstream {
     /// # Errors
     /// When they can't be loaded.
     pub(crate) fn new(dialler: &Dialler, extra: Vec<CertificateDer<'static>>) -> Result<Self, RootsError> {
-        let provider = Arc::new(default_provider());
+        let provider = Arc::new(tls::to_hosts());
         let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))?;
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
