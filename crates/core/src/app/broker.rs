@@ -21,8 +21,9 @@ use crate::secrets::Secret;
 use crate::tokens::{Token, TokenHash, TokenKind};
 use crate::values::Bundle;
 
-/// Of how many runs it is kept for a moment what they may use: some kilobytes each.
-const MOST_RUNS: usize = 128;
+/// Of how many runs it is kept for a moment what they may use: some kilobytes each. Runs with an open tunnel are
+/// looked at all the time; those beyond it are read anew each time.
+const MOST_RUNS: usize = 1_024;
 
 /// Where runs find the broker of a server.
 #[derive(Clone, Debug)]
