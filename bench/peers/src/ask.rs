@@ -3,7 +3,7 @@
 //!
 //! `ask KIND HOST:PORT PATH PROXY TOKEN TRUSTED CONNECTIONS SECONDS`: KIND `kept` (one tunnel a connection, for as long as the proxy keeps it),
 //! `fresh` (a tunnel for each request), `hosts` (also a new host for each), `held` (one request a tunnel, whose answer is not
-//! read beyond its beginning until standard input ends; says `held` when all have begun); PROXY `-` for none.
+//! read beyond its beginning until standard input ends; says `held` when all have begun; its TOKENs, by `;`, take turns); PROXY `-` for none.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -127,10 +127,12 @@ impl Asker {
 
     /// Has so many answers begun at once, and reads no more of them.
     async fn hold(self, count: usize) {
+        let runs: Vec<_> =
+            self.token.split(';').map(|token| Self { token: token.to_owned(), ..self.clone() }).collect();
         let mut held = Vec::new();
-        for _ in 0..count {
-            let mut connected = self.connect().await.expect("a tunnel");
-            let mut body = self.answer(&mut connected).await.expect("an answer").into_body();
+        for run in runs.iter().cycle().take(count) {
+            let mut connected = run.connect().await.expect("a tunnel");
+            let mut body = run.answer(&mut connected).await.expect("an answer").into_body();
             let first = body.frame().await;
             held.push((connected, body, first));
         }
