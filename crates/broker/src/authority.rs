@@ -11,7 +11,7 @@ use rcgen::{
     SigningKey,
 };
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
+use rustls::crypto::{CryptoProvider, aws_lc_rs::sign::any_ecdsa_type};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -45,6 +45,7 @@ pub struct Authority {
     /// The key of every host's certificate, of this process alone.
     leaf: KeyPair,
     leaf_signer: Arc<dyn rustls::sign::SigningKey>,
+    provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     shown: Mutex<HashMap<String, Shown>>,
@@ -77,6 +78,7 @@ impl Authority {
             pem,
             leaf,
             leaf_signer,
+            provider: Arc::new(tls::to_runs()),
             clock,
             random,
             shown: Mutex::default(),
@@ -116,7 +118,7 @@ impl Authority {
     fn config(&self, host: &str) -> Result<ServerConfig, CertificateError> {
         let certificate = self.certificate(host)?;
         let key = Arc::new(CertifiedKey::new(vec![certificate], Arc::clone(&self.leaf_signer)));
-        let provider = Arc::new(tls::to_runs());
+        let provider = Arc::clone(&self.provider);
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12]);
         let mut config = builder
             .map_err(|_| rcgen::Error::UnsupportedSignatureAlgorithm)?
