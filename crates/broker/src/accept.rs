@@ -35,6 +35,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// What is held of one connection by HTTP/1.1 while the other side doesn't take it, in bytes: a head has to
 /// fit in, and what a thousand tunnels hold has to fit into memory.
 pub(crate) const HELD: usize = 64 << 10;
+/// Bytes of a head by HTTP/2, from either side, as a list of headers is counted.
+pub(crate) const MOST_HEAD: u32 = 64 << 10;
 /// Connections at a time: more wait to be accepted.
 const MOST_CONNECTIONS: usize = 4_096;
 
@@ -44,6 +46,21 @@ pub(crate) type Closing = watch::Receiver<bool>;
 /// Resolves when the server is asked to end, or is gone.
 pub(crate) async fn asked_to_end(closing: &mut Closing) {
     let _either_way = closing.wait_for(|closing| *closing).await.is_ok();
+}
+
+/// How HTTP/1.1 is spoken with a run's process, whose next head may take so long.
+///
+/// A process that closes its side has left, and whoever it asked is left at once. One that only says that
+/// it has nothing more to send looks the same until there is something to write to it; clients of HTTP
+/// don't do that.
+pub(crate) fn http1(head_in: Duration) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(head_in)
+        .max_buf_size(HELD)
+        .half_close(false)
+        .preserve_header_case(true);
+    http
 }
 
 /// Serves clients until `shutdown` resolves, then lets those that are there finish for so long.
@@ -115,14 +132,7 @@ impl Visit {
             let visit = self.clone();
             async move { Ok::<_, io::Error>(visit.ask(request).await) }
         });
-        let http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .max_buf_size(HELD)
-            .half_close(false)
-            .preserve_header_case(true)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
+        let http = http1(PATIENCE).serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut http = pin!(http);
         tokio::select! {
             _ = http.as_mut() => {}

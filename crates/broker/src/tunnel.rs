@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::accept::{Closing, HELD, PATIENCE, asked_to_end};
+use crate::accept::{Closing, MOST_HEAD, PATIENCE, asked_to_end, http1};
 use crate::body::{BackBody, own};
 use crate::broker::{Bearer, Broker, Unmatched};
 use crate::exchange::Exchange;
@@ -34,8 +34,6 @@ const STREAMS: u32 = 100;
 /// What a process may send over HTTP/2 before it is taken, in bytes: of one request, and of all.
 const WINDOW: u32 = 256 << 10;
 const WINDOW_OF_ALL: u32 = 1 << 20;
-/// Bytes of a head, as a list of headers is counted.
-const MOST_HEAD: u32 = 64 << 10;
 /// What is read at once where nothing is looked at.
 const PIECE: usize = 16 << 10;
 /// Until a process that asks for nothing is asked by HTTP/2 whether it is there.
@@ -117,17 +115,8 @@ impl Tunnel {
 
     async fn http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: T) {
         let mut closing = self.closing.clone();
-        // A process that closes its side has left, and whoever it asked is left at once. One that only
-        // says that it has nothing more to send looks the same until there is something to write to it;
-        // clients of HTTP don't do that.
-        let http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(QUIET)
-            .max_buf_size(HELD)
-            .half_close(false)
-            .preserve_header_case(true)
-            .serve_connection(TokioIo::new(stream), service_fn(self.service()))
-            .with_upgrades();
+        let http =
+            http1(QUIET).serve_connection(TokioIo::new(stream), service_fn(self.service())).with_upgrades();
         let mut http = pin!(http);
         tokio::select! {
             _ = http.as_mut() => {}

@@ -18,7 +18,7 @@ use strongroom_net::{DialError, Dialler, Reach};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::accept::HELD;
+use crate::accept::{HELD, MOST_HEAD};
 use crate::body::OutBody;
 use crate::refuse::Refusal;
 use crate::target::Target;
@@ -36,8 +36,6 @@ const WINDOW: u32 = 1 << 20;
 const WINDOW_OF_ALL: u32 = 128 << 20;
 /// How often a host that is waited for is asked whether it is there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(20);
-/// Bytes of a head, as a list of headers is counted: what the run's own side takes.
-const MOST_HEAD: u32 = 64 << 10;
 /// Until the head of an answer is there: a model may think for minutes.
 const PATIENCE: Duration = Duration::from_mins(15);
 

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use strongroom_core::scanner::Redactor;
 use tokio::time::Sleep;
 
-use super::recoding::Recoding;
+use super::recoding::{Recoding, TURN};
 use super::{Redaction, Unreadable};
 
 /// The end of a stream that is the beginning of a value by chance isn't longer.
@@ -25,8 +25,6 @@ const LONG: Duration = Duration::from_secs(1);
 const HIDDEN_LATE: usize = 8;
 /// And from this one on what a part of something ends with.
 const HIDDEN_IN_PART: usize = 4;
-/// How many pieces are decoded before others have their turn.
-const TURN: usize = 16;
 
 /// How a body ends that can't be read to its end.
 #[derive(Debug, thiserror::Error)]

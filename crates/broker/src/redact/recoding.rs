@@ -7,8 +7,8 @@ use super::Unreadable;
 use super::codings::Coding;
 use super::layers::{CHUNK, Layer, Then};
 
-/// How much is decoded before others have their turn.
-const TURN: usize = 16;
+/// How many pieces are decoded before others have their turn.
+pub(super) const TURN: usize = 16;
 
 /// The codings around a body, the outermost first.
 struct Layers(Vec<Layer>);
