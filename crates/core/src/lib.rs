@@ -59,7 +59,7 @@ pub use ids::{
     AgentId, ApiKeyId, AttachmentId, FillRequestId, InstanceId, InvitationId, KeyId, KeyLinkId, RevisionId,
     RunId, SecretId, SessionId, SignInId, TeamId, UserId,
 };
-pub use random::{OsRandom, Random};
+pub use random::{Ahead, OsRandom, Random};
 pub use roles::Role;
 pub use root_key::RootKey;
 pub use store::{Store, StoreError};
