@@ -498,7 +498,10 @@ impl Store for Database {
 
     async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
         let all = move |transaction: &Connection| {
-            events.iter().try_for_each(|event| writes::record(transaction, event))
+            let (some, rest) = events.as_chunks::<{ events::SOME }>();
+            let mut some = some.iter().map(events::some);
+            some.try_for_each(|some| tables::execute(transaction, &some).map(|_| ()))?;
+            rest.iter().try_for_each(|event| writes::record(transaction, event))
         };
         self.writer()?.write(all).await
     }
