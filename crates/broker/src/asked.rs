@@ -2,7 +2,7 @@
 //! tunnel was opened for, and what of it is for this hop alone.
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    ACCEPT_ENCODING, ALT_SVC, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
@@ -88,6 +88,9 @@ const OF_A_HOP: [HeaderName; 7] = [
     HeaderName::from_static("proxy-authenticate"),
 ];
 
+/// How messages of gRPC may be compressed.
+const CODINGS_OF_CALLS: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
 /// Whether a request would become a WebSocket.
 pub(crate) fn is_websocket(head: &Parts) -> bool {
     head.version == Version::HTTP_11 && head.headers.contains_key(UPGRADE)
@@ -100,7 +103,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, is_websocket: bool) {
     // The library answers it when the body is asked for.
     headers.remove(EXPECT);
     // What is compressed message by message can't be looked into.
-    headers.remove("grpc-accept-encoding");
+    headers.remove(&CODINGS_OF_CALLS);
     keep_codings(headers);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -154,7 +157,7 @@ fn describes(headers: &HeaderMap) -> bool {
 /// Takes out of an answer what was for this hop alone, and what leads around the broker.
 pub(crate) fn strip_answer(headers: &mut HeaderMap, is_websocket: bool) {
     strip(headers);
-    headers.remove("alt-svc");
+    headers.remove(ALT_SVC);
     if is_websocket {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

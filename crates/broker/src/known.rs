@@ -36,6 +36,8 @@ pub(crate) struct Known {
 /// Finds placeholders.
 pub(crate) struct Finder {
     texts: Vec<String>,
+    /// The length of the shortest one, of another run's as well.
+    shortest: usize,
     automaton: AhoCorasick,
     scanner: Scanner,
 }
@@ -89,7 +91,8 @@ impl Finder {
         let patterns = texts.iter().map(String::as_str).chain([foreign]);
         let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()?;
         let scanner = Scanner::new(texts.iter().map(String::as_bytes));
-        Some(Self { texts, automaton, scanner })
+        let shortest = texts.iter().map(String::len).chain([Token::LENGTH]).min().unwrap_or_default();
+        Some(Self { texts, shortest, automaton, scanner })
     }
 
     /// What finds them in streams, in any encoding, without telling which it is.
@@ -99,6 +102,8 @@ impl Finder {
 
     /// The placeholders in a text.
     pub(crate) fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
+        // Most of a head is shorter.
+        let text = if text.len() < self.shortest { &[] } else { text };
         self.automaton.find_iter(text).filter_map(move |found| {
             let (start, end, which) = (found.start(), found.end(), found.pattern().as_usize());
             if which < self.texts.len() {

@@ -62,7 +62,7 @@ impl Scanner {
 
     /// Whether any of the values stands in this text.
     pub fn finds(&self, text: &[u8]) -> bool {
-        self.finder().push(text)
+        self.0.stand(text)
     }
 
     /// Whether any of the values stands in this text, be it in capitals or not: for

@@ -1,8 +1,11 @@
 //! Texts of a request without the encoding that their place has.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::header::HeaderValue;
+use percent_encoding::percent_decode;
 
 /// What `Basic` encodes in a header.
 pub(crate) fn basic(value: &HeaderValue) -> Option<Vec<u8>> {
@@ -21,14 +24,11 @@ pub(crate) fn halves(encoded: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A text without its percent-encoding, however often it was encoded within reason.
-pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, [u8]> {
+    let mut bytes = Cow::Borrowed(text.as_bytes());
     for _ in 0..4 {
-        let decoded: Vec<u8> = percent_encoding::percent_decode(&bytes).collect();
-        if decoded == bytes {
-            break;
-        }
-        bytes = decoded;
+        let Cow::Owned(decoded) = Cow::from(percent_decode(&bytes)) else { break };
+        bytes = Cow::Owned(decoded);
     }
     bytes
 }
@@ -36,5 +36,5 @@ pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
 /// A name or a value of a form.
 pub(crate) fn form_decoded(text: &str) -> Vec<u8> {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode(spaced.as_bytes()).collect()
+    percent_decode(spaced.as_bytes()).collect()
 }

@@ -181,6 +181,18 @@ impl Patterns {
         Some(tail)
     }
 
+    /// Whether a pattern is in this text.
+    pub(super) fn stand(&self, text: &[u8]) -> bool {
+        let (mut from, mut trail) = (0, Trail::default());
+        while let Some(at) = self.next_head(text, from) {
+            if self.look(text, at, &mut trail).hit > 0 {
+                return true;
+            }
+            from = at + 1;
+        }
+        false
+    }
+
     /// Whether a pattern is in this text, be it in capitals or not. Takes time for
     /// each pattern that isn't longer than the text.
     pub(super) fn stand_in_any_case(&self, text: &[u8]) -> bool {
