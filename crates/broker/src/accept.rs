@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::body::{BackBody, Until, own};
-use crate::broker::{Bearer, Broker};
+use crate::broker::Broker;
 use crate::pass::{pass, refused_before};
 use crate::refuse::Refusal;
 use crate::target::Target;
@@ -148,21 +148,20 @@ impl Visit {
     }
 
     async fn asked(self, mut request: Request<Incoming>) -> Result<Response<BackBody>, Refusal> {
-        let bearer = Bearer { token: token(request.headers())?.into(), from: self.peer.ip() };
-        let known = self.broker.identify(&bearer).await?;
+        let (client, known) = self.broker.client(&token(request.headers())?, self.peer.ip()).await?;
         let is_connect = request.method() == Method::CONNECT;
         let target =
             if is_connect { Target::of_connect(request.uri()) } else { Target::of_absolute(request.uri()) };
         let target = target
-            .inspect_err(|refusal| refused_before(&self.broker, (&known, &bearer), &request, refusal))?;
+            .inspect_err(|refusal| refused_before(&self.broker, (&known, &client), &request, refusal))?;
         if is_connect {
             let upgrade = hyper::upgrade::on(&mut request);
-            return tunnel::open(&self.broker, (bearer, known), target, (upgrade, self.closing)).await;
+            return tunnel::open(&self.broker, (client, known), target, (upgrade, self.closing)).await;
         }
-        let lease = self.broker.leases.of(&bearer);
+        let lease = Arc::clone(&client.lease);
         let mut over = Box::pin(async move { lease.over().await });
         let answer = tokio::select! {
-            answer = pass(self.broker, bearer, Arc::new(target), request) => answer,
+            answer = pass(self.broker, &client, Arc::new(target), request) => answer,
             () = &mut over => return Err(Refusal::RunOver),
         };
         Ok(answer.map(|body| Until::new(body, over).boxed_unsync()))

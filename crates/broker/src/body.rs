@@ -2,7 +2,7 @@
 //! streams by, and both ways are counted.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -48,12 +48,15 @@ pub(crate) struct Watched {
     /// Finds those of other runs.
     strays: Strays,
     exchange: Arc<Exchange>,
+    /// Is there as long as this is, if anything is to come.
+    here: Option<Arc<()>>,
 }
 
 impl Watched {
     pub(crate) fn new(body: Incoming, placeholders: Arc<known::Finder>, exchange: Arc<Exchange>) -> Self {
         let finder = placeholders.scanner().finder();
-        Self { body, placeholders, finder, strays: Strays::default(), exchange }
+        let here = (!body.is_end_stream()).then(Arc::default);
+        Self { body, placeholders, finder, strays: Strays::default(), exchange, here }
     }
 
     fn look(&mut self, frame: &Frame<Bytes>) -> Result<(), Refusal> {
@@ -73,6 +76,16 @@ impl Watched {
             Err(Refusal::MISPLACED_IN_BODY)
         } else {
             Ok(())
+        }
+    }
+}
+
+impl OutBody {
+    /// Is gone when all of it was taken from the run's process.
+    pub(crate) fn end(&self) -> Weak<()> {
+        match self {
+            Self::Watched(Watched { here: Some(here), .. }) => Arc::downgrade(here),
+            _ => Weak::new(),
         }
     }
 }

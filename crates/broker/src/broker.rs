@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_core::App;
-use strongroom_core::app::{Brokered, Cause, Error};
+use strongroom_core::app::{BrokerToken, Brokered, Cause, Error};
+use strongroom_core::{App, RunId};
 use strongroom_net::Dialler;
 use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::known::{Known, KnownRuns};
-use crate::leases::Leases;
-use crate::limits::{Ledger, RunLimits};
+use crate::leases::{Lease, Leases};
+use crate::limits::{Ledger, RunLimits, Spent};
 use crate::record::Recorder;
 use crate::refuse::Refusal;
 use crate::upstream::Upstream;
@@ -46,13 +46,41 @@ pub(crate) struct Broker {
 }
 
 /// Who asks: a token, and from where it came.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub(crate) struct Bearer {
-    pub(crate) token: Arc<str>,
+    pub(crate) token: Arc<BrokerToken>,
     pub(crate) from: IpAddr,
 }
 
+impl Bearer {
+    /// Of which run it is said to be, and from where.
+    pub(crate) fn place(&self) -> (RunId, IpAddr) {
+        (self.token.run_id(), self.from)
+    }
+}
+
+/// A run's process that proved itself, and what is found once for all of its requests.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) bearer: Bearer,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) spent: Arc<Spent>,
+}
+
 impl Broker {
+    /// Who asks by this token.
+    ///
+    /// # Errors
+    /// When it proves no run, or one that is over.
+    pub(crate) async fn client(&self, token: &str, from: IpAddr) -> Result<(Client, Known), Refusal> {
+        let token = self.app.broker_token(token).map_err(|_| Refusal::NotProven)?;
+        let bearer = Bearer { token: Arc::new(token), from };
+        let known = self.identify(&bearer).await?;
+        let run = &known.brokered.run;
+        let spent = self.ledger.of(run.id, run.expires_at, self.app.clock().now());
+        Ok((Client { lease: self.leases.of(&bearer), bearer, spent }, known))
+    }
+
     /// The run that a token proves, as it is now, with what finds its placeholders. For every request
     /// anew.
     ///
@@ -80,6 +108,7 @@ impl Broker {
             loop {
                 tokio::time::sleep(SWEEPS).await;
                 self.values.sweep(self.app.clock().monotonic());
+                self.upstream.sweep();
             }
         };
         let look = |bearer: Bearer| async move { self.proven(&bearer).await.map(drop) };
@@ -87,5 +116,5 @@ impl Broker {
     }
 }
 
-/// How often values are closed whose time is over.
+/// How often values and connections are closed whose time is over.
 const SWEEPS: Duration = Duration::from_millis(250);

@@ -10,7 +10,7 @@ use strongroom_core::requests::{MOST_PATH, Requested};
 use strongroom_core::{SecretId, Timestamp};
 use uuid::Uuid;
 
-use crate::broker::{Bearer, Broker};
+use crate::broker::{Broker, Client};
 use crate::known::Known;
 use crate::leases::Lease;
 use crate::limits::{Seat, Spent};
@@ -47,7 +47,8 @@ const MOST_METHOD: usize = 32;
 
 /// So many characters of it.
 fn kept(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
+    let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// Which value went in.
@@ -62,13 +63,14 @@ impl Exchange {
     /// One that begins now.
     pub(crate) fn begin(
         broker: &Arc<Broker>,
-        (known, bearer): (Known, &Bearer),
+        (known, client): (Known, &Client),
         (target, method, path): (&Target, &str, &str),
     ) -> Arc<Self> {
-        let (clock, run) = (broker.app.clock(), &known.brokered.run);
+        let clock = broker.app.clock();
+        client.lease.goes_on();
         let exchange = Arc::new(Self {
-            spent: broker.ledger.of(run.id, run.expires_at, clock.now()),
-            lease: broker.leases.of(bearer),
+            spent: Arc::clone(&client.spent),
+            lease: Arc::clone(&client.lease),
             seat: OnceLock::new(),
             known,
             id: (broker.request_ids)(),

@@ -2,10 +2,12 @@
 //! looked at once for a run, however much it has open, and for all runs side by side.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use strongroom_core::RunId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -50,25 +52,30 @@ impl Lease {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn goes_on(&self) {
+    /// Notes that the run proved itself just now.
+    pub(crate) fn goes_on(&self) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }
 
 /// The leases that somebody holds.
 #[derive(Default)]
-pub(crate) struct Leases(Mutex<HashMap<Bearer, Weak<Lease>>>);
+pub(crate) struct Leases(Mutex<HashMap<Place, Weak<Lease>>>);
+
+/// Of which run, and where its process is: which of them may use it isn't the same everywhere.
+type Place = (RunId, IpAddr);
 
 impl Leases {
     /// The lease of a run that proved itself just now.
     pub(crate) fn of(&self, bearer: &Bearer) -> Arc<Lease> {
         let mut leases = self.leases();
-        if let Some(lease) = leases.get(bearer).and_then(Weak::upgrade) {
+        let place = bearer.place();
+        if let Some(lease) = leases.get(&place).and_then(Weak::upgrade) {
             lease.goes_on();
             return lease;
         }
         let lease = Arc::new(Lease::new(bearer));
-        leases.insert(bearer.clone(), Arc::downgrade(&lease));
+        leases.insert(place, Arc::downgrade(&lease));
         lease
     }
 
@@ -100,7 +107,7 @@ impl Leases {
     }
 
     fn end(&self, lease: &Lease) {
-        self.leases().remove(&lease.bearer);
+        self.leases().remove(&lease.bearer.place());
         lease.over.send_replace(true);
     }
 
@@ -113,7 +120,7 @@ impl Leases {
         held
     }
 
-    fn leases(&self) -> MutexGuard<'_, HashMap<Bearer, Weak<Lease>>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<Place, Weak<Lease>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,14 +128,20 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use strongroom_core::OsRandom;
+    use strongroom_core::app::BrokerToken;
+    use strongroom_core::tokens::{Token, TokenHash, TokenKind};
+    use uuid::Uuid;
 
     /// As many runs as a server may have.
     const RUNS: usize = 1_000;
 
     fn bearer(number: usize) -> Bearer {
-        Bearer { token: number.to_string().into(), from: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        let token = Token::mint(TokenKind::Broker, Uuid::from_u128(number as u128), &OsRandom);
+        let hash = TokenHash::from_slice(&[0; TokenHash::LENGTH]).unwrap();
+        Bearer { token: Arc::new(BrokerToken::new(token, hash)), from: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }
 
     fn held(leases: &Leases) -> Vec<Arc<Lease>> {
@@ -150,7 +163,7 @@ mod tests {
             async move {
                 // As long as a database may take for it.
                 sleep(Duration::from_millis(5)).await;
-                if is_over.load(Ordering::Relaxed) && of != bearer(0) {
+                if is_over.load(Ordering::Relaxed) && of.place() != bearer(0).place() {
                     Err(Refusal::RunOver)
                 } else {
                     Ok(())

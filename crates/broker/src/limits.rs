@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::refuse::Refusal;
 use crate::target::Target;
 
-/// Runs that are counted at a time; those whose lease is over make room.
+/// Runs that are counted at a time; those whose lease is over, and that have no tunnel, make room.
 const MOST_RUNS: usize = 16_384;
 
 /// How much a run may have.
@@ -69,7 +69,7 @@ impl Ledger {
     pub(crate) fn of(&self, run: RunId, ends: Timestamp, now: Timestamp) -> Arc<Spent> {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() >= MOST_RUNS && !runs.contains_key(&run) {
-            runs.retain(|_, (_, ends)| *ends > now);
+            runs.retain(|_, (spent, ends)| *ends > now || Arc::strong_count(spent) > 1);
         }
         let entry = runs.entry(run).or_insert_with(|| (Arc::default(), ends));
         entry.1 = ends;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme as UriScheme};
 use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::asked::{Asked, is_websocket, strip_request};
 use crate::body::{BackBody, OutBody, Watched};
-use crate::broker::{Bearer, Broker};
+use crate::broker::{Broker, Client};
 use crate::decide::{BodyPlan, Decision, Injection, decide};
 use crate::exchange::{Exchange, Used};
 use crate::grpc::Asker;
@@ -31,12 +30,12 @@ use crate::values::Values;
 /// Lets a request of a run through, or says why not.
 pub(crate) async fn pass(
     broker: Arc<Broker>,
-    bearer: Bearer,
+    client: &Client,
     target: Arc<Target>,
     request: Request<Incoming>,
 ) -> Response<BackBody> {
     let asker = Asker::of(&request);
-    let known = match broker.identify(&bearer).await {
+    let known = match broker.identify(&client.bearer).await {
         Ok(known) => known,
         Err(refusal) => return asker.refused(&refusal),
     };
@@ -45,7 +44,7 @@ pub(crate) async fn pass(
         return asker.refused(&Refusal::Unavailable);
     }
     let about = (&*target, request.method().as_str(), request.uri().path());
-    let exchange = Exchange::begin(&broker, (known.clone(), &bearer), about);
+    let exchange = Exchange::begin(&broker, (known.clone(), client), about);
     let passed = match exchange.admit(true) {
         Ok(()) => Passage { broker, known, target, exchange: Arc::clone(&exchange) }.go(request).await,
         Err(refusal) => Err(refusal),
@@ -59,7 +58,7 @@ pub(crate) async fn pass(
 /// Records a request that is refused before it is clear where it should go.
 pub(crate) fn refused_before(
     broker: &Arc<Broker>,
-    (known, bearer): (&Known, &Bearer),
+    (known, client): (&Known, &Client),
     request: &Request<Incoming>,
     refusal: &Refusal,
 ) {
@@ -71,7 +70,7 @@ pub(crate) fn refused_before(
     let host = uri.host().unwrap_or_default().to_owned();
     let target = Target { scheme, host, port: uri.port_u16().unwrap_or_default() };
     let about = (&target, request.method().as_str(), uri.path());
-    let exchange = Exchange::begin(broker, (known.clone(), bearer), about);
+    let exchange = Exchange::begin(broker, (known.clone(), client), about);
     let _refused_anyway = exchange.admit(false);
     exchange.stop(refusal.clone());
 }
@@ -105,10 +104,9 @@ impl Passage {
         inject::head(&mut head, (&self.known, &decision), &opened)?;
         self.note(&decision);
         let upgrade = websocket.then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>()).flatten();
-        let version = head.version;
-        let outgoing = outgoing(&self.target, head, body)?;
+        let outgoing = outgoing(head, body);
         let reach = decision.reach(&self.known);
-        let answer = self.broker.upstream.send((&self.target, reach, version), outgoing).await?;
+        let answer = self.broker.upstream.send((&self.target, reach), outgoing).await?;
         self.exchange.answered(answer.status());
         let socket = upgrade.map(|ours| Socket::new(&self.exchange, ours));
         relay(&self.exchange, &self.known, (&values, socket), answer).await
@@ -187,13 +185,10 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The request as the host gets it.
-fn outgoing(target: &Target, mut head: Parts, body: OutBody) -> Result<Request<OutBody>, Refusal> {
-    let mut parts = std::mem::take(&mut head.uri).into_parts();
-    parts.scheme = Some(if target.scheme == Scheme::Https { UriScheme::HTTPS } else { UriScheme::HTTP });
-    parts.authority = Some(target.authority().parse().map_err(|_| Refusal::MALFORMED_TARGET)?);
-    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    let uri = Uri::from_parts(parts).map_err(|_| Refusal::MALFORMED_TARGET)?;
+/// The request as the host gets it. What host that is, its URI doesn't say any more.
+fn outgoing(mut head: Parts, body: OutBody) -> Request<OutBody> {
+    let asked = std::mem::take(&mut head.uri).into_parts().path_and_query;
+    head.uri = asked.map_or(Uri::default(), Uri::from);
     if head.version == Version::HTTP_2 {
         join_cookies(&mut head.headers);
         // The authority says it; where HTTP/1.1 follows, it becomes the header again.
@@ -203,11 +198,6 @@ fn outgoing(target: &Target, mut head: Parts, body: OutBody) -> Result<Request<O
         // With values in it it has another length, which follows from what it is.
         head.headers.remove(http::header::CONTENT_LENGTH);
     }
-    let mut request = Request::new(body);
-    *request.method_mut() = head.method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = head.headers;
-    // How the process wrote the names of its headers.
-    *request.extensions_mut() = head.extensions;
-    Ok(request)
+    // How the process wrote the names of its headers is among the extensions.
+    Request::from_parts(head, body)
 }

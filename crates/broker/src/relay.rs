@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use crate::asked::{is_disguised, strip_answer};
 use crate::body::{BackBody, Counted, Stopped, own};
@@ -14,6 +13,7 @@ use crate::known::Known;
 use crate::redact::Broken;
 use crate::refuse::Refusal;
 use crate::socket::Socket;
+use crate::upstream::Arriving;
 use crate::values::Values;
 
 /// The answer as the run's process gets it.
@@ -24,7 +24,7 @@ pub(crate) async fn relay(
     exchange: &Arc<Exchange>,
     known: &Known,
     (values, socket): (&Arc<Values>, Option<Socket>),
-    mut answer: Response<Incoming>,
+    mut answer: Response<Arriving>,
 ) -> Result<Response<BackBody>, Refusal> {
     let redaction = values.redaction();
     if is_disguised(answer.headers()) {

@@ -1,7 +1,7 @@
 //! Where a request goes: scheme, host and port, each in the one form in which rules name it.
 
 use http::Uri;
-use http::uri::Authority;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme as UriScheme};
 use strongroom_core::policies::{HostPattern, Scheme};
 
 use crate::refuse::Refusal;
@@ -41,11 +41,37 @@ impl Target {
         Ok(Self { scheme: Scheme::Http, host: host_of(authority)?, port })
     }
 
+    /// The URL of what is asked for there.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn url(&self, asked: &Uri) -> Result<Uri, Refusal> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(if self.scheme == Scheme::Https { UriScheme::HTTPS } else { UriScheme::HTTP });
+        parts.authority = Some(self.authority().parse().map_err(|_| Refusal::MALFORMED_TARGET)?);
+        parts.path_and_query = asked.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
+        Uri::from_parts(parts).map_err(|_| Refusal::MALFORMED_TARGET)
+    }
+
     /// Whether a `Host` header, or an `:authority`, says the same.
     pub(crate) fn is(&self, authority: &str) -> bool {
+        if self.is_written(authority) {
+            return true;
+        }
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         let port = port_of(&authority).map(|port| port.unwrap_or_else(|| self.scheme.usual_port()));
         host_of(&authority).is_ok_and(|host| host == self.host) && port.is_ok_and(|port| port == self.port)
+    }
+
+    /// Whether it is the same as most clients write it: to take it apart costs more than all other looks
+    /// at a request.
+    fn is_written(&self, authority: &str) -> bool {
+        let port = match authority.strip_prefix(&*self.host) {
+            Some("") => return self.port == self.scheme.usual_port(),
+            Some(rest) => rest.strip_prefix(':').filter(|port| !port.starts_with(['0', '+'])),
+            None => None,
+        };
+        port.and_then(|port| port.parse().ok()) == Some(self.port)
     }
 
     /// As it stands in a URL, and in `Host`: the port only where it isn't the usual one.

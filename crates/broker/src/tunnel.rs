@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::accept::{Closing, MOST_HEAD, PATIENCE, asked_to_end, http1};
 use crate::body::{BackBody, own};
-use crate::broker::{Bearer, Broker, Unmatched};
+use crate::broker::{Broker, Client, Unmatched};
 use crate::exchange::Exchange;
 use crate::known::Known;
 use crate::pass::pass;
@@ -45,27 +45,26 @@ const QUIET: Duration = Duration::from_mins(1);
 /// When the host can't be shown to the run's process, or none may be dialled.
 pub(crate) async fn open(
     broker: &Arc<Broker>,
-    (bearer, known): (Bearer, Known),
+    (client, known): (Client, Known),
     target: Target,
     (upgrade, closing): (OnUpgrade, Closing),
 ) -> Result<Response<BackBody>, Refusal> {
     if broker.unmatched == Unmatched::Tunnel && !is_brokered(&known, &target) {
-        return untouched(broker, (bearer, known), target, (upgrade, closing)).await;
+        return untouched(broker, (client, known), target, (upgrade, closing)).await;
     }
     // Before a certificate is made for it: those cost more than the asking.
-    let run = &known.brokered.run;
-    let spent = broker.ledger.of(run.id, run.expires_at, broker.app.clock().now());
-    let seated = spent.host(&target, &broker.limits).and_then(|()| spent.tunnel());
+    let seated = client.spent.host(&target, &broker.limits).and_then(|()| client.spent.tunnel());
     let seat = seated.inspect_err(|refusal| {
         if broker.recorder.is_open() {
-            Exchange::begin(broker, (known.clone(), &bearer), (&target, "CONNECT", "")).stop(refusal.clone());
+            Exchange::begin(broker, (known.clone(), &client), (&target, "CONNECT", "")).stop(refusal.clone());
         }
     })?;
     let greeting = broker.authority.greeting(&target.host).map_err(|error| {
         tracing::warn!(%error, "broker.certificate");
         Refusal::Unavailable
     })?;
-    let tunnel = Tunnel { broker: Arc::clone(broker), bearer, target: Arc::new(target), closing };
+    let tunnel =
+        Tunnel { broker: Arc::clone(broker), client: Arc::new(client), target: Arc::new(target), closing };
     tokio::spawn(async move {
         let shaken = timeout(PATIENCE, async {
             let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
@@ -93,7 +92,7 @@ fn is_brokered(known: &Known, target: &Target) -> bool {
 /// A tunnel in which requests are looked at.
 struct Tunnel {
     broker: Arc<Broker>,
-    bearer: Bearer,
+    client: Arc<Client>,
     target: Arc<Target>,
     closing: Closing,
 }
@@ -104,7 +103,7 @@ impl Tunnel {
         stream: tokio_rustls::server::TlsStream<T>,
     ) {
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let lease = self.broker.leases.of(&self.bearer);
+        let lease = Arc::clone(&self.client.lease);
         tokio::select! {
             () = async {
                 if speaks_http2 { Box::pin(self.http2(stream)).await } else { Box::pin(self.http1(stream)).await }
@@ -150,9 +149,9 @@ impl Tunnel {
 
     fn service(self) -> impl Fn(Request<Incoming>) -> Answering + use<> {
         move |request| {
-            let (broker, bearer) = (Arc::clone(&self.broker), self.bearer.clone());
+            let (broker, client) = (Arc::clone(&self.broker), Arc::clone(&self.client));
             let target = Arc::clone(&self.target);
-            Box::pin(async move { Ok(pass(broker, bearer, target, request).await) })
+            Box::pin(async move { Ok(pass(broker, &client, target, request).await) })
         }
     }
 }
@@ -163,14 +162,14 @@ type Answering = std::pin::Pin<Box<dyn Future<Output = Result<Response<BackBody>
 /// A tunnel to a host that is none of the broker's: recorded, and otherwise left alone.
 async fn untouched(
     broker: &Arc<Broker>,
-    (bearer, known): (Bearer, Known),
+    (client, known): (Client, Known),
     target: Target,
     (upgrade, closing): (OnUpgrade, Closing),
 ) -> Result<Response<BackBody>, Refusal> {
     if !broker.recorder.is_open() {
         return Err(Refusal::Unavailable);
     }
-    let exchange = Exchange::begin(broker, (known, &bearer), (&target, "CONNECT", ""));
+    let exchange = Exchange::begin(broker, (known, &client), (&target, "CONNECT", ""));
     let dialled = async {
         exchange.admit(true)?;
         upstream::dial(&broker.dialler, &target).await

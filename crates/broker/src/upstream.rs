@@ -2,14 +2,14 @@
 //! certificates that were verified, and used again while they last.
 
 mod connector;
+mod http1;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, Client};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -19,12 +19,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::accept::{HELD, MOST_HEAD};
-use crate::body::OutBody;
+use crate::body::{BoxError, OutBody};
 use crate::refuse::Refusal;
 use crate::target::Target;
 use crate::tls;
 
 use connector::{CONNECTED_IN, Connector, Late};
+use http1::Http1;
+
+pub(crate) use http1::Arriving;
 
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -44,8 +47,8 @@ const PATIENCE: Duration = Duration::from_mins(15);
 #[error("the certificates of authorities can't be loaded: {0}")]
 pub struct RootsError(#[from] rustls::Error);
 
-/// A client for each pair of what may be dialled and what may be spoken: a connection that was
-/// let through for one rule is never used by another that forbids it.
+/// A way for each pair of what may be dialled and what may be spoken: a connection that was let
+/// through for one rule is never used by another that forbids it.
 pub(crate) struct Upstream {
     public: Spoken,
     private: Spoken,
@@ -54,8 +57,19 @@ pub(crate) struct Upstream {
 /// By what the run's process speaks itself: an answer by HTTP/2 has trailers, one by HTTP/1.1 may
 /// become a WebSocket.
 struct Spoken {
-    http1: Client<Connector, OutBody>,
+    http1: Http1,
+    /// Falls back to HTTP/1.1 at a host that speaks nothing else.
     http2: Client<Connector, OutBody>,
+}
+
+/// Why there is no answer.
+enum Failed {
+    /// It can't be asked for.
+    Refused(Refusal),
+    /// There was no connection.
+    Unconnected(BoxError),
+    /// The connection ended before an answer came.
+    Broken(BoxError),
 }
 
 impl Upstream {
@@ -73,26 +87,50 @@ impl Upstream {
             .with_no_client_auth();
         let spoken = |reach| {
             let connector = |with_http2| Connector::new(&tls, (dialler.clone(), reach), with_http2);
-            Spoken { http1: client(connector(false)), http2: client(connector(true)) }
+            Spoken { http1: Http1::new(connector(false)), http2: client(connector(true)) }
         };
         Ok(Self { public: spoken(Reach::Public), private: spoken(Reach::Private) })
     }
 
-    /// Sends a request to its host.
+    /// Sends a request to its host. Its URI says neither scheme nor host.
     ///
     /// # Errors
     /// When the host can't be reached, or isn't who it should be.
     pub(crate) async fn send(
         &self,
-        (target, reach, version): (&Target, Reach, Version),
+        (target, reach): (&Target, Reach),
         request: Request<OutBody>,
-    ) -> Result<Response<Incoming>, Refusal> {
+    ) -> Result<Response<Arriving>, Refusal> {
         let spoken = if reach == Reach::Public { &self.public } else { &self.private };
-        let client = if version == Version::HTTP_2 { &spoken.http2 } else { &spoken.http1 };
-        match timeout(PATIENCE, client.request(request)).await {
-            Ok(answered) => answered.map_err(|error| refusal(target, &error)),
+        match timeout(PATIENCE, spoken.send(target, request)).await {
+            Ok(answered) => answered.map_err(|failed| failed.refusal(target)),
             Err(_) => Err(Refusal::Upstream("it took too long")),
         }
+    }
+
+    /// Closes connections that nobody used for long.
+    pub(crate) fn sweep(&self) {
+        for spoken in [&self.public, &self.private] {
+            spoken.http1.sweep();
+        }
+    }
+}
+
+impl Spoken {
+    async fn send(
+        &self,
+        target: &Target,
+        mut request: Request<OutBody>,
+    ) -> Result<Response<Arriving>, Failed> {
+        if request.version() != Version::HTTP_2 {
+            return self.http1.send(target, request).await;
+        }
+        *request.uri_mut() = target.url(request.uri()).map_err(Failed::Refused)?;
+        let answer = self.http2.request(request).await.map_err(|error| {
+            let is_connect = error.is_connect();
+            if is_connect { Failed::Unconnected(error.into()) } else { Failed::Broken(error.into()) }
+        })?;
+        Ok(answer.map(Arriving::by_itself))
     }
 }
 
@@ -132,26 +170,33 @@ fn not_dialled(target: &Target, error: &DialError) -> Refusal {
     }
 }
 
-/// What is said of it: never what a library says, which may quote what came.
-fn refusal(target: &Target, error: &legacy::Error) -> Refusal {
-    let causes = std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
-    for cause in causes {
-        // Of an error within an I/O error, `source` skips the outermost.
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let cause = inner.map_or(cause, |inner| inner);
-        if let Some(error) = cause.downcast_ref::<DialError>() {
-            return not_dialled(target, error);
-        }
-        if cause.is::<Late>() {
-            return Refusal::LATE;
-        }
-        match cause.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(_)) => {
-                return Refusal::Upstream("its certificate isn't one that is trusted for this host");
-            }
-            Some(_) => return Refusal::Upstream("no TLS connection could be made"),
-            None => {}
-        }
+impl Failed {
+    /// What is said of it: never what a library says, which may quote what came.
+    fn refusal(self, target: &Target) -> Refusal {
+        let (error, otherwise) = match self {
+            Self::Refused(refusal) => return refusal,
+            Self::Unconnected(error) => (error, "no connection could be made"),
+            Self::Broken(error) => (error, "the connection broke"),
+        };
+        let first: &(dyn StdError + 'static) = &*error;
+        let mut causes =
+            std::iter::successors(Some(first), |cause: &&(dyn StdError + 'static)| (*cause).source());
+        causes.find_map(|cause| said_of(target, cause)).unwrap_or(Refusal::Upstream(otherwise))
     }
-    Refusal::Upstream(if error.is_connect() { "no connection could be made" } else { "the connection broke" })
+}
+
+fn said_of(target: &Target, cause: &(dyn StdError + 'static)) -> Option<Refusal> {
+    // Of an error within an I/O error, `source` skips the outermost.
+    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let cause = inner.map_or(cause, |inner| inner);
+    if let Some(error) = cause.downcast_ref::<DialError>() {
+        return Some(not_dialled(target, error));
+    }
+    if cause.is::<Late>() {
+        return Some(Refusal::LATE);
+    }
+    Some(Refusal::Upstream(match cause.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(_) => "its certificate isn't one that is trusted for this host",
+        _ => "no TLS connection could be made",
+    }))
 }

@@ -80,7 +80,7 @@ pub use audit::{ConsistencyProof, InclusionProof, SEALED_AT_ONCE, SealedEvents, 
 pub use audit_export::Export;
 pub use audit_states::{Misstated, VerifiedStates};
 pub use audit_verify::{VerifiedEvents, Wrong};
-pub use broker::{BrokerAddress, Brokered, BrokeredRequest};
+pub use broker::{BrokerAddress, BrokerToken, Brokered, BrokeredRequest};
 pub use create::{CreateError, Created, Founding, Recovery, RecoveryError, create_instance};
 pub use custody::{Custody, CustodyError, InstanceKeys, PurposeState, RootState};
 pub use environment::{Preview, PreviewedName, PreviewedSecret};

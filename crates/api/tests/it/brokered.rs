@@ -82,7 +82,8 @@ fn asked(number: u64) -> Requested {
 /// Records so many requests of a run, the first of which was refused.
 async fn recorded(app: &TestApp, run: &Run, secret: &str, many: u64) {
     let token = text(&run.answer, "broker_token");
-    let brokered = app.app.brokered(token, None, &Cause::default()).await.unwrap();
+    let token = app.app.broker_token(token).unwrap();
+    let brokered = app.app.brokered(&token, None, &Cause::default()).await.unwrap();
     let secret = SecretId::parse(secret).unwrap();
     let request = |number| BrokeredRequest {
         brokered: Arc::clone(&brokered),

@@ -266,7 +266,8 @@ impl Scene {
     }
 
     pub(crate) async fn placeholder_of(&self, token: &str, name: &str) -> String {
-        let brokered = self.app.brokered(token, None, &Cause::default()).await.unwrap();
+        let token = self.app.broker_token(token).unwrap();
+        let brokered = self.app.brokered(&token, None, &Cause::default()).await.unwrap();
         let found = brokered.placeholders.iter().find(|one| one.env_key.as_str() == name);
         found.unwrap().text.clone()
     }

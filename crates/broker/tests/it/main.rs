@@ -21,6 +21,8 @@ mod harness;
 #[cfg(test)]
 mod host;
 #[cfg(test)]
+mod keeping;
+#[cfg(test)]
 mod large;
 #[cfg(test)]
 mod naming;

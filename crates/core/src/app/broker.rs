@@ -46,6 +46,24 @@ pub struct Brokered {
     caller: Caller,
 }
 
+/// A token for the broker, with what it is compared by: whoever has a tunnel shows it again with every request.
+pub struct BrokerToken {
+    token: Token,
+    hash: TokenHash,
+}
+
+impl BrokerToken {
+    /// A token that is compared by this hash of it.
+    pub fn new(token: Token, hash: TokenHash) -> Self {
+        Self { token, hash }
+    }
+
+    /// The run that it is said to be of.
+    pub fn run_id(&self) -> RunId {
+        RunId::from_uuid(self.token.id())
+    }
+}
+
 /// Runs that proved themselves a moment ago. Not their values.
 pub(super) type BrokeredRuns = Recent<RunId, Arc<Brokered>>;
 
@@ -87,6 +105,16 @@ impl App {
         self.keys.authority()
     }
 
+    /// A token for the broker, which may still prove nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotProven`] when it is none.
+    pub fn broker_token(&self, text: &str) -> Result<BrokerToken, Error> {
+        let token = Token::parse(TokenKind::Broker, text).map_err(|_| Error::NotProven)?;
+        let hash = self.keys.hash(&token);
+        Ok(BrokerToken::new(token, hash))
+    }
+
     /// The run that this token for the broker proves, when it may be used from this address, and
     /// what it may use. For every request: a change that is made here counts from the next one on, one
     /// that is made elsewhere within a second.
@@ -96,36 +124,29 @@ impl App {
     /// [`Error::NotProven`] for whatever else isn't valid.
     pub async fn brokered(
         &self,
-        token: &str,
+        token: &BrokerToken,
         from: Option<IpAddr>,
         cause: &Cause,
     ) -> Result<Arc<Brokered>, Error> {
-        let token = Token::parse(TokenKind::Broker, token).map_err(|_| Error::NotProven)?;
-        let (hash, id) = (self.keys.hash(&token), RunId::from_uuid(token.id()));
         let (monotonic, now) = (self.world.clock.monotonic(), self.world.clock.now());
-        let is_of_it = |kept: &_| self.keys.proves(&token, &hash, kept);
-        let kept = self.brokered_runs.find(&id, monotonic, is_of_it);
+        let is_of_it = |kept: &_| self.keys.proves(&token.token, &token.hash, kept);
+        let kept = self.brokered_runs.find(&token.run_id(), monotonic, is_of_it);
         let kept = kept.filter(|known| known.proven.run.expires_at > now);
         let brokered = match kept {
             Some(known) => Arc::clone(&known.proven),
-            None => self.read_brokered(&token, &hash, cause).await?,
+            None => self.read_brokered(token, cause).await?,
         };
         self.admit(&brokered.caller, from, cause).await?;
         Ok(brokered)
     }
 
-    async fn read_brokered(
-        &self,
-        token: &Token,
-        hash: &TokenHash,
-        cause: &Cause,
-    ) -> Result<Arc<Brokered>, Error> {
+    async fn read_brokered(&self, token: &BrokerToken, cause: &Cause) -> Result<Arc<Brokered>, Error> {
         let (era, proven_at) = (self.brokered_runs.era(), self.world.clock.monotonic());
-        let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(token.id())), cause };
-        let id = RunId::from_uuid(token.id());
+        let id = token.run_id();
+        let suspect = Suspect { caller: None, object: Object::of::<Run>(Some(id.uuid())), cause };
         let rows = self.run_rows(id, suspect).await?.ok_or(Error::NotProven)?;
         let kept = rows.run.broker_hash.ok_or(Error::NotProven)?;
-        if !self.keys.proves(token, hash, &kept) {
+        if !self.keys.proves(&token.token, &token.hash, &kept) {
             return Err(Error::NotProven);
         }
         let caller = self.running(rows)?;

@@ -73,7 +73,8 @@ impl Scene {
 }
 
 fn brokered(instance: &Instance, token: &Token) -> Result<Arc<Brokered>, Error> {
-    at_once(instance.app.brokered(token.reveal(), None, &Cause::default()))
+    let token = instance.app.broker_token(token.reveal())?;
+    at_once(instance.app.brokered(&token, None, &Cause::default()))
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn each_token_is_good_for_its_own_and_nothing_else() {
         let forged = Token::mint(kind, id.uuid(), &strongroom_core::OsRandom);
         not_proven(brokered(instance, &forged).err());
     }
-    not_proven(at_once(app.brokered("srb_", None, &Cause::default())).err());
+    not_proven(app.broker_token("srb_").err());
     scene.brokered().expect("the control");
 }
 

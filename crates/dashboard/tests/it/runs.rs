@@ -62,7 +62,8 @@ impl Scene {
 
     async fn brokered(&self) -> Arc<Brokered> {
         let token = self.started.broker_token.as_ref().unwrap();
-        self.instance.app.brokered(token.reveal(), None, &Cause::default()).await.unwrap()
+        let token = self.instance.app.broker_token(token.reveal()).unwrap();
+        self.instance.app.brokered(&token, None, &Cause::default()).await.unwrap()
     }
 
     /// Has it recorded that these were asked for, the last one last.

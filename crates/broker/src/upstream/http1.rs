@@ -1,0 +1,334 @@
+//! Connections by HTTP/1.1. One is driven by whoever waits for its answer: to wake another task for a
+//! request, and again for its answer, costs more than all that is done with either.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use tokio::task::unconstrained;
+use tokio::time::Instant;
+use tower::Service as _;
+
+use super::connector::Connector;
+use super::{Failed, IDLE, MOST_IDLE};
+use crate::accept::HELD;
+use crate::body::OutBody;
+use crate::target::Target;
+
+/// How often work with a connection goes on that rang by itself, before others have their turn.
+const TURNS: u8 = 8;
+/// Connections to all hosts that are kept while nobody uses them, at some 34 KiB each.
+const MOST_IDLE_OF_ALL: usize = 1_024;
+
+/// The way to hosts by HTTP/1.1.
+pub(super) struct Http1 {
+    connector: Connector,
+    idle: Arc<Idle>,
+}
+
+impl Http1 {
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector, idle: Arc::default() }
+    }
+
+    /// Sends a request whose URI has no host.
+    ///
+    /// # Errors
+    /// When there is no connection, or it breaks before it brings an answer.
+    pub(super) async fn send(
+        &self,
+        target: &Target,
+        mut request: Request<OutBody>,
+    ) -> Result<Response<Arriving>, Failed> {
+        if !request.headers().contains_key(HOST) {
+            let host =
+                HeaderValue::try_from(target.authority()).map_err(|error| Failed::Broken(error.into()))?;
+            request.headers_mut().insert(HOST, host);
+        }
+        let end = request.body().end();
+        loop {
+            let kept = self.idle.take(target);
+            let (is_kept, mut link) = match kept {
+                Some(link) => (true, link),
+                None => (false, self.connect(target).await?),
+            };
+            match link.ask(request).await {
+                Ok(answer) => return Ok(self.arriving(target, link, answer, &end)),
+                Err(mut error) => match error.take_message() {
+                    // The host had closed it, and has seen nothing of the request.
+                    Some(unsent) if is_kept => request = unsent,
+                    _ => return Err(Failed::Broken(error.into_error().into())),
+                },
+            }
+        }
+    }
+
+    /// Closes connections that nobody used for long.
+    pub(super) fn sweep(&self) {
+        self.idle.sweep(Instant::now());
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Link, Failed> {
+        let uri = target.url(&Uri::default()).map_err(Failed::Refused)?;
+        let stream = self.connector.clone().call(uri).await.map_err(Failed::Unconnected)?;
+        let mut http = Builder::new();
+        http.preserve_header_case(true).max_buf_size(HELD);
+        let made = http.handshake(stream).await.map_err(|error| Failed::Unconnected(error.into()))?;
+        let (sender, connection) = made;
+        let driving = Box::pin(connection.with_upgrades());
+        Ok(Link { sender, driving, bell: Arc::default(), is_over: false })
+    }
+
+    /// The answer, of which there is the head.
+    fn arriving(
+        &self,
+        target: &Target,
+        link: Link,
+        answer: Response<Incoming>,
+        end: &Weak<()>,
+    ) -> Response<Arriving> {
+        let is_upgrade = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let link = if link.is_over {
+            None
+        } else if link.sender.is_ready() {
+            // All of the answer is there already.
+            self.idle.keep(target, link);
+            None
+        } else if is_upgrade || end.strong_count() > 0 {
+            // Goes on by itself: whoever sends more may read the answer only when all is sent.
+            tokio::spawn(link.driving);
+            None
+        } else {
+            Some((link, Arc::clone(&self.idle), target.clone()))
+        };
+        answer.map(|body| Arriving { body, link })
+    }
+}
+
+/// A connection, which does nothing unless it is driven.
+struct Link {
+    sender: SendRequest<OutBody>,
+    driving: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    bell: Arc<Bell>,
+    is_over: bool,
+}
+
+impl Link {
+    /// Asks, and drives it until the head of the answer is there.
+    async fn ask(
+        &mut self,
+        request: Request<OutBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<OutBody>>> {
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        let (driving, is_over) = (&mut self.driving, &mut self.is_over);
+        poll_fn(|context| {
+            self.bell.at_work(context, |context| {
+                // Why it is over, the answer says as well.
+                *is_over = *is_over || driving.as_mut().poll(context).is_ready();
+                answer.as_mut().poll(context)
+            })
+        })
+        .await
+    }
+
+    /// Drives it until this piece of the answer is there.
+    fn frame(&mut self, body: &mut Incoming, context: &mut Context<'_>) -> Poll<Piece> {
+        let (driving, is_over) = (&mut self.driving, &mut self.is_over);
+        self.bell.at_work(context, |context| {
+            let piece = Pin::new(&mut *body).poll_frame(context);
+            if piece.is_ready() || *is_over {
+                return piece;
+            }
+            *is_over = driving.as_mut().poll(context).is_ready();
+            Pin::new(&mut *body).poll_frame(context)
+        })
+    }
+
+    /// Whether another request may be sent; notices when the host has closed it.
+    fn is_open(&mut self) -> bool {
+        let waker = Waker::from(Arc::clone(&self.bell));
+        self.is_over =
+            self.is_over || self.driving.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        !self.is_over && self.sender.is_ready()
+    }
+}
+
+/// A piece of a body, or its end.
+type Piece = Option<Result<Frame<Bytes>, hyper::Error>>;
+
+/// Wakes whoever waits for something of a connection; not while they are at work with it. What is
+/// done with one end of it rings for the other, and who is rung for while at work is sent to the end
+/// of a queue, and another thread is woken to look after it.
+#[derive(Default)]
+struct Bell {
+    waiting: AtomicWaker,
+    is_at_work: AtomicBool,
+    has_rung: AtomicBool,
+}
+
+impl Bell {
+    /// Works until something is ready, or the connection has to be waited for.
+    fn at_work<T>(
+        self: &Arc<Self>,
+        context: &mut Context<'_>,
+        mut work: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.waiting.register(context.waker());
+        let waker = Waker::from(Arc::clone(self));
+        for _ in 0..TURNS {
+            self.is_at_work.store(true, Ordering::SeqCst);
+            self.has_rung.store(false, Ordering::SeqCst);
+            let done = work(&mut Context::from_waker(&waker));
+            self.is_at_work.store(false, Ordering::SeqCst);
+            if done.is_ready() || !self.has_rung.load(Ordering::SeqCst) {
+                return done;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Has nobody waiting any more.
+    fn leave(&self) {
+        self.waiting.take();
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::SeqCst);
+        if !self.is_at_work.load(Ordering::SeqCst) {
+            self.waiting.wake();
+        }
+    }
+}
+
+/// Connections that nobody uses.
+#[derive(Default)]
+struct Idle(Mutex<Links>);
+
+/// By their host, and since when nobody uses them.
+#[derive(Default)]
+struct Links {
+    of: HashMap<Target, Vec<(Link, Instant)>>,
+    count: usize,
+}
+
+impl Idle {
+    /// The one that was used last, of those that are open.
+    fn take(&self, target: &Target) -> Option<Link> {
+        loop {
+            let mut link = self.links().pop(target)?;
+            if link.is_open() {
+                return Some(link);
+            }
+        }
+    }
+
+    fn keep(&self, target: &Target, link: Link) {
+        let mut links = self.links();
+        link.bell.leave();
+        let closed = if links.count >= MOST_IDLE_OF_ALL { mem::take(&mut *links) } else { Links::default() };
+        links.push(target, (link, Instant::now()));
+        drop(links);
+        drop(closed);
+    }
+
+    fn sweep(&self, now: Instant) {
+        let closed = self.links().older(now);
+        drop(closed);
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Links {
+    fn pop(&mut self, target: &Target) -> Option<Link> {
+        let (link, _) = self.of.get_mut(target)?.pop()?;
+        self.count -= 1;
+        Some(link)
+    }
+
+    fn push(&mut self, target: &Target, link: (Link, Instant)) {
+        if !self.of.contains_key(target) {
+            self.of.insert(target.clone(), Vec::new());
+        }
+        if let Some(own) = self.of.get_mut(target).filter(|own| own.len() < MOST_IDLE) {
+            own.push(link);
+            self.count += 1;
+        }
+    }
+
+    /// Takes out those that nobody used for long.
+    fn older(&mut self, now: Instant) -> Vec<(Link, Instant)> {
+        let is_old = |(_, since): &mut (Link, Instant)| now.saturating_duration_since(*since) >= IDLE;
+        let old: Vec<_> = self.of.values_mut().flat_map(|own| own.extract_if(.., is_old)).collect();
+        self.of.retain(|_, own| !own.is_empty());
+        self.count -= old.len();
+        old
+    }
+}
+
+/// The body of an answer, with the connection that brings it.
+pub(crate) struct Arriving {
+    body: Incoming,
+    link: Option<(Link, Arc<Idle>, Target)>,
+}
+
+impl Arriving {
+    /// A body that arrives by itself.
+    pub(super) fn by_itself(body: Incoming) -> Self {
+        Self { body, link: None }
+    }
+
+    /// Keeps the connection, now that the body is there.
+    fn keep(&mut self) {
+        let Some((mut link, idle, target)) = self.link.take() else { return };
+        if link.is_open() {
+            idle.keep(&target, link);
+        }
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Piece> {
+        let Self { body, link } = &mut *self;
+        let piece = ready!(match link {
+            Some((link, ..)) => link.frame(body, context),
+            None => Pin::new(body).poll_frame(context),
+        });
+        if piece.is_none() || self.body.is_end_stream() {
+            self.keep();
+        }
+        Poll::Ready(piece)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

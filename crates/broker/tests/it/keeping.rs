@@ -1,0 +1,219 @@
+//! Connections to hosts that are kept for the next request, and what becomes of one that can't be.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rcgen::CertificateParams;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{advance, pause, resume, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::client::{ask_on, request, tunnel_to, until};
+use crate::harness::{SHOP, Scene};
+
+/// A host that does with each connection what a test says, and counts them.
+struct Scripted {
+    connections: Arc<AtomicUsize>,
+    /// Those that are over.
+    ended: Arc<AtomicUsize>,
+}
+
+impl Scripted {
+    async fn lead<S>(scene: &Scene, script: fn(TlsStream<TcpStream>, usize) -> S) -> Self
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let params = CertificateParams::new([SHOP.to_owned()]).unwrap();
+        let (chain, key) = scene.hosts.authority.identity(&params);
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let tls = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        scene.names.lead(SHOP, address);
+        let host = Self { connections: Arc::default(), ended: Arc::default() };
+        let (connections, ended) = (Arc::clone(&host.connections), Arc::clone(&host.ended));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let (tls, ended) = (tls.clone(), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    script(tls.accept(stream).await.unwrap(), number).await;
+                    ended.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        host
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many connections are over.
+    async fn ended(&self, count: usize) {
+        let all = async {
+            while self.ended.load(Ordering::SeqCst) < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), all).await.expect("an end");
+    }
+}
+
+const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Answers one request after the other, as long as there are any.
+async fn answers(mut stream: TlsStream<TcpStream>, _: usize) {
+    let mut piece = [0; 4096];
+    while stream.read(&mut piece).await.is_ok_and(|count| count > 0) {
+        stream.write_all(SHORT).await.unwrap();
+    }
+}
+
+/// Answers one request, and leaves without a word.
+async fn answers_once(mut stream: TlsStream<TcpStream>, _: usize) {
+    until(&mut stream, "\r\n\r\n").await;
+    stream.write_all(SHORT).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+/// Takes one request and leaves; the second time, answers.
+async fn leaves_first(mut stream: TlsStream<TcpStream>, number: usize) {
+    until(&mut stream, "\r\n\r\n").await;
+    if number > 0 {
+        answers_rest(stream).await;
+    }
+}
+
+async fn answers_rest(mut stream: TlsStream<TcpStream>) {
+    stream.write_all(SHORT).await.unwrap();
+    answers(stream, 0).await;
+}
+
+/// More than is held anywhere on the way.
+const MUCH: usize = 24 << 20;
+
+/// How many bytes of the body are behind the head.
+fn body_in(begun: &[u8]) -> usize {
+    begun.windows(4).rev().position(|four| four == b"\r\n\r\n").unwrap()
+}
+
+/// Answers at length before anything of the body is read, and reads the body to its end.
+async fn answers_early(stream: TlsStream<TcpStream>, _: usize) {
+    let (mut from, mut to) = tokio::io::split(stream);
+    let begun = until(&mut from, "\r\n\r\n").await;
+    let answer = async {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {MUCH}\r\n\r\n");
+        to.write_all(head.as_bytes()).await.unwrap();
+        to.write_all(&vec![b'x'; MUCH]).await.unwrap();
+        to.flush().await.unwrap();
+    };
+    let body = async {
+        from.read_exact(&mut vec![0; MUCH - body_in(&begun)]).await.unwrap();
+    };
+    tokio::join!(answer, body);
+}
+
+/// Begins a long answer, and waits.
+async fn begins(mut stream: TlsStream<TcpStream>, number: usize) {
+    until(&mut stream, "\r\n\r\n").await;
+    if number > 0 {
+        return answers_rest(stream).await;
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\nbeginning").await.unwrap();
+    stream.read_u8().await.unwrap_err();
+}
+
+async fn asked(scene: &Scene) -> (u16, String) {
+    let mut tunnel = tunnel_to(scene, SHOP).await;
+    let answer = ask_on(&mut tunnel, &request("GET /header/echo", &[], "")).await;
+    (answer.status, answer.text())
+}
+
+fn ok() -> (u16, String) {
+    (200, "ok".to_owned())
+}
+
+#[tokio::test]
+async fn one_connection_serves_tunnels_that_follow_one_another() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, answers).await;
+    for _ in 0..5 {
+        assert_eq!(asked(&scene).await, ok());
+    }
+    assert_eq!(host.connections(), 1);
+}
+
+#[tokio::test]
+async fn one_that_the_host_has_closed_is_not_asked() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, answers_once).await;
+    for count in 1..=3 {
+        assert_eq!(asked(&scene).await, ok());
+        host.ended(count).await;
+        assert_eq!(host.connections(), count);
+    }
+}
+
+#[tokio::test]
+async fn what_a_host_has_seen_is_not_sent_again() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, leaves_first).await;
+    assert_eq!(asked(&scene).await.0, 502);
+    assert_eq!(host.connections(), 1);
+    assert_eq!(asked(&scene).await, ok(), "the control");
+}
+
+#[tokio::test]
+async fn who_sends_all_before_reading_anything_is_not_held_up_by_the_answer() {
+    let scene = Scene::new().await;
+    Scripted::lead(&scene, answers_early).await;
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    let head = format!("POST /header/sink HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: {MUCH}\r\n\r\n");
+    tunnel.write_all(head.as_bytes()).await.unwrap();
+    let sent = async {
+        tunnel.write_all(&vec![b'.'; MUCH]).await.unwrap();
+        tunnel.flush().await.unwrap();
+    };
+    timeout(Duration::from_secs(20), sent).await.expect("all is taken while nothing is read");
+    let begun = until(&mut tunnel, "\r\n\r\n").await;
+    let mut rest = vec![0; MUCH - body_in(&begun)];
+    timeout(Duration::from_secs(20), tunnel.read_exact(&mut rest)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_whose_answer_was_left_is_not_asked_again() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, begins).await;
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    tunnel.write_all(&request("GET /header/echo", &[], "")).await.unwrap();
+    until(&mut tunnel, "beginning").await;
+    drop(tunnel);
+    host.ended(1).await;
+    assert_eq!(asked(&scene).await, ok());
+    assert_eq!(host.connections(), 2);
+}
+
+#[tokio::test]
+async fn one_that_nobody_uses_is_closed_after_thirty_seconds() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, answers).await;
+    assert_eq!(asked(&scene).await, ok());
+    pause();
+    for _ in 0..290 {
+        advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(host.ended.load(Ordering::SeqCst), 0, "too soon");
+    for _ in 0..20 {
+        advance(Duration::from_millis(100)).await;
+    }
+    resume();
+    host.ended(1).await;
+}
