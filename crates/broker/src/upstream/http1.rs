@@ -268,10 +268,12 @@ impl Links {
     }
 
     fn push(&mut self, target: &Target, link: (Link, Instant)) {
-        if !self.of.contains_key(target) {
-            self.of.insert(target.clone(), Vec::new());
-        }
-        if let Some(own) = self.of.get_mut(target).filter(|own| own.len() < MOST_IDLE) {
+        let Some(own) = self.of.get_mut(target) else {
+            self.of.insert(target.clone(), vec![link]);
+            self.count += 1;
+            return;
+        };
+        if own.len() < MOST_IDLE {
             own.push(link);
             self.count += 1;
         }

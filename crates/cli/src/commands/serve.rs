@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom_api::Api;
 use strongroom_core::mint::Mint;
-use strongroom_core::{App, Clock, OsRandom};
+use strongroom_core::{Ahead, App, Clock, OsRandom};
 use strongroom_dashboard::Terms;
 use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
@@ -326,8 +326,8 @@ fn warn_of_unlocked_keys(app: &App) {
 
 /// Names each request; ids rise with time.
 pub(crate) fn request_ids() -> impl Fn() -> RequestId + Send + Sync + 'static {
-    let mint = Mint::default();
-    move || RequestId::new(mint.uuid(SystemClock.now(), &OsRandom))
+    let (mint, random) = (Mint::default(), Ahead::of(OsRandom));
+    move || RequestId::new(mint.uuid(SystemClock.now(), &random))
 }
 
 /// What tells the process to end.
