@@ -16,7 +16,9 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match words.as_slice() {
-        ["origin", certificate, key] => runtime.block_on(beside(origin::serve(certificate, key))),
+        ["origin", certificate, key, offers @ ..] => {
+            runtime.block_on(beside(origin::serve(certificate, key, offers)));
+        }
         ["names"] => runtime.block_on(beside(names::serve())),
         ["tunnel"] => runtime.block_on(beside(tunnel::serve())),
         ["hudsucker", certificate, key, trusted] => {
@@ -25,7 +27,7 @@ fn main() {
         ["nono", host, port, directory] => runtime.block_on(beside(nono_peer::serve(host, port, directory))),
         ["ask", rest @ ..] => runtime.block_on(ask::run(rest)),
         _ => eprintln!(
-            "peers origin CERT KEY | names | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"
+            "peers origin CERT KEY PROTOCOL… | names | tunnel | hudsucker CA KEY TRUSTED | nono HOST PORT DIRECTORY | ask …"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The host: HTTP/1.1 and HTTP/2 over TLS. `/small` is 200 bytes of JSON, `/large/N` so many bytes, in
+//! The host: HTTP/1.1 over TLS, and HTTP/2 where it is told to offer that. `/small` is 200 bytes of JSON, `/large/N` so many bytes, in
 //! pieces of 64 KiB.
 
 use bytes::Bytes;
@@ -18,13 +18,13 @@ use tokio_rustls::TlsAcceptor;
 
 const PIECE: usize = 64 << 10;
 
-pub async fn serve(certificate: &str, key: &str) {
+pub async fn serve(certificate: &str, key: &str, offers: &[&str]) {
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(certificate).expect("a file").map(|c| c.expect("PEM")).collect();
     let key = PrivateKeyDer::from_pem_file(key).expect("a key");
     let mut config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = offers.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     crate::listening(&listener);
