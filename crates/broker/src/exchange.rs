@@ -68,6 +68,7 @@ impl Exchange {
     ) -> Arc<Self> {
         let clock = broker.app.clock();
         client.lease.goes_on();
+        client.spent.lasts(known.brokered.run.expires_at);
         let exchange = Arc::new(Self {
             spent: Arc::clone(&client.spent),
             lease: Arc::clone(&client.lease),

@@ -2,7 +2,7 @@
 //! itself, from when it first saw the run.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_core::{RunId, Timestamp};
@@ -35,6 +35,8 @@ impl Default for RunLimits {
 /// What a run has had.
 #[derive(Default)]
 pub(crate) struct Spent {
+    /// When its lease ends, in milliseconds.
+    ends: AtomicI64,
     requests: AtomicU64,
     bytes: AtomicU64,
     hosts: Mutex<HashSet<String>>,
@@ -62,22 +64,31 @@ pub(crate) type Seat = OwnedSemaphorePermit;
 
 /// What runs have had.
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<HashMap<RunId, (Arc<Spent>, Timestamp)>>);
+pub(crate) struct Ledger(Mutex<HashMap<RunId, Arc<Spent>>>);
 
 impl Ledger {
     /// What a run has had, whose lease ends then.
     pub(crate) fn of(&self, run: RunId, ends: Timestamp, now: Timestamp) -> Arc<Spent> {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() >= MOST_RUNS && !runs.contains_key(&run) {
-            runs.retain(|_, (spent, ends)| *ends > now || Arc::strong_count(spent) > 1);
+            runs.retain(|_, spent| spent.ends() > now || Arc::strong_count(spent) > 1);
         }
-        let entry = runs.entry(run).or_insert_with(|| (Arc::default(), ends));
-        entry.1 = ends;
-        Arc::clone(&entry.0)
+        let spent = Arc::clone(runs.entry(run).or_default());
+        spent.lasts(ends);
+        spent
     }
 }
 
 impl Spent {
+    /// Notes until when the run's lease is now.
+    pub(crate) fn lasts(&self, ends: Timestamp) {
+        self.ends.store(ends.as_millis(), Ordering::Relaxed);
+    }
+
+    fn ends(&self) -> Timestamp {
+        Timestamp::from_millis(self.ends.load(Ordering::Relaxed))
+    }
+
     /// One more request.
     ///
     /// # Errors

@@ -124,11 +124,18 @@ mod tests {
         let target = connect("API.Example.com:443").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("api.example.com", 443));
         assert!(target.is("api.example.com") && target.is("API.example.com:443"));
-        for other in
-            ["", "api.example.com:444", "api.example.com.", "x.api.example.com", "api.example.com:0443x"]
-        {
-            assert!(!target.is(other), "{other}");
+        for other in [
+            "",
+            "api.example.com:444",
+            "api.example.com.",
+            "x.api.example.com",
+            "api.example.com:0443x",
+            "api.example.com:+443",
+            "api.example.com:65979",
+        ] {
+            assert!(!target.is(other) && !target.is_written(other), "{other}");
         }
+        assert!(!target.is_written("api.example.com:0443"), "as nobody writes it");
         assert_eq!(target.authority(), "api.example.com");
         assert_eq!(connect("api.example.com:8443").unwrap().authority(), "api.example.com:8443");
     }

@@ -126,6 +126,8 @@ impl Spoken {
             return self.http1.send(target, request).await;
         }
         *request.uri_mut() = target.url(request.uri()).map_err(Failed::Refused)?;
+        // The connection says which one it becomes: a host that has no HTTP/2 is asked without it.
+        *request.version_mut() = Version::HTTP_11;
         let answer = self.http2.request(request).await.map_err(|error| {
             let is_connect = error.is_connect();
             if is_connect { Failed::Unconnected(error.into()) } else { Failed::Broken(error.into()) }

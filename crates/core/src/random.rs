@@ -37,8 +37,9 @@ impl<R: Random> Random for Ahead<R> {
     fn fill(&self, bytes: &mut [u8]) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.len() < bytes.len() {
-            taken.resize(bytes.len().max(AT_ONCE), 0);
-            self.from.fill(&mut taken);
+            let mut fresh = vec![0; bytes.len().max(AT_ONCE)];
+            self.from.fill(&mut fresh);
+            *taken = fresh;
         }
         let rest = taken.len() - bytes.len();
         for (own, taken) in bytes.iter_mut().zip(taken.drain(rest..)) {

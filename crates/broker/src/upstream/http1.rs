@@ -17,8 +17,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::rt::{Read, Write};
+use tokio::runtime::Handle;
 use tokio::task::unconstrained;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower::Service as _;
 
 use super::connector::Connector;
@@ -29,7 +31,8 @@ use crate::target::Target;
 
 /// How often work with a connection goes on that rang by itself, before others have their turn.
 const TURNS: u8 = 8;
-/// Connections to all hosts that are kept while nobody uses them, at some 34 KiB each.
+/// Connections that are kept while nobody uses them, to all public hosts and again to all others, at some
+/// 34 KiB each.
 const MOST_IDLE_OF_ALL: usize = 1_024;
 
 /// The way to hosts by HTTP/1.1.
@@ -65,7 +68,7 @@ impl Http1 {
                 None => (false, self.connect(target).await?),
             };
             match link.ask(request).await {
-                Ok(answer) => return Ok(self.arriving(target, link, answer, &end)),
+                Ok(answer) => return Ok(self.idle.arriving(target, link, answer, &end)),
                 Err(mut error) => match error.take_message() {
                     // The host had closed it, and has seen nothing of the request.
                     Some(unsent) if is_kept => request = unsent,
@@ -83,60 +86,46 @@ impl Http1 {
     async fn connect(&self, target: &Target) -> Result<Link, Failed> {
         let uri = target.url(&Uri::default()).map_err(Failed::Refused)?;
         let stream = self.connector.clone().call(uri).await.map_err(Failed::Unconnected)?;
-        let mut http = Builder::new();
-        http.preserve_header_case(true).max_buf_size(HELD);
-        let made = http.handshake(stream).await.map_err(|error| Failed::Unconnected(error.into()))?;
-        let (sender, connection) = made;
-        let driving = Box::pin(connection.with_upgrades());
-        Ok(Link { sender, driving, bell: Arc::default(), is_over: false })
-    }
-
-    /// The answer, of which there is the head.
-    fn arriving(
-        &self,
-        target: &Target,
-        link: Link,
-        answer: Response<Incoming>,
-        end: &Weak<()>,
-    ) -> Response<Arriving> {
-        let is_upgrade = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let link = if link.is_over {
-            None
-        } else if link.sender.is_ready() {
-            // All of the answer is there already.
-            self.idle.keep(target, link);
-            None
-        } else if is_upgrade || end.strong_count() > 0 {
-            // Goes on by itself: whoever sends more may read the answer only when all is sent.
-            tokio::spawn(link.driving);
-            None
-        } else {
-            Some((link, Arc::clone(&self.idle), target.clone()))
-        };
-        answer.map(|body| Arriving { body, link })
+        Link::over(stream).await.map_err(|error| Failed::Unconnected(error.into()))
     }
 }
 
 /// A connection, which does nothing unless it is driven.
 struct Link {
     sender: SendRequest<OutBody>,
-    driving: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    /// None when it is over: only then comes back what was not sent.
+    driving: Option<Driving>,
     bell: Arc<Bell>,
-    is_over: bool,
+}
+
+type Driving = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+fn drive(driving: &mut Option<Driving>, context: &mut Context<'_>) {
+    if driving.as_mut().is_some_and(|driving| driving.as_mut().poll(context).is_ready()) {
+        *driving = None;
+    }
 }
 
 impl Link {
+    async fn over(stream: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Self> {
+        let mut http = Builder::new();
+        http.preserve_header_case(true).max_buf_size(HELD);
+        let (sender, connection) = http.handshake(stream).await?;
+        let driving: Driving = Box::pin(connection.with_upgrades());
+        Ok(Self { sender, driving: Some(driving), bell: Arc::default() })
+    }
+
     /// Asks, and drives it until the head of the answer is there.
     async fn ask(
         &mut self,
         request: Request<OutBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<OutBody>>> {
+        // The connection alone says how much is done before others have their turn.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
-        let (driving, is_over) = (&mut self.driving, &mut self.is_over);
+        let driving = &mut self.driving;
         poll_fn(|context| {
             self.bell.at_work(context, |context| {
-                // Why it is over, the answer says as well.
-                *is_over = *is_over || driving.as_mut().poll(context).is_ready();
+                drive(driving, context);
                 answer.as_mut().poll(context)
             })
         })
@@ -145,13 +134,13 @@ impl Link {
 
     /// Drives it until this piece of the answer is there.
     fn frame(&mut self, body: &mut Incoming, context: &mut Context<'_>) -> Poll<Piece> {
-        let (driving, is_over) = (&mut self.driving, &mut self.is_over);
+        let driving = &mut self.driving;
         self.bell.at_work(context, |context| {
             let piece = Pin::new(&mut *body).poll_frame(context);
-            if piece.is_ready() || *is_over {
+            if piece.is_ready() {
                 return piece;
             }
-            *is_over = driving.as_mut().poll(context).is_ready();
+            drive(driving, context);
             Pin::new(&mut *body).poll_frame(context)
         })
     }
@@ -159,10 +148,23 @@ impl Link {
     /// Whether another request may be sent; notices when the host has closed it.
     fn is_open(&mut self) -> bool {
         let waker = Waker::from(Arc::clone(&self.bell));
-        self.is_over =
-            self.is_over || self.driving.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-        !self.is_over && self.sender.is_ready()
+        drive(&mut self.driving, &mut Context::from_waker(&waker));
+        self.driving.is_some() && self.sender.is_ready()
     }
+
+    /// Has it go on by itself until what is under way is done and its host knows that it is over.
+    fn end(self) {
+        // Without a runtime the process ends.
+        if let (Some(driving), Ok(runtime)) = (self.driving, Handle::try_current()) {
+            runtime.spawn(to_its_end(driving));
+        }
+    }
+}
+
+/// Drives it, and has it look now and then whether anybody needs it: when what was sent behind an answer is
+/// through, it doesn't by itself.
+async fn to_its_end(mut driving: Driving) {
+    while timeout(IDLE, driving.as_mut()).await.is_err() {}
 }
 
 /// A piece of a body, or its end.
@@ -189,7 +191,7 @@ impl Bell {
         let waker = Waker::from(Arc::clone(self));
         for _ in 0..TURNS {
             self.is_at_work.store(true, Ordering::SeqCst);
-            self.has_rung.store(false, Ordering::SeqCst);
+            self.has_rung.swap(false, Ordering::SeqCst);
             let done = work(&mut Context::from_waker(&waker));
             self.is_at_work.store(false, Ordering::SeqCst);
             if done.is_ready() || !self.has_rung.load(Ordering::SeqCst) {
@@ -231,6 +233,29 @@ struct Links {
 }
 
 impl Idle {
+    /// The answer, of which there is the head.
+    fn arriving(
+        self: &Arc<Self>,
+        target: &Target,
+        link: Link,
+        answer: Response<Incoming>,
+        end: &Weak<()>,
+    ) -> Response<Arriving> {
+        let is_upgrade = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let link = if link.sender.is_ready() {
+            // All of the answer is there already.
+            self.keep(target, link);
+            None
+        } else if is_upgrade || end.strong_count() > 0 {
+            // Whoever sends more may read the answer only when all is sent.
+            link.end();
+            None
+        } else {
+            Some((link, Arc::clone(self), target.clone()))
+        };
+        answer.map(|body| Arriving { body, link })
+    }
+
     /// The one that was used last, of those that are open.
     fn take(&self, target: &Target) -> Option<Link> {
         loop {
@@ -244,15 +269,19 @@ impl Idle {
     fn keep(&self, target: &Target, link: Link) {
         let mut links = self.links();
         link.bell.leave();
-        let closed = if links.count >= MOST_IDLE_OF_ALL { mem::take(&mut *links) } else { Links::default() };
-        links.push(target, (link, Instant::now()));
+        let all = if links.count >= MOST_IDLE_OF_ALL { mem::take(&mut *links) } else { Links::default() };
+        let one = links.push(target, (link, Instant::now()));
         drop(links);
-        drop(closed);
+        for (link, _) in all.of.into_values().flatten().chain(one) {
+            link.end();
+        }
     }
 
     fn sweep(&self, now: Instant) {
-        let closed = self.links().older(now);
-        drop(closed);
+        let old = self.links().older(now);
+        for (link, _) in old {
+            link.end();
+        }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -267,16 +296,15 @@ impl Links {
         Some(link)
     }
 
-    fn push(&mut self, target: &Target, link: (Link, Instant)) {
-        let Some(own) = self.of.get_mut(target) else {
-            self.of.insert(target.clone(), vec![link]);
-            self.count += 1;
-            return;
-        };
-        if own.len() < MOST_IDLE {
-            own.push(link);
-            self.count += 1;
+    /// Says which one is too many.
+    fn push(&mut self, target: &Target, link: (Link, Instant)) -> Option<(Link, Instant)> {
+        match self.of.get_mut(target) {
+            Some(own) if own.len() >= MOST_IDLE => return Some(link),
+            Some(own) => own.push(link),
+            None => drop(self.of.insert(target.clone(), vec![link])),
         }
+        self.count += 1;
+        None
     }
 
     /// Takes out those that nobody used for long.
@@ -304,8 +332,16 @@ impl Arriving {
     /// Keeps the connection, now that the body is there.
     fn keep(&mut self) {
         let Some((mut link, idle, target)) = self.link.take() else { return };
-        if link.is_open() {
-            idle.keep(&target, link);
+        if link.is_open() { idle.keep(&target, link) } else { link.end() }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() {
+            self.keep();
+        } else if let Some((link, ..)) = self.link.take() {
+            link.end();
         }
     }
 }
@@ -332,5 +368,82 @@ impl Body for Arriving {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+    use hyper_util::rt::TokioIo;
+    use std::time::Duration;
+    use strongroom_core::policies::Scheme;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    /// Nothing here takes longer than this.
+    const SOON: Duration = Duration::from_mins(1);
+    /// More than is held on the way.
+    const MUCH: usize = 100_000;
+
+    fn request() -> Request<OutBody> {
+        let body = OutBody::Whole(Full::new(vec![b'x'; MUCH].into()));
+        Request::post("/").header(HOST, "a.example").body(body).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_host_that_has_left_did_not_see_comes_back() {
+        let (ours, mut theirs) = duplex(2 * MUCH);
+        let mut link = Link::over(TokioIo::new(ours)).await.unwrap();
+        let host = async {
+            theirs.read_u8().await.unwrap();
+            theirs.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(link.ask(request()), host);
+        let answer = answer.map_err(TrySendError::into_error).unwrap();
+        assert!(answer.body().is_end_stream() && link.is_open(), "the control");
+        theirs.shutdown().await.unwrap();
+        let error = timeout(SOON, link.ask(request())).await.expect("it is told of").unwrap_err();
+        assert!(error.message().is_some());
+        assert!(!link.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_is_sent_though_the_answer_was_first() {
+        let (ours, mut theirs) = duplex(1_000);
+        let (idle, target) = (
+            Arc::<Idle>::default(),
+            Target { scheme: Scheme::Https, host: "a.example".to_owned(), port: 443 },
+        );
+        let asked = async {
+            let mut link = Link::over(TokioIo::new(ours)).await.unwrap();
+            let answer = link.ask(request()).await.map_err(TrySendError::into_error).unwrap();
+            assert!(answer.body().is_end_stream());
+            drop(idle.arriving(&target, link, answer, &Weak::new()));
+        };
+        let host = async {
+            let mut seen = vec![0; 500];
+            theirs.read_exact(&mut seen).await.unwrap();
+            theirs.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            theirs.read_to_end(&mut seen).await.unwrap();
+            assert!(seen.ends_with(&vec![b'x'; MUCH]), "{}", seen.len());
+        };
+        timeout(SOON, async { tokio::join!(asked, host) }).await.expect("an end");
+    }
+
+    #[tokio::test]
+    async fn no_more_are_kept_than_may_be() {
+        let (idle, mut theirs) = (Idle::default(), Vec::new());
+        for number in 0..=MOST_IDLE_OF_ALL {
+            let (ours, other) = duplex(64);
+            theirs.push(other);
+            let link = Link::over(TokioIo::new(ours)).await.unwrap();
+            let host = format!("h{}.example", number / (MOST_IDLE + 1));
+            idle.keep(&Target { scheme: Scheme::Https, host, port: 443 }, link);
+            assert!(idle.links().count <= MOST_IDLE_OF_ALL);
+        }
+        let links = idle.links();
+        assert_eq!(links.count, links.of.values().map(Vec::len).sum::<usize>());
+        assert!(links.of.values().all(|own| own.len() <= MOST_IDLE));
     }
 }

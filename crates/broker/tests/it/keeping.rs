@@ -14,7 +14,7 @@ use tokio::time::{advance, pause, resume, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::client::{ask_on, request, tunnel_to, until};
+use crate::client::{ask_on, http2, request, tunnel_to, until};
 use crate::harness::{SHOP, Scene};
 
 /// A host that does with each connection what a test says, and counts them.
@@ -169,6 +169,47 @@ async fn what_a_host_has_seen_is_not_sent_again() {
     assert_eq!(asked(&scene).await.0, 502);
     assert_eq!(host.connections(), 1);
     assert_eq!(asked(&scene).await, ok(), "the control");
+}
+
+/// Says more than it was asked for, at once the first time, later the second, and then what it should.
+async fn says_more(mut stream: TlsStream<TcpStream>, number: usize) {
+    const MORE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmore";
+    until(&mut stream, "\r\n\r\n").await;
+    match number {
+        0 => stream.write_all(&[SHORT, MORE].concat()).await.unwrap(),
+        1 => {
+            stream.write_all(SHORT).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.write_all(MORE).await.unwrap();
+        }
+        _ => return answers_rest(stream).await,
+    }
+    _ = stream.read_u8().await;
+}
+
+#[tokio::test]
+async fn what_a_host_says_unasked_is_nobodys_answer() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, says_more).await;
+    for count in 1..=3 {
+        assert_eq!(asked(&scene).await, ok());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(host.connections(), count);
+    }
+    assert_eq!((asked(&scene).await, host.connections()), (ok(), 3), "the control");
+}
+
+#[tokio::test]
+async fn who_speaks_http2_reaches_a_host_that_does_not() {
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, answers).await;
+    let mut client = http2(&scene, scene.token()).await;
+    for _ in 0..2 {
+        let request = http::Request::get(format!("https://{SHOP}/header/echo"));
+        let answer = client.send(request, "").await;
+        assert_eq!((answer.status, answer.text()), ok());
+    }
+    assert_eq!(host.connections(), 1);
 }
 
 #[tokio::test]
