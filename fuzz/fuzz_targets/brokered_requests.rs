@@ -91,8 +91,8 @@ async fn brokered() -> Arc<Brokered> {
     let new =
         NewRun { agent, revision: None, strict: false, note: None, lease: 3_600, mode: RunMode::Broker };
     let run = done(&app, &ask, app.start_run(&ask, &new).await).await;
-    let token = run.broker_token.unwrap();
-    app.brokered(token.reveal(), None, &Cause::default()).await.unwrap()
+    let token = app.broker_token(run.broker_token.unwrap().reveal()).unwrap();
+    app.brokered(&token, None, &Cause::default()).await.unwrap()
 }
 
 static RUN: LazyLock<Arc<Brokered>> = LazyLock::new(|| {
