@@ -177,8 +177,7 @@ pub(super) fn mac<'a>(mac: RowMac) -> Value<'a> {
 
 /// Stores an audit row.
 pub(super) fn record<'a>(transaction: &mut Transaction<'a>, event: &'a Event) {
-    let insert = events::EVENTS.insert();
-    transaction.add(Query::<()>::new("events", insert, events::values(event)), Expected::Anything);
+    transaction.add(events::one(event), Expected::Anything);
 }
 
 /// Keeps an answer in the place of one that is too old to stand.
@@ -275,13 +274,8 @@ pub(super) fn keeping(answer: &Stored<KeptAnswer>) -> Transaction<'_> {
 /// Stores audit rows that belong to no other write.
 pub(super) fn recording(events: &[Event]) -> Transaction<'_> {
     let mut transaction = Transaction::default();
-    // Each statement costs its own way through the server.
-    let (some, rest) = events.as_chunks::<{ events::SOME }>();
-    for some in some {
-        transaction.add(events::some(some), Expected::Anything);
-    }
-    for event in rest {
-        record(&mut transaction, event);
+    for statement in events::all(events) {
+        transaction.add(statement, Expected::Anything);
     }
     transaction
 }

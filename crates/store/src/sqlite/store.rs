@@ -498,10 +498,7 @@ impl Store for Database {
 
     async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
         let all = move |transaction: &Connection| {
-            let (some, rest) = events.as_chunks::<{ events::SOME }>();
-            let mut some = some.iter().map(events::some);
-            some.try_for_each(|some| tables::execute(transaction, &some).map(|_| ()))?;
-            rest.iter().try_for_each(|event| writes::record(transaction, event))
+            events::all(&events).try_for_each(|some| tables::execute(transaction, &some).map(|_| ()))
         };
         self.writer()?.write(all).await
     }

@@ -131,7 +131,7 @@ pub(super) fn turn(transaction: &Connection, turn: &KeyTurn) -> Result<(), Store
 
 /// Stores an audit row.
 pub(super) fn record(transaction: &Connection, event: &Event) -> Result<(), StoreError> {
-    tables::insert_values(transaction, &events::EVENTS, events::values(event))
+    tables::execute(transaction, &events::one(event)).map(|_| ())
 }
 
 /// Keeps an answer in the place of one that is too old to stand.

@@ -64,10 +64,21 @@ pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
 }
 
 /// How many events [`some`] stores at once.
-pub(crate) const SOME: usize = 64;
+const SOME: usize = 64;
+
+/// Stores an event.
+pub(crate) fn one(event: &Event) -> Statement<'_> {
+    Query::new("events", EVENTS.insert(), values(event))
+}
+
+/// Stores all of these events, in their order, by few statements: each costs its own way through the engine.
+pub(crate) fn all(events: &[Event]) -> impl Iterator<Item = Statement<'_>> {
+    let (chunks, rest) = events.as_chunks();
+    chunks.iter().map(some).chain(rest.iter().map(one))
+}
 
 /// Stores [`SOME`] events by one statement.
-pub(crate) fn some(events: &[Event; SOME]) -> Statement<'_> {
+fn some(events: &[Event; SOME]) -> Statement<'_> {
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         let (names, width) = (EVENTS.names().join(", "), TOLD.len());
         let row = |at: usize| {
