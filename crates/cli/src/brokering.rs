@@ -8,14 +8,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use strongroom_broker::{Authority, Broker, RunLimits, Settings, Unmatched};
 use strongroom_core::app::BrokerAddress;
-use strongroom_core::mint::Mint;
-use strongroom_core::{Ahead, App, Clock as _, OsRandom};
+use strongroom_core::{App, OsRandom};
 use strongroom_net::{Dialler, SystemResolver, Tls};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::cli::Brokering;
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, rising_ids};
 use crate::failure::Failure;
 
 /// A broker that isn't open yet; connections queue.
@@ -79,9 +78,7 @@ impl Brokerage {
         let app = Arc::new(app.with_broker(Some(address)));
         let dialler = Dialler::new(Arc::new(SystemResolver));
         let settings = Settings { unmatched, limits, authorities, dialler, grace };
-        let (mint, random) = (Mint::default(), Ahead::of(OsRandom));
-        let request_ids = move || mint.uuid(SystemClock.now(), &random);
-        let broker = Broker::new(Arc::clone(&app), Arc::new(authority), settings, request_ids)
+        let broker = Broker::new(Arc::clone(&app), Arc::new(authority), settings, rising_ids())
             .map_err(|error| Failure::because("the broker can't be started", &error))?;
         Ok((app, OpenBroker { broker, listener, tls }))
     }

@@ -1,8 +1,10 @@
-//! The real clock; everything else takes time as a parameter.
+//! The real clock, and ids that rise with it; everything else takes time as a parameter.
 
 use rustix::time::ClockId;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use strongroom_core::{Clock, Timestamp};
+use strongroom_core::mint::Mint;
+use strongroom_core::{Ahead, Clock, OsRandom, Timestamp};
+use uuid::Uuid;
 
 /// The system's wall clock, in UTC.
 pub(crate) struct SystemClock;
@@ -21,4 +23,10 @@ impl Clock for SystemClock {
         let time = rustix::time::clock_gettime(ClockId::Monotonic);
         Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
     }
+}
+
+/// Ids for what there is much of; they rise with time.
+pub(crate) fn rising_ids() -> impl Fn() -> Uuid + Send + Sync + 'static {
+    let (mint, random) = (Mint::default(), Ahead::of(OsRandom));
+    move || mint.uuid(SystemClock.now(), &random)
 }

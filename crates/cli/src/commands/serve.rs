@@ -6,8 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom_api::Api;
-use strongroom_core::mint::Mint;
-use strongroom_core::{Ahead, App, Clock, OsRandom};
+use strongroom_core::App;
 use strongroom_dashboard::Terms;
 use strongroom_net::{Front, Limits, RequestId, TrustedProxies};
 use tokio::net::TcpListener;
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 use crate::brokering::Brokerage;
 use crate::checkpoints::Checkpoints;
 use crate::cli::{Address, Brokering, Keeper, Listening, Rules, Serve, Sinks};
-use crate::clock::SystemClock;
+use crate::clock::rising_ids;
 use crate::database::Site;
 use crate::failure::Failure;
 use crate::public_url::PublicUrl;
@@ -325,9 +324,9 @@ fn warn_of_unlocked_keys(app: &App) {
 }
 
 /// Names each request; ids rise with time.
-pub(crate) fn request_ids() -> impl Fn() -> RequestId + Send + Sync + 'static {
-    let (mint, random) = (Mint::default(), Ahead::of(OsRandom));
-    move || RequestId::new(mint.uuid(SystemClock.now(), &random))
+fn request_ids() -> impl Fn() -> RequestId + Send + Sync + 'static {
+    let ids = rising_ids();
+    move || RequestId::new(ids())
 }
 
 /// What tells the process to end.
