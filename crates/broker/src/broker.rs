@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_core::App;
 use strongroom_core::app::{BrokerToken, Brokered, Cause, Error};
-use strongroom_core::{App, RunId};
 use strongroom_net::Dialler;
 use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::known::{Known, KnownRuns};
-use crate::leases::{Lease, Leases};
+use crate::leases::{Lease, Leases, Place};
 use crate::limits::{Ledger, RunLimits, Spent};
 use crate::record::Recorder;
 use crate::refuse::Refusal;
@@ -54,13 +54,12 @@ pub(crate) struct Bearer {
 
 impl Bearer {
     /// Of which run it is said to be, and from where.
-    pub(crate) fn place(&self) -> (RunId, IpAddr) {
+    pub(crate) fn place(&self) -> Place {
         (self.token.run_id(), self.from)
     }
 }
 
 /// A run's process that proved itself, and what is found once for all of its requests.
-#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) bearer: Bearer,
     pub(crate) lease: Arc<Lease>,

@@ -63,7 +63,7 @@ impl Lease {
 pub(crate) struct Leases(Mutex<HashMap<Place, Weak<Lease>>>);
 
 /// Of which run, and where its process is: which of them may use it isn't the same everywhere.
-type Place = (RunId, IpAddr);
+pub(crate) type Place = (RunId, IpAddr);
 
 impl Leases {
     /// The lease of a run that proved itself just now.
