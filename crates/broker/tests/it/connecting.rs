@@ -5,9 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
-use rcgen::CertificateParams;
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -43,18 +40,8 @@ impl Silent {
     }
 }
 
-fn speaking_http2(scene: &Scene) -> TlsAcceptor {
-    let params = CertificateParams::new([SHOP.to_owned()]).unwrap();
-    let (chain, key) = scene.hosts.authority.identity(&params);
-    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let mut config = builder.with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
-}
-
 /// Lets time pass, of which everybody notices every moment.
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     const MOMENT: Duration = Duration::from_millis(100);
     for _ in 0..time.as_millis() / MOMENT.as_millis() {
         advance(MOMENT).await;
@@ -85,7 +72,7 @@ async fn a_host_that_never_greets_is_given_up_after_ten_seconds() {
 #[tokio::test]
 async fn a_host_that_agrees_upon_http2_and_never_begins_is_given_up_as_soon() {
     let scene = Scene::new().await;
-    let silent = Silent::listen(Some(speaking_http2(&scene))).await;
+    let silent = Silent::listen(Some(scene.hosts.authority.acceptor(SHOP, &[b"h2"]))).await;
     scene.names.lead(SHOP, silent.address);
     let mut client = http2(&scene, scene.token()).await;
     let get = http::Request::get(format!("https://{SHOP}/header/echo"));

@@ -60,6 +60,16 @@ impl HostAuthority {
         &self.issuer
     }
 
+    /// What accepts TLS for a host of this name, by these protocols.
+    pub(crate) fn acceptor(&self, name: &str, protocols: &[&[u8]]) -> TlsAcceptor {
+        let (chain, key) = self.identity(&CertificateParams::new([name.to_owned()]).unwrap());
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     pub(crate) fn identity(&self, params: &CertificateParams) -> Identity {
         let own = key();
         let certificate = params.signed_by(&own, &self.issuer).unwrap();

@@ -1,20 +1,17 @@
 //! Connections to hosts that are kept for the next request, and what becomes of one that can't be.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rcgen::CertificateParams;
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::default_provider;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{advance, pause, resume, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{pause, resume, timeout};
 use tokio_rustls::server::TlsStream;
 
 use crate::client::{ask_on, http2, request, tunnel_to, until};
+use crate::connecting::pass;
 use crate::harness::{SHOP, Scene};
 
 /// A host that does with each connection what a test says, and counts them.
@@ -29,14 +26,9 @@ impl Scripted {
     where
         S: Future<Output = ()> + Send + 'static,
     {
-        let params = CertificateParams::new([SHOP.to_owned()]).unwrap();
-        let (chain, key) = scene.hosts.authority.identity(&params);
-        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let tls = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()));
+        let tls = scene.hosts.authority.acceptor(SHOP, &[]);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address: SocketAddr = listener.local_addr().unwrap();
-        scene.names.lead(SHOP, address);
+        scene.names.lead(SHOP, listener.local_addr().unwrap());
         let host = Self { connections: Arc::default(), ended: Arc::default() };
         let (connections, ended) = (Arc::clone(&host.connections), Arc::clone(&host.ended));
         tokio::spawn(async move {
@@ -248,13 +240,9 @@ async fn one_that_nobody_uses_is_closed_after_thirty_seconds() {
     let host = Scripted::lead(&scene, answers).await;
     assert_eq!(asked(&scene).await, ok());
     pause();
-    for _ in 0..290 {
-        advance(Duration::from_millis(100)).await;
-    }
+    pass(Duration::from_secs(29)).await;
     assert_eq!(host.ended.load(Ordering::SeqCst), 0, "too soon");
-    for _ in 0..20 {
-        advance(Duration::from_millis(100)).await;
-    }
+    pass(Duration::from_secs(2)).await;
     resume();
     host.ended(1).await;
 }
