@@ -248,7 +248,12 @@ def test_the_guide_about_the_broker_works_as_printed(place):
         try:
             shell.wait_for(READY)
             for _, lines in blocks("broker.md", "First steps"):
-                shown += [follow(shell, [line], {"(?!)": ""}) for line in lines]
+                for line in lines:
+                    shown.append(follow(shell, [line], {"(?!)": ""}))
+                    # Its record comes a moment later; people type slower than that.
+                    until = time.monotonic() + PATIENCE_SECONDS
+                    while "is on record." in shown[-1] and time.monotonic() < until:
+                        shown[-1] = follow(shell, [line], {"(?!)": ""})
         finally:
             shell.close()
         left = apart.run("true")

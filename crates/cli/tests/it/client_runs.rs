@@ -147,7 +147,7 @@ fn what_a_run_asked_for_is_shown_with_what_came_of_it() {
     let whole = stub.run(&["runs", "requests", RUN, "--cursor", "4", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(whole.done()).unwrap(), answer);
     let none = stub.run(&["runs", "requests", RUN]);
-    let words = "The run has asked for nothing through the broker.\n";
+    let words = "No request of the run through the broker is on record.\n";
     assert_eq!((none.done(), none.stderr.as_str()), ("", words));
     let asked = ["limit=4", "limit=50&cursor=4", "limit=50"];
     assert_eq!(lines(&stub), asked.map(|query| format!("GET /v2/runs/{RUN}/requests?{query}")));
