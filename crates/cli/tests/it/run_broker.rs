@@ -103,6 +103,33 @@ fn what_it_needs_is_there_while_it_runs_for_it_alone() {
 }
 
 #[test]
+fn wget_and_php_keep_what_they_were_told_before() {
+    let (_listener, url) = near();
+    let told =
+        ["sh", "-c", r#"cat "$WGETRC"; echo "$PHP_INI_SCAN_DIR"; cat "${PHP_INI_SCAN_DIR##*:}"/*.ini"#];
+    let shown = |stub: &Stub, more: &[(&str, &Path)]| {
+        let run = run(command(stub, &["--broker"], &told).envs(more.iter().copied()));
+        run.done().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let stub = server(&url);
+    let own = stub.home("wget");
+    fs::write(&own, "user_agent = mine").unwrap();
+    let found = shown(&stub, &[("WGETRC", &own), ("PHP_INI_SCAN_DIR", Path::new("/own:/other"))]);
+    let [agent, trust, directories, curl, php] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(agent, "user_agent = mine");
+    let trusted = trust.strip_prefix("ca_certificate = ").unwrap();
+    let ours = directories.strip_prefix("/own:/other:").unwrap();
+    assert_eq!(trusted, format!("{ours}/trust.pem"));
+    assert_eq!(curl, &format!("curl.cainfo = '{trusted}'"));
+    assert_eq!(php, &format!("openssl.cafile = '{trusted}'"));
+    let stub = server(&url);
+    fs::write(stub.home(".wgetrc"), "user_agent = of home\n").unwrap();
+    let shown = shown(&stub, &[("HOME", &stub.home(""))]);
+    assert_eq!(shown[0], "user_agent = of home");
+    assert!(shown[3].starts_with(":/"), "its own directories come first: {shown:?}");
+}
+
+#[test]
 fn a_directory_of_any_name_holds_what_node_loads() {
     let (_listener, url) = near();
     let stub = server(&url);
@@ -110,7 +137,7 @@ fn a_directory_of_any_name_holds_what_node_loads() {
     fs::create_dir(&odd).unwrap();
     let shown = run(command(&stub, &["--broker"], &["printenv", "NODE_OPTIONS"]).env("TMPDIR", &odd));
     let expected =
-        format!(r#"--require="{}/a \"b\\c/strongroom-node-"#, stub.home("").display()).replace("//", "/");
+        format!(r#"--require="{}/a \"b\\c/strongroom-run-"#, stub.home("").display()).replace("//", "/");
     assert!(shown.done().starts_with(&expected), "{} {expected}", shown.stdout);
 }
 

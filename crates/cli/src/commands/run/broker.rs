@@ -3,11 +3,13 @@
 //! broker, which is good for nothing else, and nothing more of ours.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use strongroom_core::tokens::{Token, TokenKind};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 use super::environment::inherited;
 use super::forward::Broker;
@@ -22,7 +24,7 @@ const PROXY: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_prox
 /// Where they look for what needs none.
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// Where they look for the file of certificates that they trust.
-const TRUST: [&str; 14] = [
+const TRUST: [&str; 15] = [
     "AWS_CA_BUNDLE",
     "CARGO_HTTP_CAINFO",
     "CURL_CA_BUNDLE",
@@ -33,6 +35,7 @@ const TRUST: [&str; 14] = [
     "HTTPX_CA_BUNDLE",
     "NODE_EXTRA_CA_CERTS",
     "NPM_CONFIG_CAFILE",
+    "PERL_LWP_SSL_CA_FILE",
     "PIP_CERT",
     "REQUESTS_CA_BUNDLE",
     "SSL_CERT_FILE",
@@ -43,6 +46,16 @@ const TRUST: [&str; 14] = [
 const PRELOAD: &str = include_str!("through_proxy.cjs");
 /// What Node takes from its environment, the preload among it.
 const NODE_OPTIONS: &str = "NODE_OPTIONS";
+/// Where Wget looks for what it is to do, whom to trust among it.
+const WGETRC: &str = "WGETRC";
+/// Where PHP looks for settings: directories, of which an empty one is its own.
+const PHP_SETTINGS: &str = "PHP_INI_SCAN_DIR";
+
+/// The files that the command needs.
+const TRUSTED: &str = "trust.pem";
+const PRELOADED: &str = "node.cjs";
+const WGET: &str = "wgetrc";
+const PHP: &str = "php.ini";
 
 /// What the server says of its broker when it starts a run.
 pub(super) struct Terms {
@@ -54,8 +67,7 @@ pub(super) struct Terms {
 /// The way to the broker; while it is kept, the command finds it.
 pub(super) struct Way {
     proxy: String,
-    trust: NamedTempFile,
-    preload: NamedTempFile,
+    files: TempDir,
 }
 
 impl Way {
@@ -67,38 +79,56 @@ impl Way {
         Token::parse(TokenKind::Broker, &terms.token)
             .map_err(|_| Failure::new("the server gave no token for its broker that can be understood"))?;
         let door = Broker::at(&terms.url)?.door().await?;
-        let unwritten = |error: io::Error| {
+        let files = files(&terms.ca).map_err(|error| {
             Failure::because("the files that the command needs for the broker can't be written", &error)
                 .hint("look whether there is room in the directory for temporary files (TMPDIR)")
-        };
-        let trust = trust(&terms.ca).map_err(unwritten)?;
-        let preload = file("node", ".cjs", |file| file.write_all(PRELOAD.as_bytes())).map_err(unwritten)?;
-        Ok(Self { proxy: format!("http://run:{}@{door}", terms.token), trust, preload })
+        })?;
+        Ok(Self { proxy: format!("http://run:{}@{door}", terms.token), files })
     }
 
     /// The variables by which the command finds it.
     pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
-        let trust = self.trust.path().as_os_str();
+        let file = |name| OsString::from(self.files.path().join(name));
         let proxy = PROXY.into_iter().map(|name| (name, OsString::from(&self.proxy)));
         let direct = NO_PROXY.into_iter().map(|name| (name, OsString::from(DIRECT)));
-        let trusted = TRUST.into_iter().map(|name| (name, trust.to_owned()));
-        let others = [("DENO_TLS_CA_STORE", "system,mozilla"), ("NODE_USE_ENV_PROXY", "1")];
+        let trusted = TRUST.into_iter().map(|name| (name, file(TRUSTED)));
+        let others = [
+            ("DENO_TLS_CA_STORE", "system,mozilla"),
+            ("NODE_USE_ENV_PROXY", "1"),
+            ("PERL_LWP_ENV_PROXY", "1"),
+        ];
         let others = others.into_iter().map(|(name, value)| (name, OsString::from(value)));
-        let node = [(NODE_OPTIONS, node_options(self.preload.path()))];
-        proxy.chain(direct).chain(trusted).chain(others).chain(node).collect()
+        let own = [
+            (NODE_OPTIONS, node_options(&file(PRELOADED))),
+            (PHP_SETTINGS, php_settings(self.files.path())),
+            (WGETRC, file(WGET)),
+        ];
+        proxy.chain(direct).chain(trusted).chain(others).chain(own).collect()
     }
 }
 
+/// What the caller's environment has of this name, and the command inherits.
+fn callers(name: &str) -> Option<OsString> {
+    inherited(environment::whole()).find_map(|(own, value)| (own == name).then_some(value))
+}
+
 /// The caller's own options, and the preload behind them.
-fn node_options(preload: &Path) -> OsString {
-    let own = inherited(environment::whole()).find(|(name, _)| name == NODE_OPTIONS);
-    let mut options = own.map_or_else(OsString::new, |(_, value)| value);
+fn node_options(preload: &OsStr) -> OsString {
+    let mut options = callers(NODE_OPTIONS).unwrap_or_default();
     if !options.is_empty() {
         options.push(" ");
     }
     options.push("--require=");
-    options.push(quoted(preload.as_os_str()));
+    options.push(quoted(preload));
     options
+}
+
+/// The directories of settings that PHP has anyway, and ours behind them.
+fn php_settings(ours: &Path) -> OsString {
+    let mut directories = callers(PHP_SETTINGS).unwrap_or_default();
+    directories.push(":");
+    directories.push(ours);
+    directories
 }
 
 /// One word of `NODE_OPTIONS`, whatever is in it.
@@ -114,27 +144,40 @@ fn quoted(word: &OsStr) -> OsString {
     OsString::from_vec(quoted)
 }
 
-/// A file that only its owner reads, gone when it is dropped.
-fn file(
-    what: &str,
-    ending: &str,
-    write: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
-) -> io::Result<NamedTempFile> {
-    let prefix = format!("strongroom-{what}-");
-    let mut file = tempfile::Builder::new().prefix(&prefix).suffix(ending).tempfile()?;
-    write(&mut file)?;
-    file.flush()?;
-    Ok(file)
+/// The files that the command needs, which only their owner reads, until this is dropped.
+fn files(ca: &str) -> io::Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix("strongroom-run-").tempdir()?;
+    let trusted = directory.path().join(TRUSTED);
+    for (name, text) in [
+        (TRUSTED, trust(ca).into_bytes()),
+        (PRELOADED, PRELOAD.as_bytes().to_vec()),
+        (WGET, wgetrc(&trusted)),
+        (PHP, php_ini(&trusted)),
+    ] {
+        let path = directory.path().join(name);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(&text)?;
+    }
+    Ok(directory)
 }
 
-/// A file with the authorities that the system trusts, and the broker's own.
-fn trust(ca: &str) -> io::Result<NamedTempFile> {
-    file("trust", ".pem", |file| {
-        for certificate in rustls_native_certs::load_native_certs().certs {
-            file.write_all(pem(&certificate).as_bytes())?;
-        }
-        file.write_all(ca.as_bytes())
-    })
+/// The authorities that the system trusts, and the broker's own.
+fn trust(ca: &str) -> String {
+    let of_system = rustls_native_certs::load_native_certs().certs;
+    of_system.iter().map(|certificate| pem(certificate)).chain([ca.to_owned()]).collect()
+}
+
+/// What the caller has Wget do, and whom to trust: it reads one file alone.
+fn wgetrc(trusted: &Path) -> Vec<u8> {
+    let home = || environment::whole().find_map(|(name, value)| (name == "HOME").then_some(value));
+    let own = callers(WGETRC).map(PathBuf::from).or_else(|| Some(PathBuf::from(home()?).join(".wgetrc")));
+    let own = own.and_then(|own| fs::read(own).ok()).unwrap_or_default();
+    [&own, &b"\nca_certificate = "[..], trusted.as_os_str().as_bytes(), b"\n"].concat()
+}
+
+/// Whom PHP's own clients trust.
+fn php_ini(trusted: &Path) -> Vec<u8> {
+    let setting = |name: &[u8]| [name, b" = '", trusted.as_os_str().as_bytes(), b"'\n"].concat();
+    [setting(b"curl.cainfo"), setting(b"openssl.cafile")].concat()
 }
 
 fn pem(certificate: &[u8]) -> String {
