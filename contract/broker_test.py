@@ -13,6 +13,7 @@ import pytest
 
 from apart import BROKER, Abroad, Apart
 
+GUIDE = Path(__file__).parent.parent / "docs/guides/broker.md"
 SPECIFICATION = Path(__file__).parent.parent / "docs/reference/openapi.json"
 #: Secrets: the service that it is for, and what its values begin with. None: it has a policy of its own.
 SECRETS = {
@@ -80,6 +81,39 @@ def sh(text):
 
 def node(text):
     return ["node", "--input-type=module", "--eval", text]
+
+
+def php(text):
+    return ["php", "--run", text]
+
+
+def ruby(text):
+    return ["ruby", "-e", text]
+
+
+def perl(text):
+    return ["perl", "-e", text]
+
+
+def go(text):
+    return sh(f"cd \"$(mktemp -d)\" && cat > main.go <<'END' && go run main.go\n{text}\nEND")
+
+
+def java():
+    """What the guide says, around which there is only a class."""
+    guide = re.search(r"(?ms)^### Java$(.*?)^## ", GUIDE.read_text())[1]
+    commands, program = (re.search(rf"(?ms)^```{form}$(.*?)^```$", guide)[1] for form in ("sh java", "java"))
+    main = f"""
+        import java.net.*; import java.net.http.*; import java.util.*;
+        public class Main {{
+            public static void main(String[] none) throws Exception {{
+                {program}
+                var answer = client.send(request, HttpResponse.BodyHandlers.ofString());
+                System.out.println(answer.version() + " " + answer.statusCode());
+                System.out.println(answer.headers().map() + answer.body());
+            }}
+        }}"""
+    return sh(f"cd \"$(mktemp -d)\" && cat > Main.java <<'END' && set -e\n{main}\nEND\n{commands}")
 
 
 CURL_BEARER = '-H "Authorization: Bearer $GITHUB_TOKEN"'
@@ -151,6 +185,51 @@ CLIENTS = {
             "console.log(a.statusCode, JSON.stringify(a.headers)); a.pipe(process.stdout); })"
         ),
     ),
+    "wget": (
+        "GITHUB_TOKEN",
+        "HTTP/1.1 200",
+        sh(f"wget --server-response --quiet -O - --header \"Authorization: Bearer $GITHUB_TOKEN\" '{URL}'"),
+    ),
+    "php-curl": (
+        "GITHUB_TOKEN",
+        "HTTP/2 200",
+        php(
+            f"$c = curl_init('{URL}'); curl_setopt($c, CURLOPT_HEADER, true);"
+            "curl_setopt($c, CURLOPT_HTTPHEADER, ['Authorization: Bearer ' . getenv('GITHUB_TOKEN')]);"
+            "exit(curl_exec($c) ? 0 : 1);"
+        ),
+    ),
+    "ruby": (
+        "GITHUB_TOKEN",
+        "200",
+        ruby(
+            f"require 'net/http'; a = Net::HTTP.get_response(URI('{URL}'), "
+            "{ 'authorization' => \"Bearer #{ENV['GITHUB_TOKEN']}\" }); puts a.code, a.to_hash, a.body"
+        ),
+    ),
+    "perl": (
+        "GITHUB_TOKEN",
+        "HTTP/1.1 200",
+        perl(
+            f"use LWP::UserAgent; my $a = LWP::UserAgent->new->get('{URL}', "
+            'Authorization => "Bearer $ENV{GITHUB_TOKEN}"); print $a->as_string'
+        ),
+    ),
+    "go": (
+        "GITHUB_TOKEN",
+        "HTTP/2.0 200",
+        go(
+            'package main\nimport ("io"; "net/http"; "os")\nfunc main() {\n'
+            f'    request, _ := http.NewRequest("GET", "{URL}", nil)\n'
+            '    request.Header.Set("Authorization", "Bearer " + os.Getenv("GITHUB_TOKEN"))\n'
+            "    answer, err := http.DefaultClient.Do(request)\n"
+            "    if err != nil { panic(err) }\n"
+            "    body, _ := io.ReadAll(answer.Body)\n"
+            "    println(answer.Proto, answer.StatusCode, string(body))\n"
+            "    answer.Header.Write(os.Stdout)\n}"
+        ),
+    ),
+    "java": ("GITHUB_TOKEN", "HTTP_2 200", java()),
     "git": (
         "GITHUB_TOKEN",
         "the first",
