@@ -138,7 +138,7 @@ impl Gate {
         let act = Act { dry_run: conditions::dry_run(&parts)?, once: None, ask };
         match conditions::idempotency_key(&parts.headers)? {
             Some(key) if !act.dry_run && may_come_again(act.ask.caller.means, action) => {
-                self.once(act, &key, (parts, body), next).await
+                Box::pin(self.once(act, &key, (parts, body), next)).await
             }
             _ => Ok(run(act, Request::from_parts(parts, body), next).await),
         }
@@ -157,10 +157,10 @@ impl Gate {
         let token = bearer(parts)?;
         let from = parts.extensions.get::<CallerAddr>().and_then(|caller| caller.0);
         let caller = match action.by() {
-            By::Link => self.app.authenticate_link(token, &cause).await?,
-            By::Run => self.app.authenticate_run(token, from, &cause).await?,
+            By::Link => Box::pin(self.app.authenticate_link(token, &cause)).await?,
+            By::Run => Box::pin(self.app.authenticate_run(token, from, &cause)).await?,
             By::Asker if token.starts_with(TokenKind::Run.prefix()) => {
-                self.app.authenticate_run(token, from, &cause).await?
+                Box::pin(self.app.authenticate_run(token, from, &cause)).await?
             }
             By::Key | By::Asker => self.app.authenticate(token, from, &cause).await?,
             // What people do on pages is no operation of the API.

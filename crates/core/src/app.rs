@@ -498,33 +498,39 @@ impl App {
     /// Passes on what the store read; a row that it can't even read is as bad
     /// as one whose MAC doesn't hold.
     async fn readable<T>(&self, read: Result<T, StoreError>, what: Suspect<'_>) -> Result<T, Error> {
-        match read {
-            Err(StoreError::Malformed(_)) => self.noting(Err(IntegrityViolation), what).await,
+        let found = match read {
+            Err(StoreError::Malformed(_)) => Err(IntegrityViolation),
             read => Ok(read?),
-        }
+        };
+        self.noting(found, what).await
     }
 
     /// Passes a result on; a violation is counted and recorded first, so that
     /// whoever tampers with the database is seen.
     async fn noting<T>(&self, found: Result<T, IntegrityViolation>, what: Suspect<'_>) -> Result<T, Error> {
         if found.is_err() {
-            self.integrity_violations.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(table = what.object.table, id = ?what.object.id, "integrity.violation");
-            let actor = what.caller.map(Actor::from);
-            let event = Event {
-                at: self.world.clock.now(),
-                kind: EventKind::IntegrityViolation,
-                team_id: what.caller.map(|caller| caller.team_id),
-                actor: actor.unwrap_or_default(),
-                place: Place::default(),
-                object: what.object,
-                request_id: what.cause.request_id,
-                refusal: None,
-                requested: None,
-            };
-            self.store.record(event).await?;
+            // Apart, as it is rare: what is kept for it is otherwise in the way of each request.
+            Box::pin(self.note_violation(what)).await?;
         }
         Ok(found?)
+    }
+
+    async fn note_violation(&self, what: Suspect<'_>) -> Result<(), StoreError> {
+        self.integrity_violations.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(table = what.object.table, id = ?what.object.id, "integrity.violation");
+        let actor = what.caller.map(Actor::from);
+        let event = Event {
+            at: self.world.clock.now(),
+            kind: EventKind::IntegrityViolation,
+            team_id: what.caller.map(|caller| caller.team_id),
+            actor: actor.unwrap_or_default(),
+            place: Place::default(),
+            object: what.object,
+            request_id: what.cause.request_id,
+            refusal: None,
+            requested: None,
+        };
+        self.store.record(event).await
     }
 }
 

@@ -237,7 +237,7 @@ impl App {
     /// What the store's refusal means to the one who asked.
     async fn refusal(&self, ask: &Ask, error: StoreError) -> Error {
         match error {
-            StoreError::StalePermit => self.stale(ask.caller.means, &ask.cause).await,
+            StoreError::StalePermit => Box::pin(self.stale(ask.caller.means, &ask.cause)).await,
             StoreError::LastOwner => Error::Conflict(
                 "a team needs an owner who is a person and not disabled; make somebody else an owner first",
             ),

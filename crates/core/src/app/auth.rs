@@ -172,9 +172,9 @@ impl App {
         if let Some(known) = self.callers.find(&Means::Key(key), now, is_of_it) {
             return self.admitted(known.proven.clone(), from, cause).await;
         }
-        let known =
-            self.decided(key, cause).await?.filter(|known| self.keys.proves(&token, &hash, &known.hash));
-        let known = known.ok_or(Error::NotProven)?;
+        let known = Box::pin(self.decided(key, cause)).await?;
+        let is_of_it = |known: &Known<_>| self.keys.proves(&token, &hash, &known.hash);
+        let known = known.filter(is_of_it).ok_or(Error::NotProven)?;
         let caller = known.proven.clone();
         self.callers.keep(caller.means, known);
         let caller = self.admitted(caller, from, cause).await?;
@@ -354,7 +354,7 @@ impl App {
         match &caller.grant.networks {
             Some(networks) if !from.is_some_and(|from| networks.contain(from)) => {
                 let team = Object::of::<Team>(Some(caller.team_id.uuid()));
-                self.note_refusal(caller, cause, team, Denied::Address).await;
+                Box::pin(self.note_refusal(caller, cause, team, Denied::Address)).await;
                 Err(Denied::Address.into())
             }
             _ => Ok(()),
