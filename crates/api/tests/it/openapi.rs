@@ -43,7 +43,7 @@ fn every_operation_has_a_row_in_the_access_table_and_every_row_an_operation() {
     named.retain(|name| !OPEN.contains(name));
     for name in &named {
         let action = Action::of_operation(name.trim_end_matches("V1"));
-        assert!(action.is_some(), "{name} has no row in the access table (core/access.rs)");
+        assert!(action.is_some(), "{name} has no row in the access table (core/access/table.rs)");
     }
     for action in Action::ALL.into_iter().filter(|action| !of_pages(*action)) {
         assert!(named.contains(&action.rule().operation), "no operation does {action:?}");
