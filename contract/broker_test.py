@@ -96,7 +96,7 @@ def perl(text):
 
 
 def go(text):
-    return sh(f"cd \"$(mktemp -d)\" && cat > main.go <<'END' && go run main.go\n{text}\nEND")
+    return sh(f"cd \"$(mktemp -d -p $HOME)\" && cat > main.go <<'END' && go run main.go\n{text}\nEND")
 
 
 def java():
@@ -113,7 +113,7 @@ def java():
                 System.out.println(answer.headers().map() + answer.body());
             }}
         }}"""
-    return sh(f"cd \"$(mktemp -d)\" && cat > Main.java <<'END' && set -e\n{main}\nEND\n{commands}")
+    return sh(f"cd \"$(mktemp -d -p $HOME)\" && cat > Main.java <<'END' && set -e\n{main}\nEND\n{commands}")
 
 
 CURL_BEARER = '-H "Authorization: Bearer $GITHUB_TOKEN"'
@@ -234,7 +234,8 @@ CLIENTS = {
         "GITHUB_TOKEN",
         "the first",
         sh(
-            'cd "$(mktemp -d)" && GIT_TRACE_CURL=1 git clone "https://ada:$GITHUB_TOKEN@github.com/acme/tool.git" && '
+            'cd "$(mktemp -d -p $HOME)" && '
+            'GIT_TRACE_CURL=1 git clone "https://ada:$GITHUB_TOKEN@github.com/acme/tool.git" && '
             "git -C tool log"
         ),
     ),

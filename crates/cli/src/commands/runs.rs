@@ -184,7 +184,10 @@ async fn requests(args: &RunRequests) -> Result<(), Failure> {
     let client = Client::open(&args.common)?;
     let request = Request::get(format!("{}/requests", path(args.id)));
     let answer = client.send(request.query("limit", Some(args.limit)).query("cursor", args.cursor)).await?;
-    let none = "No request of the run through the broker is on record.";
+    let none = match args.cursor {
+        None => "No request of the run through the broker is on record.",
+        Some(_) => "No older request of the run is on record.",
+    };
     show_list(&client, &answer, |answer| answer.field("data"), none, requested)?;
     if let Some(next) = answer.field::<Option<i64>>("next")? {
         output::complain(&format!("note: there are older ones; --cursor {next} shows them"));

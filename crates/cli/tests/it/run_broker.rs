@@ -80,9 +80,9 @@ fn the_command_finds_placeholders_the_proxy_and_whom_to_trust() {
         assert_eq!(shown[name], trust);
     }
     let preload = shown["NODE_OPTIONS"].strip_prefix("--no-warnings --require=\"").unwrap();
-    for path in [trust, preload.trim_end_matches('"')] {
-        assert!(!Path::new(path).exists(), "{path} is gone with the command");
-    }
+    let place = Path::new(trust).parent().unwrap();
+    assert!(preload.starts_with(place.to_str().unwrap()), "{preload}");
+    assert!(!place.exists(), "{place:?} is gone with the command");
     let ours: Vec<_> =
         shown.values().filter(|value| value.contains("srr_") || value.contains("srk_")).collect();
     assert!(ours.is_empty() && !shown.keys().any(|name| name.starts_with("STRONGROOM_")), "{shown:?}");
@@ -96,37 +96,52 @@ fn what_it_needs_is_there_while_it_runs_for_it_alone() {
     let shown = script(
         &stub,
         &["--broker"],
-        r#"preload=${NODE_OPTIONS#*\"}; stat -c %a "$SSL_CERT_FILE" "${preload%\"}"; tail -3 "$SSL_CERT_FILE""#,
+        r#"cd "${SSL_CERT_FILE%/*}"; stat -c "%a %n" . *; tail -3 "$SSL_CERT_FILE""#,
     );
-    assert_eq!(shown.done(), format!("600\n600\n{CA}"));
+    let all = "700 .\n600 node.cjs\n600 php.ini\n600 trust.pem\n600 wgetrc";
+    assert_eq!(shown.done(), format!("{all}\n{CA}"));
     whole_run(&stub);
 }
 
 #[test]
-fn wget_and_php_keep_what_they_were_told_before() {
+fn php_keeps_the_settings_that_it_had() {
     let (_listener, url) = near();
-    let told =
-        ["sh", "-c", r#"cat "$WGETRC"; echo "$PHP_INI_SCAN_DIR"; cat "${PHP_INI_SCAN_DIR##*:}"/*.ini"#];
-    let shown = |stub: &Stub, more: &[(&str, &Path)]| {
-        let run = run(command(stub, &["--broker"], &told).envs(more.iter().copied()));
-        run.done().lines().map(str::to_owned).collect::<Vec<_>>()
+    for (own, expected) in [(None, ":"), (Some(""), ""), (Some("/own:/other"), "/own:/other:")] {
+        let stub = server(&url);
+        let mut asked =
+            command(&stub, &["--broker"], &["sh", "-c", r#"echo "$PHP_INI_SCAN_DIR" "$SSL_CERT_FILE""#]);
+        let shown = run(asked.envs(own.map(|own| ("PHP_INI_SCAN_DIR", own))));
+        let (directories, trusted) = shown.done().trim_end().split_once(' ').unwrap();
+        assert_eq!(
+            Some(directories),
+            trusted.strip_suffix("/trust.pem").map(|ours| format!("{expected}{ours}")).as_deref()
+        );
+    }
+    let stub = server(&url);
+    let odd = stub.home("a:b");
+    fs::create_dir(&odd).unwrap();
+    let shown =
+        run(command(&stub, &["--broker"], &["sh", "-c", "env | grep ^PHP || echo none"]).env("TMPDIR", &odd));
+    assert_eq!(shown.done(), "none\n", "half a name is no place for settings");
+}
+
+#[test]
+fn wget_and_php_are_told_whom_to_trust_wherever_that_lies() {
+    let (_listener, url) = near();
+    let stub = server(&url);
+    let odd = stub.home(r#"a 'b' "c\d $e ${HOME}"#);
+    fs::create_dir(&odd).unwrap();
+    let told = r#"echo "$SSL_CERT_FILE"; tail -1 "$SYSTEM_WGETRC"; cat "${PHP_INI_SCAN_DIR##*:}"/*.ini"#;
+    let shown = run(command(&stub, &["--broker"], &["sh", "-c", told]).env("TMPDIR", &odd));
+    let [trusted, wget, curl, php] = shown.done().lines().collect::<Vec<_>>()[..] else {
+        panic!("{}", shown.stdout)
     };
-    let stub = server(&url);
-    let own = stub.home("wget");
-    fs::write(&own, "user_agent = mine").unwrap();
-    let found = shown(&stub, &[("WGETRC", &own), ("PHP_INI_SCAN_DIR", Path::new("/own:/other"))]);
-    let [agent, trust, directories, curl, php] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!(agent, "user_agent = mine");
-    let trusted = trust.strip_prefix("ca_certificate = ").unwrap();
-    let ours = directories.strip_prefix("/own:/other:").unwrap();
-    assert_eq!(trusted, format!("{ours}/trust.pem"));
-    assert_eq!(curl, &format!("curl.cainfo = '{trusted}'"));
-    assert_eq!(php, &format!("openssl.cafile = '{trusted}'"));
-    let stub = server(&url);
-    fs::write(stub.home(".wgetrc"), "user_agent = of home\n").unwrap();
-    let shown = shown(&stub, &[("HOME", &stub.home(""))]);
-    assert_eq!(shown[0], "user_agent = of home");
-    assert!(shown[3].starts_with(":/"), "its own directories come first: {shown:?}");
+    assert_eq!(wget, format!("ca_certificate = {trusted}"));
+    let escaped = trusted.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
+    assert_eq!(
+        (curl, php),
+        (&*format!("curl.cainfo = \"{escaped}\""), &*format!("openssl.cafile = \"{escaped}\""))
+    );
 }
 
 #[test]

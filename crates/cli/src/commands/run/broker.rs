@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use strongroom_core::tokens::{Token, TokenKind};
 use tempfile::TempDir;
 
@@ -46,8 +46,10 @@ const TRUST: [&str; 15] = [
 const PRELOAD: &str = include_str!("through_proxy.cjs");
 /// What Node takes from its environment, the preload among it.
 const NODE_OPTIONS: &str = "NODE_OPTIONS";
-/// Where Wget looks for what it is to do, whom to trust among it.
-const WGETRC: &str = "WGETRC";
+/// Where Wget looks for the system's settings, which the user's own come after.
+const WGET_SETTINGS: &str = "SYSTEM_WGETRC";
+/// Where it finds them otherwise.
+const OF_SYSTEM: &str = "/etc/wgetrc";
 /// Where PHP looks for settings: directories, of which an empty one is its own.
 const PHP_SETTINGS: &str = "PHP_INI_SCAN_DIR";
 
@@ -98,12 +100,9 @@ impl Way {
             ("PERL_LWP_ENV_PROXY", "1"),
         ];
         let others = others.into_iter().map(|(name, value)| (name, OsString::from(value)));
-        let own = [
-            (NODE_OPTIONS, node_options(&file(PRELOADED))),
-            (PHP_SETTINGS, php_settings(self.files.path())),
-            (WGETRC, file(WGET)),
-        ];
-        proxy.chain(direct).chain(trusted).chain(others).chain(own).collect()
+        let own = [(NODE_OPTIONS, node_options(&file(PRELOADED))), (WGET_SETTINGS, file(WGET))];
+        let php = php_settings(callers(PHP_SETTINGS), self.files.path()).map(|own| (PHP_SETTINGS, own));
+        proxy.chain(direct).chain(trusted).chain(others).chain(own).chain(php).collect()
     }
 }
 
@@ -119,23 +118,32 @@ fn node_options(preload: &OsStr) -> OsString {
         options.push(" ");
     }
     options.push("--require=");
-    options.push(quoted(preload));
+    options.push(quoted(preload, b"\"\\"));
     options
 }
 
-/// The directories of settings that PHP has anyway, and ours behind them.
-fn php_settings(ours: &Path) -> OsString {
-    let mut directories = callers(PHP_SETTINGS).unwrap_or_default();
+/// The directories of settings that PHP has anyway, and ours behind them. None where its name would be
+/// taken for two: PHP then trusts whom it trusted before, and the broker isn't among them.
+fn php_settings(callers: Option<OsString>, ours: &Path) -> Option<OsString> {
+    if ours.as_os_str().as_bytes().contains(&b':') {
+        return None;
+    }
+    let mut directories = match callers {
+        // An empty one alone has it read no directory.
+        Some(none) if none.is_empty() => return Some(ours.into()),
+        Some(own) => own,
+        None => OsString::new(),
+    };
     directories.push(":");
     directories.push(ours);
-    directories
+    Some(directories)
 }
 
-/// One word of `NODE_OPTIONS`, whatever is in it.
-fn quoted(word: &OsStr) -> OsString {
+/// One word, whatever is in it, where these have another meaning unless a backslash stands before them.
+fn quoted(word: &OsStr, special: &[u8]) -> OsString {
     let mut quoted = b"\"".to_vec();
     for byte in word.as_bytes() {
-        if matches!(byte, b'"' | b'\\') {
+        if special.contains(byte) {
             quoted.push(b'\\');
         }
         quoted.push(*byte);
@@ -166,17 +174,16 @@ fn trust(ca: &str) -> String {
     of_system.iter().map(|certificate| pem(certificate)).chain([ca.to_owned()]).collect()
 }
 
-/// What the caller has Wget do, and whom to trust: it reads one file alone.
+/// What the system has Wget do, and whom to trust.
 fn wgetrc(trusted: &Path) -> Vec<u8> {
-    let home = || environment::whole().find_map(|(name, value)| (name == "HOME").then_some(value));
-    let own = callers(WGETRC).map(PathBuf::from).or_else(|| Some(PathBuf::from(home()?).join(".wgetrc")));
-    let own = own.and_then(|own| fs::read(own).ok()).unwrap_or_default();
-    [&own, &b"\nca_certificate = "[..], trusted.as_os_str().as_bytes(), b"\n"].concat()
+    let of_system = fs::read(OF_SYSTEM).unwrap_or_default();
+    [&of_system, &b"\nca_certificate = "[..], trusted.as_os_str().as_bytes(), b"\n"].concat()
 }
 
 /// Whom PHP's own clients trust.
 fn php_ini(trusted: &Path) -> Vec<u8> {
-    let setting = |name: &[u8]| [name, b" = '", trusted.as_os_str().as_bytes(), b"'\n"].concat();
+    let path = quoted(trusted.as_os_str(), b"\"\\$");
+    let setting = |name: &[u8]| [name, b" = ", path.as_bytes(), b"\n"].concat();
     [setting(b"curl.cainfo"), setting(b"openssl.cafile")].concat()
 }
 

@@ -20,7 +20,7 @@ use strongroom_core::EnvKey;
 /// password in them have such names. From glibc's `unsecvars.h`, the tables of
 /// sudo, and the manuals of the programs.
 #[rustfmt::skip]
-const NAMES: [&str; 179] = [
+const NAMES: [&str; 182] = [
     // Where commands, and the files that tell programs what to do, are looked for.
     "CDPATH", "HOME", "PATH", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME", "XDG_DATA_DIRS", "XDG_DATA_HOME",
     // The C library and OpenSSL load these.
@@ -33,11 +33,11 @@ const NAMES: [&str; 179] = [
     // Programs that others start.
     "BROWSER", "CVS_RSH", "EDITOR", "LESSCLOSE", "LESSOPEN", "MANPAGER", "PAGER", "PSQL_EDITOR",
     "PSQL_PAGER", "RSYNC_RSH", "SHELL", "SSH_ASKPASS", "SUDO_ASKPASS", "SUDO_EDITOR", "SVN_SSH",
-    "SYSTEMD_EDITOR", "SYSTEMD_PAGER", "VISUAL",
+    "SYSTEMD_EDITOR", "SYSTEMD_PAGER", "VISUAL", "WGET_ASKPASS",
     // Programs that read commands from an option or a file.
     "AWKLIBPATH", "AWKPATH", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "DOCKER_CONFIG",
     "EMACSLOADPATH", "EXINIT", "FZF_DEFAULT_COMMAND", "FZF_DEFAULT_OPTS", "HGRCPATH", "KUBECONFIG", "LESS",
-    "PSQLRC", "RIPGREP_CONFIG_PATH", "TAR_OPTIONS", "VIM", "VIMINIT", "VIMRUNTIME",
+    "PSQLRC", "RIPGREP_CONFIG_PATH", "SYSTEM_WGETRC", "TAR_OPTIONS", "VIM", "VIMINIT", "VIMRUNTIME", "WGETRC",
     // Git.
     "GIT_ASKPASS", "GIT_COMMON_DIR", "GIT_DIR", "GIT_EDITOR", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF",
     "GIT_PAGER", "GIT_PROXY_COMMAND", "GIT_SEQUENCE_EDITOR", "GIT_TEMPLATE_DIR",
