@@ -156,6 +156,7 @@ impl Gate {
         let cause = Cause { request_id, action: Some(action) };
         let token = bearer(parts)?;
         let from = parts.extensions.get::<CallerAddr>().and_then(|caller| caller.0);
+        // What is rarely asked for is boxed: each request has room for the rest.
         let caller = match action.by() {
             By::Link => Box::pin(self.app.authenticate_link(token, &cause)).await?,
             By::Run => Box::pin(self.app.authenticate_run(token, from, &cause)).await?,

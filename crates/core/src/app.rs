@@ -498,11 +498,10 @@ impl App {
     /// Passes on what the store read; a row that it can't even read is as bad
     /// as one whose MAC doesn't hold.
     async fn readable<T>(&self, read: Result<T, StoreError>, what: Suspect<'_>) -> Result<T, Error> {
-        let found = match read {
-            Err(StoreError::Malformed(_)) => Err(IntegrityViolation),
+        match read {
+            Err(StoreError::Malformed(_)) => self.noting(Err(IntegrityViolation), what).await,
             read => Ok(read?),
-        };
-        self.noting(found, what).await
+        }
     }
 
     /// Passes a result on; a violation is counted and recorded first, so that

@@ -172,9 +172,8 @@ impl App {
         if let Some(known) = self.callers.find(&Means::Key(key), now, is_of_it) {
             return self.admitted(known.proven.clone(), from, cause).await;
         }
-        let known = Box::pin(self.decided(key, cause)).await?;
-        let is_of_it = |known: &Known<_>| self.keys.proves(&token, &hash, &known.hash);
-        let known = known.filter(is_of_it).ok_or(Error::NotProven)?;
+        let known = Box::pin(self.decided(key, cause)).await?.filter(|known| is_of_it(&known.hash));
+        let known = known.ok_or(Error::NotProven)?;
         let caller = known.proven.clone();
         self.callers.keep(caller.means, known);
         let caller = self.admitted(caller, from, cause).await?;

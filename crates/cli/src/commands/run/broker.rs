@@ -1,6 +1,6 @@
 //! The way of a command to the broker: what its environment says of the proxy and of whom to
-//! trust, and what has Node's own clients heed that. The command gets the run's token for the
-//! broker, which is good for nothing else, and nothing more of ours.
+//! trust, and the files that have Node, PHP and Wget heed that. The command gets the run's token
+//! for the broker, which is good for nothing else, and nothing more of ours.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -101,7 +101,7 @@ impl Way {
         ];
         let others = others.into_iter().map(|(name, value)| (name, OsString::from(value)));
         let own = [(NODE_OPTIONS, node_options(&file(PRELOADED))), (WGET_SETTINGS, file(WGET))];
-        let php = php_settings(callers(PHP_SETTINGS), self.files.path()).map(|own| (PHP_SETTINGS, own));
+        let php = php_settings(self.files.path()).map(|directories| (PHP_SETTINGS, directories));
         proxy.chain(direct).chain(trusted).chain(others).chain(own).chain(php).collect()
     }
 }
@@ -124,17 +124,17 @@ fn node_options(preload: &OsStr) -> OsString {
 
 /// The directories of settings that PHP has anyway, and ours behind them. None where its name would be
 /// taken for two: PHP then trusts whom it trusted before, and the broker isn't among them.
-fn php_settings(callers: Option<OsString>, ours: &Path) -> Option<OsString> {
+fn php_settings(ours: &Path) -> Option<OsString> {
     if ours.as_os_str().as_bytes().contains(&b':') {
         return None;
     }
-    let mut directories = match callers {
-        // An empty one alone has it read no directory.
-        Some(none) if none.is_empty() => return Some(ours.into()),
-        Some(own) => own,
-        None => OsString::new(),
-    };
-    directories.push(":");
+    let own = callers(PHP_SETTINGS);
+    // An empty text has it read none, not even its own.
+    let reads_none = own.as_ref().is_some_and(|own| own.is_empty());
+    let mut directories = own.unwrap_or_default();
+    if !reads_none {
+        directories.push(":");
+    }
     directories.push(ours);
     Some(directories)
 }
