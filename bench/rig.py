@@ -22,13 +22,34 @@ BODY = {"name": "bench", "values": {"STRIPE_API_KEY": "sk_test_0123456789abcdef0
         "service_slug": "stripe"}
 
 
+def target_directory(place=ROOT):
+    """Where cargo builds."""
+    told = subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--no-deps"], cwd=place)
+    return json.loads(told)["target_directory"]
+
+
 def build():
-    """The release binaries `strongroom` and `floor`."""
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", "-p", "strongroom-cli", "-p",
-                    "strongroom-bench"], cwd=ROOT, check=True)
-    target = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--no-deps"], cwd=ROOT))
-    release = os.path.join(target["target_directory"], "release")
-    return os.path.join(release, "strongroom"), os.path.join(release, "floor")
+    """The release binaries `strongroom` and `floor`; STRONGROOM_BINARY stands for the first, for one that ./release made."""
+    ours = os.environ.get("STRONGROOM_BINARY")
+    packages = ["-p", "strongroom-bench", *([] if ours else ["-p", "strongroom-cli"])]
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", *packages], cwd=ROOT, check=True)
+    release = os.path.join(target_directory(), "release")
+    return ours or os.path.join(release, "strongroom"), os.path.join(release, "floor")
+
+
+def authority(place, name, hosts):
+    """A certificate authority, and a certificate of it for these hosts."""
+    def openssl(*words, **more):
+        subprocess.run(["openssl", *words], cwd=place, check=True, stderr=subprocess.DEVNULL, **more)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *curve, "-keyout", f"{name}-ca.key", "-out", f"{name}-ca.pem", "-days", "2", "-subj", f"/CN={name}",
+            "-addext", "keyUsage=keyCertSign,cRLSign")
+    openssl("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    with open(os.path.join(place, f"{name}.ext"), "w") as extensions:
+        extensions.write("subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts))
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{name}-ca.pem", "-CAkey", f"{name}-ca.key", "-CAcreateserial",
+            "-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext")
+    return [os.path.join(place, name + end) for end in ("-ca.pem", "-ca.key", ".pem", ".key")]
 
 
 def scratch():
@@ -63,8 +84,8 @@ def init(strongroom, place, name="data"):
         [strongroom, "init", "--json", "--data-dir", data, "--recovery-key-file", recovery]))
 
 
-def serve(strongroom, data):
-    return Server(strongroom, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--rate-limit", "0")
+def serve(strongroom, data, *more):
+    return Server(strongroom, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--rate-limit", "0", *more)
 
 
 def serve_postgres(strongroom, data, url):
