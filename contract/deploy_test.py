@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -78,11 +79,32 @@ def test_the_image_is_made_of_files_that_are_there_and_run_by_nobody():
     lines = [line for line in lines if line and not line.startswith("#")]
     assert lines[0] == "FROM rust:1.95-bookworm AS build"
     assert [line for line in lines if line.startswith("USER")] == ["USER 65532:65532"]
-    assert any("cargo build" in line and "--features root-keys" in line for line in lines), "as it is released"
+    assert any("./release --features root-keys" in line for line in lines), "as it is released"
     assert ":nonroot" in [line for line in lines if line.startswith("FROM")][-1]
     kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     for path in (line[1:] for line in kept if line.startswith("!")):
         assert (ROOT / path).exists(), path
+
+
+def test_what_a_release_is_built_for_is_done_by_the_program():
+    practice = str(ROOT / "bench" / "practice.py")
+    code, said = run(sys.executable, practice, BINARY, "--seconds", "1")
+    assert (code, said) == (0, "")
+    assert run(sys.executable, practice, shutil.which("false"))[0] != 0, "the control"
+
+
+def test_a_release_says_what_it_is_missing(tmp_path):
+    rustc = tmp_path / "rustc"
+    rustc.write_text('#!/bin/sh\n[ "$1" = -vV ] && printf "host: none\\nLLVM version: 99.1.2\\n" || echo /nowhere\n')
+    rustc.chmod(0o755)
+    command = [sys.executable, ROOT / "release"]
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, env=os.environ | {"PATH": path}, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: there is no llvm-profdata of LLVM 99",
+        "hint: rustup component add llvm-tools, or apt-get install llvm-99",
+    ]
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Puts a binary through what it does most in use: the API on both engines, and the broker. What it counts of itself
+meanwhile tells the compiler what is done often (see ../release). Measures nothing.
+
+Usage: bench/practice.py STRONGROOM [--seconds N]
+
+Needs wrk, PostgreSQL, nginx, curl and openssl (apt-get install wrk postgresql nginx curl openssl).
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+from cluster import Cluster
+from rig import BODY, authority, init, request, scratch, serve, serve_postgres, wrk
+
+#: The programs that it needs, and the Debian packages that have them.
+NEEDED = {"wrk": "wrk", "nginx": "nginx", "curl": "curl", "openssl": "openssl"}
+#: The programs of servers aren't on everybody's path.
+PATH = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin"
+#: Runs that fetch what they receive, by turns.
+RUNS = 16
+#: Who asks through the broker at once.
+ASKERS = 8
+
+NGINX = """
+daemon off; pid {place}/nginx.pid; error_log {place}/error.log; user root;
+events {{}}
+http {{
+    access_log off; keepalive_requests 1000000; gzip on; gzip_types application/json; types {{ application/json json; }}
+    client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u;
+    scgi_temp_path {place}/s;
+    server {{
+        listen 127.0.0.1:{port} ssl http2;
+        ssl_certificate {certificate}; ssl_certificate_key {key}; root {place}/pages;
+        error_page 405 =200 $uri;
+    }}
+}}
+"""
+
+
+def of_team(api, key):
+    """An agent's revision with a secret attached: its team, the agent and the secret."""
+    secret = request(f"{api}/v1/credentials", key, {**BODY, "shared": True})["id"]
+    team = request(f"{api}/v2/teams", key)["teams"][0]["id"]
+    agent = request(f"{api}/v2/teams/{team}/agents", key, {"name": "practice"})["agent"]["id"]
+    revision = request(f"{api}/v2/agents/{agent}/revisions", key, {"name": "1"})["build"]["id"]
+    request(f"{api}/v2/agents/{agent}/revisions/{revision}/credentials", key, {"credentialId": secret})
+    return team, agent, secret
+
+
+def ask_api(server, key, place, seconds):
+    """Creates, reads and changes secrets, and starts runs that fetch what they receive."""
+    credentials = server.url + "/v1/credentials"
+    one = f"{credentials}/{request(credentials, key, BODY)['id']}"
+    for connections in (1, 16, 64):
+        for what, url in (("create", credentials), ("get", one), ("get", credentials + "?limit=50")):
+            wrk(url, what, connections, seconds, key)
+    lines = os.path.join(place, "lines")
+    with open(lines, "w") as out:
+        out.write("\n".join(secret["id"] for secret in request(credentials + "?limit=1000", key)))
+    wrk(credentials, "patch", 16, seconds, key, lines)
+    team, agent, _ = of_team(server.url, key)
+    with open(lines, "w") as out:
+        out.write("\n".join(request(f"{server.url}/v2/teams/{team}/runs", key, {"agent_id": agent})["token"] for _ in range(RUNS)))
+    wrk(server.url + "/v2/run/environment", "tokens", RUNS, seconds, None, lines)
+
+
+class Host:
+    """A host with a certificate, from an authority of its own, that has something small, and something large."""
+
+    def __init__(self, place):
+        self.ca, _, certificate, key = authority(place, "host", ["localhost"])
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        pages = os.path.join(place, "pages")
+        os.mkdir(pages)
+        for name, text in (("small.json", json.dumps({"id": "x" * 200})), ("large", "x" * 50_000_000)):
+            with open(os.path.join(pages, name), "w") as out:
+                out.write(text)
+        self.configuration = os.path.join(place, "nginx.conf")
+        with open(self.configuration, "w") as out:
+            out.write(NGINX.format(place=place, port=self.port, certificate=certificate, key=key))
+
+    def __enter__(self):
+        self.process = subprocess.Popen([shutil.which("nginx", path=PATH), "-c", self.configuration], stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.1)
+        sys.exit("error: nginx did not start")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+
+def ask_broker(server, key, host, place, seconds):
+    """A run's requests through the broker: kept tunnels and new ones, by both versions of HTTP, with and without a body, and streams."""
+    api = server.url
+    team, agent, secret = of_team(api, key)
+    rule = {"host": "localhost", "port": host.port, "placement": {"header": "authorization", "scheme": "Bearer"}, "allow_private": True}
+    request(f"{api}/v2/credentials/{secret}/policy", key, {"rules": [rule], "broker_only": True}, "PUT")
+    run = request(f"{api}/v2/teams/{team}/runs", key, {"agent_id": agent, "mode": "broker"})
+    [placeholder] = request(f"{api}/v2/run/environment", run["token"])["environment"].values()
+    ca = os.path.join(place, "broker.pem")
+    with open(ca, "w") as out:
+        out.write(run["broker_ca"])
+    common = ["curl", "--silent", "--show-error", "--fail", "--fail-early", "--cacert", ca, "--proxy", run["broker_url"], "--proxy-user",
+              "run:" + run["broker_token"], "--header", "Authorization: Bearer " + placeholder]
+    small, large = f"https://localhost:{host.port}/small.json", f"https://localhost:{host.port}/large"
+    for more, url in ((["--http1.1"], small), (["--http2"], small), (["--http1.1", "--compressed"], small),
+                      (["--http1.1", "--data", "a=b"], small), (["--http1.1", "--header", "Connection: close"], small),
+                      (["--http1.1"], large), (["--http2"], large)):
+        until = time.monotonic() + seconds
+        askers = [subprocess.Popen([*common, *more, f"{url}?[1-1000000]"], stdout=subprocess.DEVNULL) for _ in range(ASKERS)]
+        time.sleep(max(0, until - time.monotonic()))
+        gone = [asker.returncode for asker in askers if asker.poll() is not None]
+        for asker in askers:
+            asker.kill()
+            asker.wait()
+        if gone:
+            sys.exit(f"error: curl {' '.join(more)} {url} through the broker ended with {gone[0]}")
+
+
+def practise(strongroom, seconds):
+    """All of it, each for so many seconds."""
+    for program, package in NEEDED.items():
+        if not shutil.which(program, path=PATH):
+            sys.exit(f"error: {program} is missing\nhint: apt-get install {package}")
+    with scratch() as place, Host(place) as host:
+        data, told = init(strongroom, place)
+        with serve(strongroom, data, "--broker-trust", host.ca, "--broker-max-requests", "1000000000", "--broker-max-bytes",
+                   "1000000000000") as server:
+            ask_api(server, told["api_key"], place, seconds)
+            ask_broker(server, told["api_key"], host, place, seconds)
+    with scratch() as place, Cluster(place) as cluster:
+        cluster.query("postgres", "CREATE DATABASE strongroom")
+        url, data = cluster.url("strongroom"), os.path.join(place, "data")
+        told = json.loads(subprocess.check_output([strongroom, "init", "--json", "--data-dir", data, "--database-url", url,
+                                                   "--recovery-key-file", data + ".key"]))
+        with serve_postgres(strongroom, data, url) as server:
+            ask_api(server, told["api_key"], place, seconds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("strongroom", metavar="STRONGROOM", help="the binary")
+    parser.add_argument("--seconds", type=int, default=1, help="of each load (default 1)")
+    arguments = parser.parse_args()
+    practise(arguments.strongroom, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()
