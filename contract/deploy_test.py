@@ -82,15 +82,39 @@ def test_the_image_is_made_of_files_that_are_there_and_run_by_nobody():
     assert any("./release --features root-keys" in line for line in lines), "as it is released"
     assert ":nonroot" in [line for line in lines if line.startswith("FROM")][-1]
     kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
-    for path in (line[1:] for line in kept if line.startswith("!")):
-        assert (ROOT / path).exists(), path
+    kept = [ROOT / line[1:] for line in kept if line.startswith("!")]
+    assert [path for path in kept if not path.exists()] == []
+    # What the compiler read, by its own word, is among them.
+    read = pathlib.Path(BINARY + ".d").read_text().split(": ", 1)[1].split()
+    read = [pathlib.Path(os.path.normpath(path)) for path in read]
+    read = [path for path in read if path.is_relative_to(ROOT) and "target" not in path.parts]
+    assert ROOT / "crates" / "cli" / "src" / "main.rs" in read
+    assert [path for path in read if not any(path.is_relative_to(one) for one in kept)] == []
 
 
 def test_what_a_release_is_built_for_is_done_by_the_program():
     practice = str(ROOT / "bench" / "practice.py")
     code, said = run(sys.executable, practice, BINARY, "--seconds", "1")
     assert (code, said) == (0, "")
-    assert run(sys.executable, practice, shutil.which("false"))[0] != 0, "the control"
+
+
+def test_a_practice_in_which_nothing_gets_through_is_none(tmp_path):
+    """The control: a server that trusts no certificate of a host."""
+    other = tmp_path / "strongroom"
+    other.write_text(
+        f"""#!{sys.executable}
+import os, sys
+words = sys.argv[1:]
+if "--broker-trust" in words:
+    at = words.index("--broker-trust")
+    del words[at : at + 2]
+os.execv({BINARY!r}, [{BINARY!r}, *words])
+"""
+    )
+    other.chmod(0o755)
+    code, said = run(sys.executable, str(ROOT / "bench" / "practice.py"), str(other))
+    assert code == 1
+    assert "through the broker: 502 by HTTP/1.1" in said
 
 
 def test_a_release_says_what_it_is_missing(tmp_path):
