@@ -19,13 +19,17 @@ max_wal_size = 4GB
 """
 
 
+def server_programs():
+    """Where the server's programs are."""
+    found = max(glob.glob("/usr/lib/postgresql/*/bin"), default=os.path.dirname(shutil.which("initdb") or ""))
+    return found or sys.exit("error: there is no PostgreSQL server\nhint: apt-get install postgresql")
+
+
 class Cluster:
     """Started on the way in, ended on the way out."""
 
     def __init__(self, place):
-        self.programs = max(glob.glob("/usr/lib/postgresql/*/bin"), default=os.path.dirname(shutil.which("initdb") or ""))
-        if not self.programs:
-            sys.exit("error: there is no PostgreSQL server\nhint: apt-get install postgresql")
+        self.programs = server_programs()
         self.place, self.data = place, os.path.join(place, "postgres")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]

@@ -4,19 +4,22 @@ meanwhile tells the compiler what is done often (see ../release). Measures nothi
 
 Usage: bench/practice.py STRONGROOM [--seconds N]
 
-Needs wrk, PostgreSQL, nginx, curl and openssl (apt-get install wrk postgresql nginx curl openssl).
+Needs wrk, PostgreSQL, nginx, curl and openssl (apt-get install wrk postgresql nginx curl openssl), and a machine that nobody else is
+on: its PostgreSQL believes whoever connects from there. Variables named STRONGROOM_* are as if they weren't set.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 
-from cluster import Cluster
+from cluster import Cluster, server_programs
 from rig import BODY, authority, init, request, scratch, serve, serve_postgres, wrk
 
 #: The programs that it needs, and the Debian packages that have them.
@@ -29,15 +32,15 @@ RUNS = 16
 ASKERS = 8
 
 NGINX = """
-daemon off; pid {place}/nginx.pid; error_log {place}/error.log; user root;
+daemon off; pid "{place}/nginx.pid"; error_log "{place}/error.log"; {user}
 events {{}}
 http {{
     access_log off; keepalive_requests 1000000; gzip on; gzip_types application/json; types {{ application/json json; }}
-    client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u;
-    scgi_temp_path {place}/s;
+    client_body_temp_path "{place}/b"; proxy_temp_path "{place}/p"; fastcgi_temp_path "{place}/f"; uwsgi_temp_path "{place}/u";
+    scgi_temp_path "{place}/s";
     server {{
         listen 127.0.0.1:{port} ssl http2;
-        ssl_certificate {certificate}; ssl_certificate_key {key}; root {place}/pages;
+        ssl_certificate "{certificate}"; ssl_certificate_key "{key}"; root "{place}/pages";
         error_page 405 =200 $uri;
     }}
 }}
@@ -80,20 +83,25 @@ class Host:
             self.port = free.getsockname()[1]
         pages = os.path.join(place, "pages")
         os.mkdir(pages)
-        for name, text in (("small.json", json.dumps({"id": "x" * 200})), ("large", "x" * 50_000_000)):
+        for name, text in (("small.json", json.dumps({"id": "x" * 200})), ("large", "x" * 1_000_000)):
             with open(os.path.join(pages, name), "w") as out:
                 out.write(text)
-        self.configuration = os.path.join(place, "nginx.conf")
+        self.configuration, self.errors = os.path.join(place, "nginx.conf"), os.path.join(place, "error.log")
+        # Who is root has directories in which nobody else may look.
+        user = "user root;" if os.getuid() == 0 else ""
         with open(self.configuration, "w") as out:
-            out.write(NGINX.format(place=place, port=self.port, certificate=certificate, key=key))
+            out.write(NGINX.format(place=place, port=self.port, certificate=certificate, key=key, user=user))
 
     def __enter__(self):
-        self.process = subprocess.Popen([shutil.which("nginx", path=PATH), "-c", self.configuration], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([shutil.which("nginx", path=PATH), "-e", self.errors, "-c", self.configuration])
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return self
+            if self.process.poll() is not None:
+                break
             time.sleep(0.1)
+        self.__exit__()
         sys.exit("error: nginx did not start")
 
     def __exit__(self, *_):
@@ -112,34 +120,70 @@ def ask_broker(server, key, host, place, seconds):
     ca = os.path.join(place, "broker.pem")
     with open(ca, "w") as out:
         out.write(run["broker_ca"])
-    common = ["curl", "--silent", "--show-error", "--fail", "--fail-early", "--cacert", ca, "--proxy", run["broker_url"], "--proxy-user",
-              "run:" + run["broker_token"], "--header", "Authorization: Bearer " + placeholder]
+    # Neither what the user's own curl is set to, nor who needn't go through a proxy.
+    common = ["curl", "--disable", "--noproxy", "", "--silent", "--show-error", "--fail", "--fail-early", "--cacert", ca, "--proxy",
+              run["broker_url"], "--proxy-user", "run:" + run["broker_token"], "--header", "Authorization: Bearer " + placeholder,
+              "--output", "/dev/null", "--write-out", "%{stderr}%{http_code} by HTTP/%{http_version}\n"]
     small, large = f"https://localhost:{host.port}/small.json", f"https://localhost:{host.port}/large"
-    for more, url in ((["--http1.1"], small), (["--http2"], small), (["--http1.1", "--compressed"], small),
-                      (["--http1.1", "--data", "a=b"], small), (["--http1.1", "--header", "Connection: close"], small),
-                      (["--http1.1"], large), (["--http2"], large)):
-        until = time.monotonic() + seconds
-        askers = [subprocess.Popen([*common, *more, f"{url}?[1-1000000]"], stdout=subprocess.DEVNULL) for _ in range(ASKERS)]
-        time.sleep(max(0, until - time.monotonic()))
-        gone = [asker.returncode for asker in askers if asker.poll() is not None]
-        for asker in askers:
-            asker.kill()
-            asker.wait()
-        if gone:
-            sys.exit(f"error: curl {' '.join(more)} {url} through the broker ended with {gone[0]}")
+    for more, url, version in ((["--http1.1"], small, "1.1"), (["--http2"], small, "2"), (["--http1.1", "--compressed"], small, "1.1"),
+                               (["--http1.1", "--data", "a=b"], small, "1.1"),
+                               (["--http1.1", "--header", "Connection: close"], small, "1.1"), (["--http1.1"], large, "1.1"),
+                               (["--http2"], large, "2")):
+        said = ask_at_once([*common, *more, f"{url}?[1-1000000]"], place, seconds)
+        if set(said) != {f"200 by HTTP/{version}"}:
+            sys.exit(f"error: {' '.join(more)} {url} through the broker: {' '.join(sorted(set(said))) or 'no answer'}")
+
+
+def ask_at_once(command, place, seconds):
+    """The lines that so many of a command say in so many seconds. A file each: they write line by line, and bit by bit."""
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(open(os.path.join(place, f"said-{at}"), "w+")) for at in range(ASKERS)]
+        askers = []
+        try:
+            for file in files:
+                askers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file))
+            time.sleep(seconds)
+        finally:
+            for asker in askers:
+                asker.kill()
+                asker.wait()
+        for file in files:
+            file.seek(0)
+        # The last may have been cut off.
+        return [line for file in files for line in file.read().split("\n")[:-1]]
+
+
+def end_as_asked():
+    """Has a request to end take down what was started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def look_for_programs():
+    """Exits with a remedy where a program is missing."""
+    for program, package in NEEDED.items():
+        if not shutil.which(program, path=PATH):
+            sys.exit(f"error: {program} is missing\nhint: apt-get install {package}")
+    server_programs()
+
+
+def ended_well(server):
+    """A server that ends otherwise hasn't written what it counted."""
+    if server.process.returncode:
+        sys.exit(f"error: the server ended with {server.process.returncode}")
 
 
 def practise(strongroom, seconds):
     """All of it, each for so many seconds."""
-    for program, package in NEEDED.items():
-        if not shutil.which(program, path=PATH):
-            sys.exit(f"error: {program} is missing\nhint: apt-get install {package}")
+    look_for_programs()
+    for name in [name for name in os.environ if name.startswith("STRONGROOM_")]:
+        del os.environ[name]
     with scratch() as place, Host(place) as host:
         data, told = init(strongroom, place)
         with serve(strongroom, data, "--broker-trust", host.ca, "--broker-max-requests", "1000000000", "--broker-max-bytes",
                    "1000000000000") as server:
-            ask_api(server, told["api_key"], place, seconds)
             ask_broker(server, told["api_key"], host, place, seconds)
+            ask_api(server, told["api_key"], place, seconds)
+        ended_well(server)
     with scratch() as place, Cluster(place) as cluster:
         cluster.query("postgres", "CREATE DATABASE strongroom")
         url, data = cluster.url("strongroom"), os.path.join(place, "data")
@@ -147,6 +191,7 @@ def practise(strongroom, seconds):
                                                    "--recovery-key-file", data + ".key"]))
         with serve_postgres(strongroom, data, url) as server:
             ask_api(server, told["api_key"], place, seconds)
+        ended_well(server)
 
 
 def main():
@@ -154,6 +199,7 @@ def main():
     parser.add_argument("strongroom", metavar="STRONGROOM", help="the binary")
     parser.add_argument("--seconds", type=int, default=1, help="of each load (default 1)")
     arguments = parser.parse_args()
+    end_as_asked()
     practise(arguments.strongroom, arguments.seconds)
 
 

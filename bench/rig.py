@@ -29,12 +29,16 @@ def target_directory(place=ROOT):
 
 
 def build():
-    """The release binaries `strongroom` and `floor`; STRONGROOM_BINARY stands for the first, for one that ./release made."""
-    ours = os.environ.get("STRONGROOM_BINARY")
-    packages = ["-p", "strongroom-bench", *([] if ours else ["-p", "strongroom-cli"])]
+    """The release binaries `strongroom` and `floor`. STRONGROOM_BINARY names another for the first, as ./release makes."""
+    named = os.environ.get("STRONGROOM_BINARY")
+    if named is not None and not os.access(named, os.X_OK):
+        sys.exit(f"error: STRONGROOM_BINARY is {named!r}, which is no program")
+    packages = ["-p", "strongroom-bench", *([] if named else ["-p", "strongroom-cli"])]
     subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", *packages], cwd=ROOT, check=True)
     release = os.path.join(target_directory(), "release")
-    return ours or os.path.join(release, "strongroom"), os.path.join(release, "floor")
+    strongroom = os.path.abspath(named) if named else os.path.join(release, "strongroom")
+    print(f"measuring {strongroom}", file=sys.stderr)
+    return strongroom, os.path.join(release, "floor")
 
 
 def authority(place, name, hosts):
@@ -113,7 +117,9 @@ def request(url, token=None, body=None, method=None):
     if token:
         headers["Authorization"] = f"Bearer {token}"
     data = json.dumps(body).encode() if body is not None else None
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)) as answer:
+    # What is measured is on this machine, whatever proxy leads off it.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(urllib.request.Request(url, data, headers, method=method)) as answer:
         return json.loads(answer.read() or "null")
 
 
@@ -126,6 +132,8 @@ def wrk(url, what, connections, seconds, token=None, lines=None):
         ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--timeout", "10", "-s",
          os.path.join(ROOT, "bench", "load.lua"), url, "--", what, *of_lines], text=True, env=environment)
     figures = json.loads(output.strip().splitlines()[-1])
+    if not figures["requests"]:
+        sys.exit(f"error: no request to {url} was answered")
     if figures["failed"]:
         sys.exit(f"error: {figures['failed']} of {figures['requests']} requests to {url} failed")
     figures["per_second"] = figures["requests"] / figures["seconds"]
