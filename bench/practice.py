@@ -20,7 +20,7 @@ import sys
 import time
 
 from cluster import Cluster, server_programs
-from rig import BODY, authority, init, request, scratch, serve, serve_postgres, wrk
+from rig import BODY, agent_with, authority, init, request, scratch, serve, serve_postgres, wrk, written
 
 #: The programs that it needs, and the Debian packages that have them.
 NEEDED = {"wrk": "wrk", "nginx": "nginx", "curl": "curl", "openssl": "openssl"}
@@ -47,31 +47,18 @@ http {{
 """
 
 
-def of_team(api, key):
-    """An agent's revision with a secret attached: its team, the agent and the secret."""
-    secret = request(f"{api}/v1/credentials", key, {**BODY, "shared": True})["id"]
-    team = request(f"{api}/v2/teams", key)["teams"][0]["id"]
-    agent = request(f"{api}/v2/teams/{team}/agents", key, {"name": "practice"})["agent"]["id"]
-    revision = request(f"{api}/v2/agents/{agent}/revisions", key, {"name": "1"})["build"]["id"]
-    request(f"{api}/v2/agents/{agent}/revisions/{revision}/credentials", key, {"credentialId": secret})
-    return team, agent, secret
-
-
-def ask_api(server, key, place, seconds):
+def ask_api(server, made, place, seconds):
     """Creates, reads and changes secrets, and starts runs that fetch what they receive."""
-    credentials = server.url + "/v1/credentials"
-    one = f"{credentials}/{request(credentials, key, BODY)['id']}"
+    credentials, team, key = server.url + "/v1/credentials", made["team_id"], made["api_key"]
+    secret = request(credentials, key, BODY)["id"]
     for connections in (1, 16, 64):
-        for what, url in (("create", credentials), ("get", one), ("get", credentials + "?limit=50")):
+        for what, url in (("create", credentials), ("get", f"{credentials}/{secret}"), ("get", credentials + "?limit=50")):
             wrk(url, what, connections, seconds, key)
-    lines = os.path.join(place, "lines")
-    with open(lines, "w") as out:
-        out.write("\n".join(secret["id"] for secret in request(credentials + "?limit=1000", key)))
-    wrk(credentials, "patch", 16, seconds, key, lines)
-    team, agent, _ = of_team(server.url, key)
-    with open(lines, "w") as out:
-        out.write("\n".join(request(f"{server.url}/v2/teams/{team}/runs", key, {"agent_id": agent})["token"] for _ in range(RUNS)))
-    wrk(server.url + "/v2/run/environment", "tokens", RUNS, seconds, None, lines)
+    ids = [secret["id"] for secret in request(credentials + "?limit=1000", key)]
+    wrk(credentials, "patch", 16, seconds, key, written(place, "ids", ids))
+    agent = agent_with(server.url, team, key, secret)
+    runs = [request(f"{server.url}/v2/teams/{team}/runs", key, {"agent_id": agent})["token"] for _ in range(RUNS)]
+    wrk(server.url + "/v2/run/environment", "tokens", RUNS, seconds, None, written(place, "tokens", runs))
 
 
 class Host:
@@ -109,17 +96,16 @@ class Host:
         self.process.wait(timeout=60)
 
 
-def ask_broker(server, key, host, place, seconds):
+def ask_broker(server, made, host, place, seconds):
     """A run's requests through the broker: kept tunnels and new ones, by both versions of HTTP, with and without a body, and streams."""
-    api = server.url
-    team, agent, secret = of_team(api, key)
+    api, team, key = server.url, made["team_id"], made["api_key"]
+    secret = request(f"{api}/v1/credentials", key, {**BODY, "shared": True})["id"]
+    agent = agent_with(api, team, key, secret)
     rule = {"host": "localhost", "port": host.port, "placement": {"header": "authorization", "scheme": "Bearer"}, "allow_private": True}
     request(f"{api}/v2/credentials/{secret}/policy", key, {"rules": [rule], "broker_only": True}, "PUT")
     run = request(f"{api}/v2/teams/{team}/runs", key, {"agent_id": agent, "mode": "broker"})
     [placeholder] = request(f"{api}/v2/run/environment", run["token"])["environment"].values()
-    ca = os.path.join(place, "broker.pem")
-    with open(ca, "w") as out:
-        out.write(run["broker_ca"])
+    ca = written(place, "broker.pem", [run["broker_ca"]])
     # Neither what the user's own curl is set to, nor who needn't go through a proxy.
     common = ["curl", "--disable", "--noproxy", "", "--silent", "--show-error", "--fail", "--fail-early", "--cacert", ca, "--proxy",
               run["broker_url"], "--proxy-user", "run:" + run["broker_token"], "--header", "Authorization: Bearer " + placeholder,
@@ -174,23 +160,21 @@ def ended_well(server):
 
 def practise(strongroom, seconds):
     """All of it, each for so many seconds."""
-    look_for_programs()
     for name in [name for name in os.environ if name.startswith("STRONGROOM_")]:
         del os.environ[name]
     with scratch() as place, Host(place) as host:
-        data, told = init(strongroom, place)
+        data, made = init(strongroom, place)
         with serve(strongroom, data, "--broker-trust", host.ca, "--broker-max-requests", "1000000000", "--broker-max-bytes",
                    "1000000000000") as server:
-            ask_broker(server, told["api_key"], host, place, seconds)
-            ask_api(server, told["api_key"], place, seconds)
+            ask_broker(server, made, host, place, seconds)
+            ask_api(server, made, place, seconds)
         ended_well(server)
     with scratch() as place, Cluster(place) as cluster:
         cluster.query("postgres", "CREATE DATABASE strongroom")
-        url, data = cluster.url("strongroom"), os.path.join(place, "data")
-        told = json.loads(subprocess.check_output([strongroom, "init", "--json", "--data-dir", data, "--database-url", url,
-                                                   "--recovery-key-file", data + ".key"]))
+        url = cluster.url("strongroom")
+        data, made = init(strongroom, place, "data", "--database-url", url)
         with serve_postgres(strongroom, data, url) as server:
-            ask_api(server, told["api_key"], place, seconds)
+            ask_api(server, made, place, seconds)
         ended_well(server)
 
 
@@ -200,6 +184,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=1, help="of each load (default 1)")
     arguments = parser.parse_args()
     end_as_asked()
+    look_for_programs()
     practise(arguments.strongroom, arguments.seconds)
 
 

@@ -21,6 +21,9 @@ CONNECTIONS = (1, 16, 64)
 BODY = {"name": "bench", "values": {"STRIPE_API_KEY": "sk_test_0123456789abcdef0123456789abcdef"},
         "service_slug": "stripe"}
 
+#: What is measured is on this machine, whatever proxy leads off it.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 def target_directory(place=ROOT):
     """Where cargo builds."""
@@ -81,11 +84,11 @@ class Server:
             return int(next(line for line in status if line.startswith("VmRSS")).split()[1])
 
 
-def init(strongroom, place, name="data"):
+def init(strongroom, place, name="data", *more):
     """A fresh instance there: its data directory, and what `init` tells of it."""
     data, recovery = os.path.join(place, name), os.path.join(place, name + ".key")
     return data, json.loads(subprocess.check_output(
-        [strongroom, "init", "--json", "--data-dir", data, "--recovery-key-file", recovery]))
+        [strongroom, "init", "--json", "--data-dir", data, "--recovery-key-file", recovery, *more]))
 
 
 def serve(strongroom, data, *more):
@@ -117,10 +120,24 @@ def request(url, token=None, body=None, method=None):
     if token:
         headers["Authorization"] = f"Bearer {token}"
     data = json.dumps(body).encode() if body is not None else None
-    # What is measured is on this machine, whatever proxy leads off it.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(urllib.request.Request(url, data, headers, method=method)) as answer:
+    with DIRECT.open(urllib.request.Request(url, data, headers, method=method)) as answer:
         return json.loads(answer.read() or "null")
+
+
+def agent_with(url, team, key, secret, name="bench"):
+    """The id of a new agent, whose only revision has this secret attached."""
+    agent = request(f"{url}/v2/teams/{team}/agents", key, {"name": name})["agent"]["id"]
+    revision = request(f"{url}/v2/agents/{agent}/revisions", key, {"name": "first"})["build"]["id"]
+    request(f"{url}/v2/agents/{agent}/revisions/{revision}/credentials", key, {"credentialId": secret})
+    return agent
+
+
+def written(place, name, lines):
+    """A file with these lines."""
+    file = os.path.join(place, name)
+    with open(file, "w") as out:
+        out.write("\n".join(lines))
+    return file
 
 
 def wrk(url, what, connections, seconds, token=None, lines=None):
