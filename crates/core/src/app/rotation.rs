@@ -39,7 +39,7 @@ pub struct TeamKeyState {
 pub struct TeamKeys {
     /// The keys.
     pub keys: Vec<TeamKeyState>,
-    /// Versions of secrets that there are.
+    /// Versions of secrets that there are, where they were counted.
     pub versions: u64,
     /// Those that an older key sealed.
     pub left: u64,
@@ -78,7 +78,17 @@ impl App {
     /// When the caller may not see them.
     pub async fn team_keys(&self, ask: &Ask) -> Result<TeamKeys, Error> {
         ask.permit(Action::ReadTeamKeys, Ownership::Shared)?;
-        self.state_of(ask.caller.team_id).await
+        self.counted(ask.caller.team_id, self.team_key_states(ask.caller.team_id).await?).await
+    }
+
+    /// The same, without counting what an only key sealed, which is all: that takes the longer the more
+    /// there is.
+    ///
+    /// # Errors
+    /// When the caller may not see them.
+    pub async fn turning_team_keys(&self, ask: &Ask) -> Result<TeamKeys, Error> {
+        ask.permit(Action::ReadTeamKeys, Ownership::Shared)?;
+        self.turning(ask.caller.team_id).await
     }
 
     /// What wraps the team's keys in the end.
@@ -97,9 +107,22 @@ impl App {
         Ok(SealedUnder { roots, recipient: instance.recovery_recipient.clone() })
     }
 
-    async fn state_of(&self, team: TeamId) -> Result<TeamKeys, Error> {
+    async fn team_key_states(&self, team: TeamId) -> Result<Vec<TeamKeyState>, Error> {
         let mut keys: Vec<_> = self.store.team_keys(team).await?.iter().map(TeamKeyState::of).collect();
         keys.sort_by_key(|key| std::cmp::Reverse(key.version));
+        Ok(keys)
+    }
+
+    async fn turning(&self, team: TeamId) -> Result<TeamKeys, Error> {
+        let keys = self.team_key_states(team).await?;
+        if keys.len() > 1 {
+            self.counted(team, keys).await
+        } else {
+            Ok(TeamKeys { keys, ..TeamKeys::default() })
+        }
+    }
+
+    async fn counted(&self, team: TeamId, keys: Vec<TeamKeyState>) -> Result<TeamKeys, Error> {
         let Some(newest) = keys.first() else { return Ok(TeamKeys::default()) };
         let (versions, left) = self.store.count_versions(team, newest.id).await?;
         Ok(TeamKeys { keys, versions, left })
@@ -112,7 +135,7 @@ impl App {
     pub async fn rotate_team_key(&self, ask: &Ask) -> Result<Planned<TeamKeyState>, Error> {
         let permit = ask.permit(Action::RotateTeamKey, Ownership::Shared)?;
         let (team, now) = (ask.caller.team_id, self.world.clock.now());
-        let state = self.state_of(team).await?;
+        let state = self.turning(team).await?;
         let newest = state.keys.first().ok_or(IntegrityViolation)?;
         if state.left > 0 {
             return Err(Error::Conflict(

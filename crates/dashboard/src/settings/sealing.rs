@@ -19,7 +19,7 @@ pub(super) async fn section(desk: &Desk, visit: &Visit) -> Result<Option<Markup>
     if !visit.may(Action::ReadTeamKeys) {
         return Ok(None);
     }
-    let keys = desk.app.team_keys(&visit.ask).await?;
+    let keys = desk.app.turning_team_keys(&visit.ask).await?;
     let under = desk.app.sealed_under(&visit.ask).await?;
     Ok(Some(html! {
         h2 { "How values are sealed" }
