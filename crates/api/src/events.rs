@@ -111,7 +111,7 @@ impl From<Recorded> for Event {
             request_id: text(event.request_id),
             denied_operation: operation,
             denied_reason: reason,
-            requested: event.requested.map(Requested::from),
+            requested: event.requested.as_ref().map(Requested::from),
         }
     }
 }

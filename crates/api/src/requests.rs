@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
 use strongroom_core::events::Recorded;
-use strongroom_core::requests::Requested as RecordedRequest;
+use strongroom_core::requests::RequestedText;
 use strongroom_core::rows::Row;
 use strongroom_core::secrets::Secret;
 use strongroom_core::{App, RunId, Timestamp};
@@ -67,15 +67,16 @@ pub(crate) struct Requested {
     ended: bool,
 }
 
-impl From<RecordedRequest> for Requested {
-    fn from(requested: RecordedRequest) -> Self {
+impl From<&RequestedText> for Requested {
+    fn from(text: &RequestedText) -> Self {
+        let requested = text.read();
         Self {
             rule: requested.rule,
             scheme: requested.scheme.into_owned(),
-            host: requested.host,
+            host: requested.host.into_owned(),
             port: requested.port,
-            method: requested.method,
-            path: requested.path,
+            method: requested.method.into_owned(),
+            path: requested.path.into_owned(),
             status: requested.status,
             sent: requested.sent,
             received: requested.received,
@@ -110,7 +111,7 @@ struct RunRequest {
 
 impl RunRequest {
     /// A request as it was recorded; `None` for an event that tells of none.
-    fn of(event: Recorded) -> Option<Self> {
+    fn of(event: &Recorded) -> Option<Self> {
         let secret = event.object_id.filter(|_| event.table == Secret::TABLE);
         Some(Self {
             sequence: event.sequence,
@@ -118,7 +119,7 @@ impl RunRequest {
             request_id: event.request_id.map(|id| id.to_string()),
             credential_id: secret.map(|id| id.to_string()),
             version: event.version,
-            requested: event.requested?.into(),
+            requested: event.requested.as_ref()?.into(),
         })
     }
 }
@@ -150,6 +151,6 @@ async fn list_run_requests(
     let (cursor, limit) = Part::parse(&uri)?;
     let page = app.run_requests(&act.ask, id, cursor, limit).await?;
     let next = page.next.map(|next| [(LINK, query::next(&uri, &[("cursor", next.to_string())]))]);
-    let data = page.events.into_iter().filter_map(RunRequest::of).collect();
+    let data = page.events.iter().filter_map(RunRequest::of).collect();
     Ok((next, JsonAnswer(RunRequestsAnswer { data, next: page.next })).into_response())
 }

@@ -156,7 +156,7 @@ impl Visit {
             .inspect_err(|refusal| refused_before(&self.broker, (&known, &client), &request, refusal))?;
         if is_connect {
             let upgrade = hyper::upgrade::on(&mut request);
-            return tunnel::open(&self.broker, (client, known), target, (upgrade, self.closing)).await;
+            return tunnel::open(&self.broker, (client, known), target.into(), (upgrade, self.closing)).await;
         }
         let lease = Arc::clone(&client.lease);
         let mut over = Box::pin(async move { lease.over().await });

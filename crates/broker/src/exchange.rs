@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
     id: Uuid,
     at: Timestamp,
     began: Duration,
-    target: Target,
+    target: Arc<Target>,
     method: String,
     path: String,
     /// Which values went in, one for each secret.
@@ -64,7 +64,7 @@ impl Exchange {
     pub(crate) fn begin(
         broker: &Arc<Broker>,
         (known, client): (Known, &Client),
-        (target, method, path): (&Target, &str, &str),
+        (target, method, path): (&Arc<Target>, &str, &str),
     ) -> Arc<Self> {
         let clock = broker.app.clock();
         client.lease.goes_on();
@@ -77,7 +77,7 @@ impl Exchange {
             id: (broker.request_ids)(),
             at: clock.now(),
             began: clock.monotonic(),
-            target: target.clone(),
+            target: Arc::clone(target),
             method: kept(method, MOST_METHOD),
             path: kept(path, MOST_PATH),
             used: OnceLock::new(),
@@ -89,7 +89,7 @@ impl Exchange {
             is_silent: AtomicBool::new(false),
             broker: Arc::clone(broker),
         });
-        broker.recorder.began(&exchange);
+        broker.recorder.began(exchange.id, &exchange);
         exchange
     }
 
@@ -187,26 +187,25 @@ impl Exchange {
             requested: Requested {
                 rule: used.map(|used| used.rule),
                 scheme: self.target.scheme.name().into(),
-                host: self.target.host.clone(),
+                host: (&*self.target.host).into(),
                 port: self.target.port,
-                method: self.method.clone(),
-                path: self.path.clone(),
+                method: (&*self.method).into(),
+                path: (&*self.path).into(),
                 status: (status > 0).then_some(status),
                 sent: self.sent.load(Ordering::Relaxed),
                 received: self.received.load(Ordering::Relaxed),
                 millis: u64::try_from(millis).unwrap_or(u64::MAX),
                 refused: self.stopped().map(|refusal| refusal.name().into()),
                 ended,
-            },
+            }
+            .text(),
         }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if !self.is_silent.load(Ordering::Relaxed) {
-            let told = self.told(true);
-            self.broker.recorder.ended(told);
-        }
+        let is_silent = self.is_silent.load(Ordering::Relaxed);
+        self.broker.recorder.ended(self.id, if is_silent { Vec::new() } else { self.told(true) });
     }
 }

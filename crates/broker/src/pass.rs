@@ -43,7 +43,7 @@ pub(crate) async fn pass(
     if !broker.recorder.is_open() {
         return asker.refused(&Refusal::Unavailable);
     }
-    let about = (&*target, request.method().as_str(), request.uri().path());
+    let about = (&target, request.method().as_str(), request.uri().path());
     let exchange = Exchange::begin(&broker, (known.clone(), client), about);
     let passed = match exchange.admit(true) {
         Ok(()) => Passage { broker, known, target, exchange: Arc::clone(&exchange) }.go(request).await,
@@ -68,7 +68,7 @@ pub(crate) fn refused_before(
     let uri = request.uri();
     let scheme = if uri.scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
     let host = uri.host().unwrap_or_default().to_owned();
-    let target = Target { scheme, host, port: uri.port_u16().unwrap_or_default() };
+    let target = Arc::new(Target { scheme, host, port: uri.port_u16().unwrap_or_default() });
     let about = (&target, request.method().as_str(), uri.path());
     let exchange = Exchange::begin(broker, (known.clone(), client), about);
     let _refused_anyway = exchange.admit(false);

@@ -2,6 +2,7 @@
 //! through while it can't be. A request that takes longer is told of when it has begun, and again
 //! when it is over.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use strongroom_core::App;
 use strongroom_core::app::BrokeredRequest;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use crate::exchange::Exchange;
 
@@ -33,7 +35,16 @@ pub(crate) struct Recorder {
 #[derive(Default)]
 struct Queue {
     over: Vec<BrokeredRequest>,
-    begun: Vec<Weak<Exchange>>,
+    /// Those of which nothing is told yet, by their ids, which rise. Most are over before they would be.
+    under_way: BTreeMap<Uuid, Weak<Exchange>>,
+}
+
+impl Queue {
+    /// What there is. As many as there were will come again.
+    fn take(&mut self) -> Self {
+        let next = Self { over: Vec::with_capacity(self.over.len()), under_way: BTreeMap::new() };
+        std::mem::replace(self, next)
+    }
 }
 
 impl Recorder {
@@ -44,13 +55,15 @@ impl Recorder {
     }
 
     /// Notes that a request has begun.
-    pub(crate) fn began(&self, exchange: &Arc<Exchange>) {
-        self.queue().begun.push(Arc::downgrade(exchange));
+    pub(crate) fn began(&self, id: Uuid, exchange: &Arc<Exchange>) {
+        self.queue().under_way.insert(id, Arc::downgrade(exchange));
     }
 
     /// Takes what became of a request that is over.
-    pub(crate) fn ended(&self, requests: Vec<BrokeredRequest>) {
-        self.queue().over.extend(requests);
+    pub(crate) fn ended(&self, id: Uuid, requests: Vec<BrokeredRequest>) {
+        let mut queue = self.queue();
+        queue.under_way.remove(&id);
+        queue.over.extend(requests);
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -65,6 +78,8 @@ impl Recorder {
             self.write(app).await;
         }
         self.write(app).await;
+        // What ended while that was written.
+        self.write(app).await;
     }
 
     /// Stores what there is by now.
@@ -75,8 +90,9 @@ impl Recorder {
     }
 
     async fn store(&self, app: &App) {
-        let Queue { mut over, begun } = std::mem::take(&mut *self.queue());
-        over.extend(begun.iter().filter_map(Weak::upgrade).flat_map(|exchange| exchange.under_way()));
+        let Queue { mut over, under_way } = self.queue().take();
+        // Not under the lock: an exchange that ends here puts its own end into the queue.
+        over.extend(under_way.values().filter_map(Weak::upgrade).flat_map(|exchange| exchange.under_way()));
         let mut waiting = over.into_iter().peekable();
         while waiting.peek().is_some() {
             let batch: Vec<_> = waiting.by_ref().take(AT_ONCE).collect();

@@ -46,7 +46,7 @@ const QUIET: Duration = Duration::from_mins(1);
 pub(crate) async fn open(
     broker: &Arc<Broker>,
     (client, known): (Client, Known),
-    target: Target,
+    target: Arc<Target>,
     (upgrade, closing): (OnUpgrade, Closing),
 ) -> Result<Response<BackBody>, Refusal> {
     if broker.unmatched == Unmatched::Tunnel && !is_brokered(&known, &target) {
@@ -63,8 +63,7 @@ pub(crate) async fn open(
         tracing::warn!(%error, "broker.certificate");
         Refusal::Unavailable
     })?;
-    let tunnel =
-        Tunnel { broker: Arc::clone(broker), client: Arc::new(client), target: Arc::new(target), closing };
+    let tunnel = Tunnel { broker: Arc::clone(broker), client: Arc::new(client), target, closing };
     tokio::spawn(async move {
         let shaken = timeout(PATIENCE, async {
             let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
@@ -163,7 +162,7 @@ type Answering = std::pin::Pin<Box<dyn Future<Output = Result<Response<BackBody>
 async fn untouched(
     broker: &Arc<Broker>,
     (client, known): (Client, Known),
-    target: Target,
+    target: Arc<Target>,
     (upgrade, closing): (OnUpgrade, Closing),
 ) -> Result<Response<BackBody>, Refusal> {
     if !broker.recorder.is_open() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::access::{Action, Caller, Denied, Means};
 use crate::clock::Timestamp;
 use crate::ids::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, UserId};
-use crate::requests::Requested;
+use crate::requests::RequestedText;
 use crate::rows::{Row, RowMac};
 
 /// What happened.
@@ -329,7 +329,7 @@ pub struct Event {
     /// What was refused, if it tells of that.
     pub refusal: Option<Refusal>,
     /// What was asked for, and what came of it, if it tells of a request through the broker.
-    pub requested: Option<Requested>,
+    pub requested: Option<RequestedText>,
 }
 
 /// What the access table refused somebody, and how often.
@@ -400,7 +400,7 @@ pub struct Recorded {
     /// What was refused, and why, by their names, if it tells of that.
     pub refusal: Option<RecordedRefusal>,
     /// What was asked for through the broker, if it tells of that.
-    pub requested: Option<Requested>,
+    pub requested: Option<RequestedText>,
     /// How often it happened.
     pub times: u32,
 }

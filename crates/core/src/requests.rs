@@ -2,6 +2,7 @@
 //! went and how much was said, never what.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,20 +18,24 @@ const MOST_METHOD: usize = 32;
 /// left out where it is absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Requested {
+pub struct Requested<'a> {
     /// Which rule of the secret's policy let the value in, counted from 0; `None`: none went in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<u16>,
     /// `https` or `http`.
-    pub scheme: Cow<'static, str>,
+    #[serde(borrow)]
+    pub scheme: Cow<'a, str>,
     /// The host.
-    pub host: String,
+    #[serde(borrow)]
+    pub host: Cow<'a, str>,
     /// Its port.
     pub port: u16,
     /// The method.
-    pub method: String,
-    /// The path as the run's process asked for it, without the query; [`MOST_PATH`] characters of it are kept.
-    pub path: String,
+    #[serde(borrow)]
+    pub method: Cow<'a, str>,
+    /// The path as the run's process asked for it, without the query.
+    #[serde(borrow)]
+    pub path: Cow<'a, str>,
     /// The status of the answer; `None`: there was none, or none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -42,40 +47,63 @@ pub struct Requested {
     pub millis: u64,
     /// Why the broker refused it, by a stable name; `None`: it didn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Cow<'static, str>>,
+    pub refused: Option<Cow<'a, str>>,
     /// Whether it was over by then. One that takes long is told of when it begins, and again when it
     /// ends.
     pub ended: bool,
 }
 
-impl Requested {
-    /// As it is stored.
+/// A [`Requested`] in its stored form, of which every byte stands in the event's leaf. A clone is the same text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedText(Arc<str>);
+
+impl Requested<'_> {
+    /// As it is stored, with no more of what the process wrote than is kept.
     #[expect(clippy::missing_panics_doc, reason = "it never does")]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> RequestedText {
+        let kept = Requested {
+            scheme: (&*self.scheme).into(),
+            host: cut(&self.host, MOST_HOST).into(),
+            method: cut(&self.method, MOST_METHOD).into(),
+            path: cut(&self.path, MOST_PATH).into(),
+            refused: self.refused.as_deref().map(Cow::from),
+            ..*self
+        };
+        // As long as most are, so that it grows once.
+        let mut text = Vec::with_capacity(kept.host.len() + kept.path.len() + 160);
         #[expect(clippy::expect_used, reason = "no field's writing can fail")]
-        serde_json::to_string(self).expect("JSON")
-    }
-
-    /// From its stored form; `None` when it is none. Each has one form, so that no other text is
-    /// taken for it.
-    pub fn from_text(text: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(text).ok().filter(|requested| requested.text() == text)
-    }
-
-    /// The same, with no more of what the process wrote than is kept.
-    pub(crate) fn bounded(mut self) -> Self {
-        cut(&mut self.path, MOST_PATH);
-        cut(&mut self.host, MOST_HOST);
-        cut(&mut self.method, MOST_METHOD);
-        self
+        serde_json::to_writer(&mut text, &kept).expect("JSON");
+        #[expect(clippy::expect_used, reason = "JSON is UTF-8")]
+        RequestedText(std::str::from_utf8(&text).expect("UTF-8").into())
     }
 }
 
-/// Leaves only so many characters.
-fn cut(text: &mut String, most: usize) {
-    if let Some((end, _)) = text.char_indices().nth(most) {
-        text.truncate(end);
+impl RequestedText {
+    /// From what is stored; `None` when it is no such thing.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        // It is an object within a line of the audit tree, and stays within that line.
+        let fits = text.starts_with('{') && text.bytes().all(|byte| byte >= b' ');
+        let is_one = fits && serde_json::from_str::<Requested<'_>>(text).is_ok();
+        is_one.then(|| Self(text.into()))
     }
+
+    /// As it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What it says.
+    #[expect(clippy::missing_panics_doc, reason = "it never does")]
+    pub fn read(&self) -> Requested<'_> {
+        #[expect(clippy::expect_used, reason = "it was written by one, or was read as one")]
+        serde_json::from_str(&self.0).expect("a request")
+    }
+}
+
+/// The first so many characters.
+fn cut(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -83,14 +111,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn least() -> Requested {
+    fn least() -> Requested<'static> {
         Requested {
             rule: None,
             scheme: "https".into(),
-            host: "api.example.com".to_owned(),
+            host: "api.example.com".into(),
             port: 443,
-            method: "GET".to_owned(),
-            path: "/v1/\u{e9}\0\"".to_owned(),
+            method: "GET".into(),
+            path: "/v1/\u{e9}\0\"".into(),
             status: None,
             sent: 0,
             received: 0,
@@ -103,8 +131,8 @@ mod tests {
     #[test]
     fn what_is_absent_is_left_out_of_the_stored_form() {
         let text = r#"{"scheme":"https","host":"api.example.com","port":443,"method":"GET","path":"/v1/é\u0000\"","sent":0,"received":0,"millis":3,"ended":false}"#;
-        assert_eq!(least().text(), text);
-        assert_eq!(Requested::from_text(text), Some(least()));
+        assert_eq!(least().text().as_str(), text);
+        assert_eq!(RequestedText::from_stored(text).unwrap().read(), least());
         let all = Requested {
             rule: Some(2),
             status: Some(503),
@@ -112,33 +140,39 @@ mod tests {
             ended: true,
             ..least()
         };
-        assert!(all.text().starts_with(r#"{"rule":2,"scheme""#) && all.text().contains(r#""status":503"#));
-        assert_eq!(Requested::from_text(&all.text()), Some(all));
+        let text = all.text();
+        assert!(
+            text.as_str().starts_with(r#"{"rule":2,"scheme""#) && text.as_str().contains(r#""status":503"#)
+        );
+        assert_eq!(RequestedText::from_stored(text.as_str()).unwrap().read(), all);
     }
 
     #[test]
-    fn no_other_text_is_taken_for_one() {
-        let text = least().text();
+    fn what_is_no_request_is_not_taken_for_one() {
+        let text = least().text().as_str().to_owned();
         for other in [
-            text.replace(':', ": "),
-            text.replace("{\"", "{\"rule\":null,\""),
             text.replace("{\"", "{\"more\":1,\""),
             text.replace("\"port\":443", "\"port\":65536"),
-            text.replace("/v1", "\\/v1"),
-            format!("{text} "),
+            text.replace("\"ended\":false", ""),
+            format!("{text},\"sequence\":1"),
+            format!("\n{text}"),
+            text.replace("\":443,", "\":443,\n"),
+            r#"[null,"https","api.example.com",443,"GET","/v1",null,0,0,3,null,false]"#.to_owned(),
             String::new(),
         ] {
             assert_ne!(other, text);
-            assert_eq!(Requested::from_text(&other), None, "{other}");
+            assert_eq!(RequestedText::from_stored(&other), None, "{other}");
         }
     }
 
     proptest! {
         #[test]
         fn what_was_stored_is_read(path in ".*", host in ".*", sent: u64, status: Option<u16>) {
-            let requested = Requested { host, path, status, sent, ..least() }.bounded();
-            prop_assert!(requested.path.chars().count() <= MOST_PATH);
-            prop_assert_eq!(Requested::from_text(&requested.text()), Some(requested));
+            let requested = Requested { host: (&*host).into(), path: (&*path).into(), status, sent, ..least() };
+            let text = requested.text();
+            prop_assert!(path.starts_with(&*text.read().path) && text.read().path.chars().count() <= MOST_PATH);
+            prop_assert_eq!(RequestedText::from_stored(text.as_str()), Some(text.clone()));
+            prop_assert_eq!(text.read().text(), text);
         }
     }
 }

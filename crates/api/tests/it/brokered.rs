@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use strongroom_core::app::{BrokeredRequest, Cause};
-use strongroom_core::requests::Requested;
+use strongroom_core::requests::{Requested, RequestedText};
 use strongroom_core::{Clock, SecretId};
 use uuid::Uuid;
 
@@ -62,14 +62,14 @@ async fn a_dry_run_shows_no_token_and_an_inject_run_has_none_for_the_broker() {
     assert_eq!(nothing, [Value::Null, Value::Null, Value::Null]);
 }
 
-fn asked(number: u64) -> Requested {
+fn asked(number: u64) -> RequestedText {
     Requested {
         rule: (number > 0).then_some(0),
         scheme: "https".into(),
-        host: "api.example.com".to_owned(),
+        host: "api.example.com".into(),
         port: 443,
-        method: "POST".to_owned(),
-        path: format!("/v1/{number}"),
+        method: "POST".into(),
+        path: format!("/v1/{number}").into(),
         status: (number > 0).then_some(200),
         sent: number,
         received: 10 * number,
@@ -77,6 +77,7 @@ fn asked(number: u64) -> Requested {
         refused: (number == 0).then(|| "no_rule".into()),
         ended: true,
     }
+    .text()
 }
 
 /// Records so many requests of a run, the first of which was refused.

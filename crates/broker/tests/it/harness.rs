@@ -1,6 +1,7 @@
 //! An instance with a broker on a loopback port, a brokered run with a secret, and names that
 //! lead to stand-ins for hosts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -319,7 +320,7 @@ impl Scene {
     }
 
     /// What is recorded of the run's requests, the oldest first, once nothing more comes.
-    pub(crate) async fn recorded(&self) -> Vec<Requested> {
+    pub(crate) async fn recorded(&self) -> Vec<Requested<'static>> {
         let mut before = Vec::new();
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -331,9 +332,10 @@ impl Scene {
         }
     }
 
-    async fn recorded_by_now(&self) -> Vec<Requested> {
+    async fn recorded_by_now(&self) -> Vec<Requested<'static>> {
         let list = self.app.run_requests(&self.owner, self.run.run.id, None, 100).await.unwrap();
-        list.events.iter().rev().map(|event| event.requested.clone().unwrap()).collect()
+        let texts = list.events.iter().rev().map(|event| event.requested.clone().unwrap());
+        texts.map(|text| owned(text.read())).collect()
     }
 
     /// The database, as somebody who breaks it opens it.
@@ -342,6 +344,15 @@ impl Scene {
         database.busy_timeout(Duration::from_secs(5)).unwrap();
         database
     }
+}
+
+fn owned(requested: Requested<'_>) -> Requested<'static> {
+    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+    let Requested { scheme, host, method, path, refused, rule, port, status, sent, received, millis, ended } =
+        requested;
+    let (scheme, host, method, path) = (own(scheme), own(host), own(method), own(path));
+    let refused = refused.map(own);
+    Requested { scheme, host, method, path, refused, rule, port, status, sent, received, millis, ended }
 }
 
 async fn authenticated(app: &App, key: &str) -> Ask {

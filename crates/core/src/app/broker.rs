@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object, Place};
 use crate::ids::{RunId, SecretId};
 use crate::placeholders::{Placeholder, placeholders};
-use crate::requests::Requested;
+use crate::requests::RequestedText;
 use crate::rows::Proven;
 use crate::runs::Run;
 use crate::secrets::Secret;
@@ -85,7 +85,7 @@ pub struct BrokeredRequest {
     /// The secret of which a value went in, and its version.
     pub secret: Option<(SecretId, u32)>,
     /// What was asked for, and what came of it.
-    pub requested: Requested,
+    pub requested: RequestedText,
 }
 
 impl App {
@@ -134,7 +134,7 @@ impl App {
         let kept = kept.filter(|known| known.proven.run.expires_at > now);
         let brokered = match kept {
             Some(known) => Arc::clone(&known.proven),
-            None => self.read_brokered(token, cause).await?,
+            None => Box::pin(self.read_brokered(token, cause)).await?,
         };
         self.admit(&brokered.caller, from, cause).await?;
         Ok(brokered)
@@ -202,6 +202,6 @@ fn requested(request: BrokeredRequest) -> Event {
         object,
         request_id: Some(request_id),
         refusal: None,
-        requested: Some(requested.bounded()),
+        requested: Some(requested),
     }
 }

@@ -8,8 +8,8 @@ use strongroom_core::app::{
     Ask, BrokerAddress, Brokered, BrokeredRequest, Cause, Error, NewRun, StartedRun, Suspected,
 };
 use strongroom_core::audit::line;
-use strongroom_core::events::{Actor, EventKind, Place as EventPlace};
-use strongroom_core::requests::{MOST_PATH, Requested};
+use strongroom_core::events::{Actor, EventKind, Place as EventPlace, Recorded};
+use strongroom_core::requests::{MOST_PATH, Requested, RequestedText};
 use strongroom_core::runs::{Ended, RunMode};
 use strongroom_core::tokens::Token;
 use strongroom_core::{Role, SecretId};
@@ -249,14 +249,14 @@ fn a_strict_run_gets_no_two_of_a_name() {
     assert!(matches!(refused, Some(Error::Collision(names)) if names == "A"));
 }
 
-fn asked(path: &str, ended: bool) -> Requested {
+fn asked(path: &str, ended: bool) -> Requested<'_> {
     Requested {
         rule: Some(1),
         scheme: "https".into(),
-        host: "api.example.com".to_owned(),
+        host: "api.example.com".into(),
         port: 443,
-        method: "POST".to_owned(),
-        path: path.to_owned(),
+        method: "POST".into(),
+        path: path.into(),
         status: ended.then_some(201),
         sent: 12,
         received: 340,
@@ -270,12 +270,12 @@ fn asked(path: &str, ended: bool) -> Requested {
 fn a_request_is_told_of_with_who_made_it_and_what_went_in() {
     let scene = Scene::new();
     let (instance, brokered) = (&scene.instance, scene.brokered().unwrap());
-    let request = |secret, requested| BrokeredRequest {
+    let request = |secret, requested: Requested<'_>| BrokeredRequest {
         brokered: Arc::clone(&brokered),
         request_id: Uuid::from_u128(9),
         at: instance.now(),
         secret,
-        requested,
+        requested: requested.text(),
     };
     let long = "é".repeat(MOST_PATH + 1);
     let requests = vec![
@@ -302,7 +302,7 @@ fn a_request_is_told_of_with_who_made_it_and_what_went_in() {
     let objects: Vec<_> =
         events.iter().map(|event| (event.object.table, event.object.id, event.object.version)).collect();
     assert_eq!(objects, [("secrets", Some(scene.own.uuid()), Some(1)), ("runs", Some(run.id.uuid()), None)]);
-    assert_eq!(events[1].requested.as_ref().unwrap().path.chars().count(), MOST_PATH);
+    assert_eq!(events[1].requested.as_ref().unwrap().read().path.chars().count(), MOST_PATH);
     seen(&scene);
 }
 
@@ -313,10 +313,15 @@ fn seen(scene: &Scene) {
     let first = list(&scene.starter, None, 1).unwrap();
     let second = list(&scene.starter, first.next, 1).unwrap();
     assert_eq!((first.events.len(), second.events.len(), second.next), (1, 1, None));
-    assert_eq!(second.events[0].requested, Some(asked("/v1", true)));
+    assert_eq!(second.events[0].requested, Some(asked("/v1", true).text()));
     let told = line::of(&second.events[0]);
     let end = r#","requested":{"rule":1,"scheme":"https","host":"api.example.com","port":443,"method":"POST","path":"/v1","status":201,"sent":12,"received":340,"millis":99,"ended":true}}"#;
     assert!(told.ends_with(end), "{told}");
+    // As it is stored: the same said in other words is another leaf.
+    let other = RequestedText::from_stored(&asked("/v1", true).text().as_str().replace("/v1", "\\/v1"));
+    let altered = Recorded { requested: other, ..second.events[0].clone() };
+    assert_eq!(altered.requested.as_ref().unwrap().read(), asked("/v1", true));
+    assert_ne!(line::of(&altered), told);
     assert_eq!(list(&instance.colleague(Role::Manager), None, 9).unwrap().events.len(), 2);
     let builder = list(&instance.colleague(Role::Builder), None, 9).err();
     assert!(matches!(builder, Some(Error::Denied(Denied::Role(Role::Manager)))), "{builder:?}");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use strongroom_core::events::{EventKind, Recorded, RecordedRefusal};
-use strongroom_core::requests::Requested;
+use strongroom_core::requests::{Requested, RequestedText};
 use strongroom_core::rows::Row;
 use strongroom_core::secrets::Secret;
 
@@ -123,8 +123,9 @@ fn known(kind: EventKind) -> &'static str {
 }
 
 /// What was asked for, and what came of it; then follows what went in, or the run.
-fn asked(requested: &Requested, table: &str) -> String {
-    let Requested { method, host, path, .. } = requested;
+fn asked(requested: &RequestedText, table: &str) -> String {
+    let requested = requested.read();
+    let Requested { method, host, path, .. } = &requested;
     let with = if table == Secret::TABLE { "with the secret" } else { "in the run" };
     match (&requested.refused, requested.status) {
         (Some(why), _) => format!("was refused by the broker ({why}) {method} {host}{path} {with}"),

@@ -46,7 +46,7 @@ pub(super) async fn of(
             @if told.is_empty() { p { "Nothing so far." } } @else {
                 table {
                     thead { tr { th { "When" } th { "Answer" } th { "Request" } th { "With" } th { "Sent, received" } th { "Took" } } }
-                    tbody { @for (event, requested) in &told { (row(desk, (event, requested), &called, &secrets)) } }
+                    tbody { @for (event, requested) in &told { (row(desk, (*event, requested), &called, &secrets)) } }
                 }
             }
         }
@@ -59,10 +59,14 @@ pub(super) async fn of(
 }
 
 /// Each request as it was told of last.
-fn once_each(events: &[Recorded]) -> Vec<(&Recorded, &Requested)> {
+fn once_each(events: &[Recorded]) -> Vec<(&Recorded, Requested<'_>)> {
     let mut seen = HashSet::new();
     let is_last = |event: &&Recorded| event.request_id.is_none_or(|id| seen.insert(id));
-    events.iter().filter(is_last).filter_map(|event| Some((event, event.requested.as_ref()?))).collect()
+    events
+        .iter()
+        .filter(is_last)
+        .filter_map(|event| Some((event, event.requested.as_ref()?.read())))
+        .collect()
 }
 
 /// The secret of which a value went in.
@@ -85,7 +89,7 @@ async fn secrets_of(desk: &Desk, visit: &Visit, run: &Run) -> Result<Vec<Proven<
 
 fn row(
     desk: &Desk,
-    (event, requested): (&Recorded, &Requested),
+    (event, requested): (&Recorded, &Requested<'_>),
     called: &EventNames,
     secrets: &[Proven<Secret>],
 ) -> Markup {
@@ -106,7 +110,7 @@ fn row(
     }
 }
 
-fn answer(requested: &Requested) -> Markup {
+fn answer(requested: &Requested<'_>) -> Markup {
     html! {
         @match (&requested.refused, requested.status) {
             (Some(_), _) => strong.wrong { "refused" },
@@ -118,7 +122,7 @@ fn answer(requested: &Requested) -> Markup {
 }
 
 /// Where a request went.
-fn place(requested: &Requested) -> String {
+fn place(requested: &Requested<'_>) -> String {
     let Requested { scheme, host, port, path, .. } = requested;
     let usual = Scheme::parse(scheme).is_ok_and(|scheme| scheme.usual_port() == *port);
     let port = if usual { String::new() } else { format!(":{port}") };
@@ -126,7 +130,7 @@ fn place(requested: &Requested) -> String {
 }
 
 /// What was in the way, and where it is changed.
-fn refused(desk: &Desk, requested: &Requested, why: &str, secrets: &[Proven<Secret>]) -> Markup {
+fn refused(desk: &Desk, requested: &Requested<'_>, why: &str, secrets: &[Proven<Secret>]) -> Markup {
     let Why { words, is_of_policy } = Why::of(why);
     let about = about(requested, secrets);
     html! {
@@ -142,7 +146,7 @@ fn refused(desk: &Desk, requested: &Requested, why: &str, secrets: &[Proven<Secr
 }
 
 /// Of these secrets those that have rules for the host.
-fn about<'a>(requested: &Requested, secrets: &'a [Proven<Secret>]) -> Vec<&'a Secret> {
+fn about<'a>(requested: &Requested<'_>, secrets: &'a [Proven<Secret>]) -> Vec<&'a Secret> {
     let Ok(scheme) = Scheme::parse(&requested.scheme) else { return Vec::new() };
     let has_rules = |secret: &&Proven<Secret>| {
         let policy = secret.policy_in_force().0;

@@ -67,14 +67,14 @@ impl Scene {
     }
 
     /// Has it recorded that these were asked for, the last one last.
-    async fn record(&self, requests: Vec<(Uuid, Option<SecretId>, Requested)>) {
+    async fn record(&self, requests: Vec<(Uuid, Option<SecretId>, Requested<'_>)>) {
         let (brokered, at) = (self.brokered().await, self.instance.app.clock().now());
         let recorded = requests.into_iter().map(|(request_id, secret, requested)| BrokeredRequest {
             brokered: Arc::clone(&brokered),
             request_id,
             at,
             secret: secret.map(|id| (id, 1)),
-            requested,
+            requested: requested.text(),
         });
         self.instance.app.record_requests(recorded.collect()).await.unwrap();
     }
@@ -88,14 +88,14 @@ impl Scene {
     }
 }
 
-fn asked(host: &str, method: &str, path: &str) -> Requested {
+fn asked<'a>(host: &'a str, method: &'a str, path: &'a str) -> Requested<'a> {
     Requested {
         rule: None,
         scheme: "https".into(),
-        host: host.to_owned(),
+        host: host.into(),
         port: 443,
-        method: method.to_owned(),
-        path: path.to_owned(),
+        method: method.into(),
+        path: path.into(),
         status: Some(200),
         sent: 1_260,
         received: 12,

@@ -5,9 +5,9 @@ use super::{Cells, Column, Columns, Malformed, Read, Shape, Value, bytes, id, nu
 use crate::query::{Query, Statement, Text};
 use std::sync::LazyLock;
 use strongroom_core::events::{
-    Actor, Event, EventFilter, EventKind, EventPage, Place, Recorded, RecordedRefusal, Refusal,
+    Actor, Event, EventFilter, EventKind, EventPage, Object, Place, Recorded, RecordedRefusal, Refusal,
 };
-use strongroom_core::requests::Requested;
+use strongroom_core::requests::RequestedText;
 use strongroom_core::store::EVENTS_LOOKED_AT;
 use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, TeamId, Timestamp, UserId};
 use uuid::Uuid;
@@ -59,7 +59,7 @@ pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
         event.actor.session_id.as_ref().map(SessionId::as_bytes).into(),
         event.refusal.as_ref().map(|refusal| Value::text(refusal.text())).into(),
         event.refusal.as_ref().and_then(repeats).into(),
-        event.requested.as_ref().map(|requested| Value::text(requested.text())).into(),
+        event.requested.as_ref().map(RequestedText::as_str).into(),
     ]
 }
 
@@ -79,16 +79,68 @@ pub(crate) fn all(events: &[Event]) -> impl Iterator<Item = Statement<'_>> {
 
 /// Stores [`SOME`] events by one statement.
 fn some(events: &[Event; SOME]) -> Statement<'_> {
-    static INSERT: LazyLock<String> = LazyLock::new(|| {
-        let (names, width) = (EVENTS.names().join(", "), TOLD.len());
-        let row = |at: usize| {
-            let places: Vec<_> = (1..=width).map(|place| format!("?{}", at * width + place)).collect();
-            format!("({})", places.join(", "))
-        };
-        let rows: Vec<_> = (0..SOME).map(row).collect();
-        format!("INSERT INTO events ({names}) VALUES {}", rows.join(", "))
-    });
+    let first = &events[0];
+    if events.iter().all(|event| is_alike(event, first)) { alike(events) } else { unlike(events) }
+}
+
+/// Stores [`SOME`] events, whatever they are.
+fn unlike(events: &[Event; SOME]) -> Statement<'_> {
+    static INSERT: LazyLock<String> = LazyLock::new(|| insert(|row, column| row * TOLD.len() + column + 1));
     Query::new("events", INSERT.as_str(), events.iter().flat_map(values))
+}
+
+/// The columns in which a run's requests for one secret differ, in their order.
+const APART: [&str; 3] = ["at", "request_id", "requested"];
+
+/// Whether two events differ in nothing else.
+fn is_alike(one: &Event, other: &Event) -> bool {
+    // All that an event has is named, so that nothing which comes later is taken for alike unseen.
+    let Event { at: _, kind, team_id, actor, place, object, request_id: _, refusal, requested: _ } = *one;
+    let Object { table, id, version, mac } = object;
+    let others = &other.object;
+    (kind, team_id, actor, place, refusal)
+        == (other.kind, other.team_id, other.actor, other.place, other.refusal)
+        && (table, id, version) == (others.table, others.id, others.version)
+        && mac.is_none()
+        && others.mac.is_none()
+}
+
+/// Stores [`SOME`] events that are alike: what they have in common is handed over once, which takes longer
+/// than to store it.
+fn alike(events: &[Event; SOME]) -> Statement<'_> {
+    static INSERT: LazyLock<String> = LazyLock::new(|| {
+        let (apart, common): (Vec<usize>, Vec<usize>) = (0..TOLD.len()).partition(|at| is_apart(*at));
+        insert(|row, column| match apart.iter().position(|at| *at == column) {
+            Some(at) => common.len() + row * apart.len() + at + 1,
+            None => common.iter().filter(|at| **at < column).count() + 1,
+        })
+    });
+    let common = values(&events[0]).into_iter().enumerate().filter(|(at, _)| !is_apart(*at));
+    let values = common.map(|(_, value)| value).chain(events.iter().flat_map(values_apart));
+    Query::new("events", INSERT.as_str(), values)
+}
+
+/// The values of [`APART`].
+fn values_apart(event: &Event) -> [Value<'_>; APART.len()] {
+    [
+        event.at.into(),
+        event.request_id.as_ref().map(Uuid::as_bytes).into(),
+        event.requested.as_ref().map(RequestedText::as_str).into(),
+    ]
+}
+
+fn is_apart(column: usize) -> bool {
+    TOLD.get(column).is_some_and(|column| APART.contains(&column.name))
+}
+
+/// A statement for [`SOME`] events; `place` says which value stands in a row's column.
+fn insert(place: impl Fn(usize, usize) -> usize) -> String {
+    let row = |row| {
+        let places: Vec<_> = (0..TOLD.len()).map(|column| format!("?{}", place(row, column))).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<_> = (0..SOME).map(row).collect();
+    format!("INSERT INTO events ({}) VALUES {}", EVENTS.names().join(", "), rows.join(", "))
 }
 
 /// How often more than once.
@@ -122,7 +174,7 @@ impl Read for Recorded {
             Some(0 | 1) => return Err(Malformed),
             Some(times) => times,
         };
-        let requested = columns.optional_text(|text| Requested::from_text(text).ok_or(Malformed))?;
+        let requested = columns.optional_text(|text| RequestedText::from_stored(text).ok_or(Malformed))?;
         Ok(Self {
             sequence,
             at,
