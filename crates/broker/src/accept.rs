@@ -53,13 +53,17 @@ pub(crate) async fn asked_to_end(closing: &mut Closing) {
 /// A process that closes its side has left, and whoever it asked is left at once. One that only says that
 /// it has nothing more to send looks the same until there is something to write to it; clients of HTTP
 /// don't do that.
+///
+/// A host gets the names of headers as the process wrote them: some tell programs apart by that. In answers
+/// they are written as is usual, which is quicker than to keep how the host wrote them.
 pub(crate) fn http1(head_in: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head_in)
         .max_buf_size(HELD)
         .half_close(false)
-        .preserve_header_case(true);
+        .preserve_header_case(true)
+        .title_case_headers(true);
     http
 }
 

@@ -142,7 +142,6 @@ fn client(connector: Connector) -> Client<Connector, OutBody> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(MOST_IDLE)
-        .http1_preserve_header_case(true)
         .http1_max_buf_size(HELD)
         .http2_initial_stream_window_size(WINDOW)
         .http2_initial_connection_window_size(WINDOW_OF_ALL)

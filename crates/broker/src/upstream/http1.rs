@@ -109,7 +109,7 @@ fn drive(driving: &mut Option<Driving>, context: &mut Context<'_>) {
 impl Link {
     async fn over(stream: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Self> {
         let mut http = Builder::new();
-        http.preserve_header_case(true).max_buf_size(HELD);
+        http.max_buf_size(HELD);
         let (sender, connection) = http.handshake(stream).await?;
         let driving: Driving = Box::pin(connection.with_upgrades());
         Ok(Self { sender, driving: Some(driving), bell: Arc::default() })

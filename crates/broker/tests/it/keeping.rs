@@ -76,6 +76,13 @@ async fn answers_once(mut stream: TlsStream<TcpStream>, _: usize) {
     stream.shutdown().await.unwrap();
 }
 
+/// Answers with the head that it got.
+async fn tells_the_head(mut stream: TlsStream<TcpStream>, _: usize) {
+    let head = until(&mut stream, "\r\n\r\n").await;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nx-mY-nAME: 1\r\n\r\n", head.len());
+    stream.write_all(&[answer.as_bytes(), &head].concat()).await.unwrap();
+}
+
 /// Takes one request and leaves; the second time, answers.
 async fn leaves_first(mut stream: TlsStream<TcpStream>, number: usize) {
     until(&mut stream, "\r\n\r\n").await;
@@ -245,4 +252,17 @@ async fn one_that_nobody_uses_is_closed_after_thirty_seconds() {
     pass(Duration::from_secs(2)).await;
     resume();
     host.ended(1).await;
+}
+
+#[tokio::test]
+async fn a_host_sees_names_of_headers_as_they_were_written_and_answers_have_usual_ones() {
+    let scene = Scene::new().await;
+    let _host = Scripted::lead(&scene, tells_the_head).await;
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    let written = [("x-mY-oWN", "1"), ("User-Agent", "test"), ("accept", "*/*")];
+    let answer = ask_on(&mut tunnel, &request("GET /header/echo", &written, "")).await;
+    for (name, value) in written {
+        assert!(answer.text().contains(&format!("\r\n{name}: {value}\r\n")), "{}", answer.text());
+    }
+    assert!(answer.head.contains("\r\nX-My-Name: 1"), "{}", answer.head);
 }

@@ -268,8 +268,8 @@ async fn a_redirect_is_passed_on_and_never_followed() {
     scene.names.lead("elsewhere.example", elsewhere.address);
     let answer = ask(&scene, &format!("GET /query/redirect?key={placeholder}"), &[], "").await;
     assert_eq!(answer.status, 307);
-    let stars = answer.head.lines().find(|line| line.starts_with("location: ")).unwrap();
-    assert!(stars.starts_with("location: https://elsewhere.example/bearer/echo?key=***"), "{stars}");
+    let stars = answer.head.lines().find(|line| line.starts_with("Location: ")).unwrap();
+    assert!(stars.starts_with("Location: https://elsewhere.example/bearer/echo?key=***"), "{stars}");
     assert_eq!((elsewhere.accepted(), scene.shop.seen().len()), (0, 1));
     // Nor does the process get anywhere with it by itself.
     let next = connect(&scene, scene.token(), "elsewhere.example:443").await.unwrap();

@@ -64,7 +64,7 @@ async fn nothing_goes_through_that_cant_be_recorded() {
     for _ in 0..3 {
         let answer = ask_on(&mut tunnel, head.as_bytes()).await;
         assert_eq!((answer.status, &*answer.refusal()), (503, "unavailable"));
-        assert!(answer.head.contains("retry-after: 1"), "{}", answer.head);
+        assert!(answer.head.contains("Retry-After: 1"), "{}", answer.head);
     }
     assert_eq!(scene.shop.seen().len(), 0);
     database.execute_batch("ALTER TABLE gone RENAME TO events").unwrap();
