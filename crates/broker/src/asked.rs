@@ -78,7 +78,7 @@ fn names(target: &Target, head: &Parts) -> bool {
 }
 
 /// Headers of one hop, which the next one makes for itself.
-const OF_A_HOP: [HeaderName; 7] = [
+static OF_A_HOP: [HeaderName; 7] = [
     CONNECTION,
     TE,
     TRANSFER_ENCODING,
@@ -165,6 +165,11 @@ pub(crate) fn strip_answer(headers: &mut HeaderMap, is_websocket: bool) {
 }
 
 fn strip(headers: &mut HeaderMap) {
+    // Each name that is taken out is looked for, and most heads have none of them. Without `connection` no
+    // other is named.
+    if !headers.keys().any(|name| OF_A_HOP.contains(name) || *name == UPGRADE) {
+        return;
+    }
     for name in named(headers).iter().chain(&OF_A_HOP).chain([&UPGRADE]) {
         headers.remove(name);
     }

@@ -5,6 +5,7 @@ mod connector;
 mod http1;
 
 use std::error::Error as StdError;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,17 +93,23 @@ impl Upstream {
         Ok(Self { public: spoken(Reach::Public), private: spoken(Reach::Private) })
     }
 
-    /// Sends a request to its host. Its URI says neither scheme nor host.
+    /// Sends a request to its host. Its URI says neither scheme nor host. It stays where it is until it is
+    /// sent: it is large, and each function that it went through would have a copy.
     ///
     /// # Errors
     /// When the host can't be reached, or isn't who it should be.
     pub(crate) async fn send(
         &self,
         (target, reach): (&Target, Reach),
-        request: Request<OutBody>,
+        request: &mut Option<Request<OutBody>>,
     ) -> Result<Response<Arriving>, Refusal> {
         let spoken = if reach == Reach::Public { &self.public } else { &self.private };
-        match timeout(PATIENCE, spoken.send(target, request)).await {
+        let by_http2 = |request: &mut Request<_>| request.version() == Version::HTTP_2;
+        let answered = match request.take_if(by_http2) {
+            Some(request) => timeout(PATIENCE, Box::pin(spoken.send_by_http2(target, request))).await,
+            None => timeout(PATIENCE, pin!(spoken.http1.send(target, request))).await,
+        };
+        match answered {
             Ok(answered) => answered.map_err(|failed| failed.refusal(target)),
             Err(_) => Err(Refusal::Upstream("it took too long")),
         }
@@ -117,14 +124,11 @@ impl Upstream {
 }
 
 impl Spoken {
-    async fn send(
+    async fn send_by_http2(
         &self,
         target: &Target,
         mut request: Request<OutBody>,
     ) -> Result<Response<Arriving>, Failed> {
-        if request.version() != Version::HTTP_2 {
-            return self.http1.send(target, request).await;
-        }
         *request.uri_mut() = target.url(request.uri()).map_err(Failed::Refused)?;
         // The connection says which one it becomes: a host that has no HTTP/2 is asked without it.
         *request.version_mut() = Version::HTTP_11;

@@ -69,7 +69,7 @@ impl OpenValues {
         let rows: Vec<_> = known.brokered.secrets.iter().filter(has_rules).collect();
         let which = (known.brokered.run.id, rows.iter().map(|row| (row.id, row.version)).collect());
         let opening = self.opening(which, app.clock().monotonic());
-        let opened = opening.get_or_try_init(|| async {
+        let open = || async {
             let mut bundles = Vec::with_capacity(rows.len());
             for row in rows {
                 let opened =
@@ -78,7 +78,9 @@ impl OpenValues {
             }
             let values = work::done(bytes(&bundles), || ready(bundles)).await.ok_or(Refusal::Unavailable)?;
             Ok((Arc::new(values), app.clock().monotonic()))
-        });
+        };
+        // What is seldom done isn't to make room for itself in every request.
+        let opened = opening.get_or_try_init(|| Box::pin(open()));
         opened.await.map(|(values, _)| Arc::clone(values))
     }
 
