@@ -84,6 +84,44 @@ class Server:
             return int(next(line for line in status if line.startswith("VmRSS")).split()[1])
 
 
+class Share:
+    """So much of one processor and no more, for processes that would have it on a machine of their own. Needs root."""
+    #: In microseconds: short, or what is over too early is waited for long.
+    PERIOD = 10_000
+
+    def __init__(self, part):
+        quota, name = int(self.PERIOD * part), f"strongroom-bench-{os.getpid()}-{id(self)}"
+        # The first version of control groups has a tree for each kind of thing.
+        first = os.path.isdir("/sys/fs/cgroup/cpu")
+        self.group = os.path.join("/sys/fs/cgroup", *(["cpu"] if first else []), name)
+        bounds = {"cpu.cfs_period_us": self.PERIOD, "cpu.cfs_quota_us": quota} if first else {"cpu.max": f"{quota} {self.PERIOD}"}
+        try:
+            os.mkdir(self.group)
+            for file, bound in bounds.items():
+                self.write(file, bound)
+        except OSError as error:
+            if os.path.isdir(self.group):
+                os.rmdir(self.group)
+            sys.exit(f"error: processors can't be shared out: {error}\nhint: run it as root, where control groups may be made")
+
+    def write(self, file, text):
+        with open(os.path.join(self.group, file), "w") as out:
+            out.write(str(text))
+
+    def take(self, server):
+        """Has the server in it, until the end."""
+        self.write("cgroup.procs", server.process.pid)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with open(os.path.join(self.group, "cgroup.procs")) as inside:
+            for process in inside.read().split():
+                self.write("../cgroup.procs", process)
+        os.rmdir(self.group)
+
+
 def init(strongroom, place, name="data", *more):
     """A fresh instance there: its data directory, and what `init` tells of it."""
     data, recovery = os.path.join(place, name), os.path.join(place, name + ".key")
