@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -273,10 +272,14 @@ impl Idle {
     fn keep(&self, target: &Target, link: Link) {
         let mut links = self.links();
         link.bell.leave();
-        let all = if links.count >= MOST_IDLE_OF_ALL { mem::take(&mut *links) } else { Links::default() };
+        let mut some = Vec::new();
+        // No more than need be: to end all at once would keep everybody waiting.
+        while links.count >= MOST_IDLE_OF_ALL && !links.of.is_empty() {
+            some.extend(links.pop_host());
+        }
         let one = links.push(target, (link, Instant::now()));
         drop(links);
-        for (link, _) in all.of.into_values().flatten().chain(one) {
+        for (link, _) in some.into_iter().chain(one) {
             link.end();
         }
     }
@@ -298,6 +301,14 @@ impl Links {
         let (link, _) = self.of.get_mut(target)?.pop()?;
         self.count -= 1;
         Some(link)
+    }
+
+    /// Those of one host, whichever.
+    fn pop_host(&mut self) -> Vec<(Link, Instant)> {
+        let host = self.of.keys().next().cloned();
+        let some = host.and_then(|host| self.of.remove(&host)).unwrap_or_default();
+        self.count -= some.len();
+        some
     }
 
     /// Says which one is too many.
@@ -438,7 +449,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_are_kept_than_may_be() {
         let (idle, mut theirs) = (Idle::default(), Vec::new());
-        for number in 0..=MOST_IDLE_OF_ALL {
+        for number in 0..2 * MOST_IDLE_OF_ALL {
             let (ours, other) = duplex(64);
             theirs.push(other);
             let link = Link::over(TokioIo::new(ours)).await.unwrap();
@@ -448,6 +459,7 @@ mod tests {
         }
         let links = idle.links();
         assert_eq!(links.count, links.of.values().map(Vec::len).sum::<usize>());
+        assert!(links.count > MOST_IDLE_OF_ALL - MOST_IDLE, "one host's made room");
         assert!(links.of.values().all(|own| own.len() <= MOST_IDLE));
     }
 }
