@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use strongroom_core::app::BrokeredRequest;
-use strongroom_core::requests::{MOST_PATH, Requested};
+use strongroom_core::requests::{MOST_METHOD, MOST_PATH, Requested, kept};
 use strongroom_core::{SecretId, Timestamp};
 use uuid::Uuid;
 
@@ -42,15 +42,6 @@ pub(crate) struct Exchange {
     is_silent: AtomicBool,
 }
 
-/// The most characters of a method that are kept: no name of one that is known is longer.
-const MOST_METHOD: usize = 32;
-
-/// So many characters of it.
-fn kept(text: &str, most: usize) -> String {
-    let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
-    text.get(..end).unwrap_or_default().to_owned()
-}
-
 /// Which value went in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
@@ -78,8 +69,8 @@ impl Exchange {
             at: clock.now(),
             began: clock.monotonic(),
             target: Arc::clone(target),
-            method: kept(method, MOST_METHOD),
-            path: kept(path, MOST_PATH),
+            method: kept(method, MOST_METHOD).to_owned(),
+            path: kept(path, MOST_PATH).to_owned(),
             used: OnceLock::new(),
             status: AtomicU16::new(0),
             sent: AtomicU64::new(0),
@@ -89,7 +80,7 @@ impl Exchange {
             is_silent: AtomicBool::new(false),
             broker: Arc::clone(broker),
         });
-        broker.recorder.began(exchange.id, &exchange);
+        broker.recorder.began(&exchange);
         exchange
     }
 

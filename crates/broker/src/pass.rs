@@ -104,9 +104,9 @@ impl Passage {
         inject::head(&mut head, (&self.known, &decision), &opened)?;
         self.note(&decision);
         let upgrade = websocket.then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>()).flatten();
-        let mut outgoing = Some(outgoing(head, body));
+        let outgoing = outgoing(head, body);
         let reach = decision.reach(&self.known);
-        let answer = self.broker.upstream.send((&self.target, reach), &mut outgoing).await?;
+        let answer = self.broker.upstream.send((&self.target, reach), outgoing).await?;
         self.exchange.answered(answer.status());
         let socket = upgrade.map(|ours| Socket::new(&self.exchange, ours));
         relay(&self.exchange, &self.known, (&values, socket), answer).await

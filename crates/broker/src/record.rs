@@ -55,8 +55,8 @@ impl Recorder {
     }
 
     /// Notes that a request has begun.
-    pub(crate) fn began(&self, id: Uuid, exchange: &Arc<Exchange>) {
-        self.queue().under_way.insert(id, Arc::downgrade(exchange));
+    pub(crate) fn began(&self, exchange: &Arc<Exchange>) {
+        self.queue().under_way.insert(exchange.id(), Arc::downgrade(exchange));
     }
 
     /// Takes what became of a request that is over.

@@ -194,7 +194,7 @@ impl Redaction {
         collected: Result<Collected<Bytes>, B::Error>,
     ) -> Result<Redacted<B>, Broken<B::Error>> {
         let collected = collected.map_err(Broken::Origin)?;
-        let trailers = collected.trailers().cloned().map(Box::new);
+        let trailers = collected.trailers().cloned();
         let bytes = collected.to_bytes();
         let mut survey = Survey::new(codings, self.scanner.finder(), bytes.clone());
         while !survey.step()? {

@@ -5,7 +5,6 @@ mod connector;
 mod http1;
 
 use std::error::Error as StdError;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,23 +92,17 @@ impl Upstream {
         Ok(Self { public: spoken(Reach::Public), private: spoken(Reach::Private) })
     }
 
-    /// Sends a request to its host. Its URI says neither scheme nor host. It stays where it is until it is
-    /// sent: it is large, and each function that it went through would have a copy.
+    /// Sends a request to its host. Its URI says neither scheme nor host.
     ///
     /// # Errors
     /// When the host can't be reached, or isn't who it should be.
     pub(crate) async fn send(
         &self,
         (target, reach): (&Target, Reach),
-        request: &mut Option<Request<OutBody>>,
+        request: Request<OutBody>,
     ) -> Result<Response<Arriving>, Refusal> {
         let spoken = if reach == Reach::Public { &self.public } else { &self.private };
-        let by_http2 = |request: &mut Request<_>| request.version() == Version::HTTP_2;
-        let answered = match request.take_if(by_http2) {
-            Some(request) => timeout(PATIENCE, Box::pin(spoken.send_by_http2(target, request))).await,
-            None => timeout(PATIENCE, pin!(spoken.http1.send(target, request))).await,
-        };
-        match answered {
+        match timeout(PATIENCE, spoken.send(target, request)).await {
             Ok(answered) => answered.map_err(|failed| failed.refusal(target)),
             Err(_) => Err(Refusal::Upstream("it took too long")),
         }
@@ -124,6 +117,14 @@ impl Upstream {
 }
 
 impl Spoken {
+    async fn send(&self, target: &Target, request: Request<OutBody>) -> Result<Response<Arriving>, Failed> {
+        if request.version() != Version::HTTP_2 {
+            return self.http1.send(target, request).await;
+        }
+        // Of its own, or it would make room for itself in every request by HTTP/1.1.
+        Box::pin(self.send_by_http2(target, request)).await
+    }
+
     async fn send_by_http2(
         &self,
         target: &Target,

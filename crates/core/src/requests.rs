@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const MOST_PATH: usize = 512;
 /// The most characters of a host: no name is longer.
 const MOST_HOST: usize = 253;
-/// The most characters of a method that are kept.
-const MOST_METHOD: usize = 32;
+/// The most characters of a method that are kept: no name of one that is known is longer.
+pub const MOST_METHOD: usize = 32;
 
 /// A request through the broker. Its stored form is its JSON, and so is what stands of it in
 /// the leaves of the audit tree: no field is ever renamed or moved, and one that comes later is
@@ -61,18 +61,18 @@ impl Requested<'_> {
     /// As it is stored, with no more of what the process wrote than is kept.
     #[expect(clippy::missing_panics_doc, reason = "it never does")]
     pub fn text(&self) -> RequestedText {
-        let kept = Requested {
+        let bounded = Requested {
             scheme: (&*self.scheme).into(),
-            host: cut(&self.host, MOST_HOST).into(),
-            method: cut(&self.method, MOST_METHOD).into(),
-            path: cut(&self.path, MOST_PATH).into(),
+            host: kept(&self.host, MOST_HOST).into(),
+            method: kept(&self.method, MOST_METHOD).into(),
+            path: kept(&self.path, MOST_PATH).into(),
             refused: self.refused.as_deref().map(Cow::from),
             ..*self
         };
         // As long as most are, so that it grows once.
-        let mut text = Vec::with_capacity(kept.host.len() + kept.path.len() + 160);
+        let mut text = Vec::with_capacity(bounded.host.len() + bounded.path.len() + 160);
         #[expect(clippy::expect_used, reason = "no field's writing can fail")]
-        serde_json::to_writer(&mut text, &kept).expect("JSON");
+        serde_json::to_writer(&mut text, &bounded).expect("JSON");
         #[expect(clippy::expect_used, reason = "JSON is UTF-8")]
         RequestedText(std::str::from_utf8(&text).expect("UTF-8").into())
     }
@@ -100,8 +100,8 @@ impl RequestedText {
     }
 }
 
-/// The first so many characters.
-fn cut(text: &str, most: usize) -> &str {
+/// What is kept of a text: its first so many characters.
+pub fn kept(text: &str, most: usize) -> &str {
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
     text.get(..end).unwrap_or_default()
 }

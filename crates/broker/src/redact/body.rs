@@ -56,7 +56,7 @@ pub struct Redacted<B> {
     work: Work,
     /// What leaves next.
     ready: VecDeque<Bytes>,
-    trailers: Option<Box<HeaderMap>>,
+    trailers: Option<HeaderMap>,
     waiting: Option<Pin<Box<Sleep>>>,
     has_ended: bool,
 }
@@ -65,7 +65,7 @@ pub struct Redacted<B> {
 struct Source<B> {
     /// All of it, if it was read before.
     read: Option<Bytes>,
-    trailers: Option<Box<HeaderMap>>,
+    trailers: Option<HeaderMap>,
     body: Option<B>,
 }
 
@@ -94,7 +94,7 @@ impl<B> Redacted<B> {
     /// Of a body that was read to its end.
     pub(super) fn read(
         bytes: Bytes,
-        trailers: Option<Box<HeaderMap>>,
+        trailers: Option<HeaderMap>,
         redaction: Redaction,
         recoding: Option<Recoding>,
     ) -> Self {
@@ -128,7 +128,7 @@ impl<B> Redacted<B> {
         match frame.into_data() {
             Ok(piece) => self.take_piece(piece),
             Err(frame) => {
-                let mut trailers = frame.into_trailers().ok().map(Box::new);
+                let mut trailers = frame.into_trailers().ok();
                 if let Some(trailers) = &mut trailers {
                     self.redaction.headers(trailers);
                 }
@@ -255,7 +255,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         }
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))),
+            None => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
         }
     }
 
@@ -285,7 +285,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Redacted<B> {
             self.ready.clear();
             self.trailers = None;
         }
-        let trailers = |trailers: Box<HeaderMap>| Ok(Frame::trailers(*trailers));
+        let trailers = |trailers| Ok(Frame::trailers(trailers));
         Poll::Ready(match polled {
             Some(piece) => Some(piece.map(Frame::data)),
             None => self.trailers.take().map(trailers),

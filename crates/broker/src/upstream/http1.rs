@@ -52,30 +52,29 @@ impl Http1 {
     pub(super) async fn send(
         &self,
         target: &Target,
-        request: &mut Option<Request<OutBody>>,
+        mut request: Request<OutBody>,
     ) -> Result<Response<Arriving>, Failed> {
-        if let Some(request) = request.as_mut().filter(|request| !request.headers().contains_key(HOST)) {
+        if !request.headers().contains_key(HOST) {
             let host =
                 HeaderValue::try_from(target.authority()).map_err(|error| Failed::Broken(error.into()))?;
             request.headers_mut().insert(HOST, host);
         }
-        let end = request.as_ref().map(|request| request.body().end()).unwrap_or_default();
-        while let Some(asked) = request.take() {
+        let end = request.body().end();
+        loop {
             let kept = self.idle.take(target);
             let (is_kept, mut link) = match kept {
                 Some(link) => (true, link),
                 None => (false, Box::pin(self.connect(target)).await?),
             };
-            match link.ask(asked).await {
+            match link.ask(request).await {
                 Ok(answer) => return Ok(self.idle.arriving(target, link, answer, &end)),
                 Err(mut error) => match error.take_message() {
                     // The host had closed it, and has seen nothing of the request.
-                    Some(unsent) if is_kept => *request = Some(unsent),
+                    Some(unsent) if is_kept => request = unsent,
                     _ => return Err(Failed::Broken(error.into_error().into())),
                 },
             }
         }
-        Err(Failed::Broken("nothing is asked".into()))
     }
 
     /// Closes connections that nobody used for long.
@@ -116,23 +115,20 @@ impl Link {
     }
 
     /// Asks, and drives it until the head of the answer is there.
-    fn ask(
+    async fn ask(
         &mut self,
         request: Request<OutBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<OutBody>>>> {
+    ) -> Result<Response<Incoming>, TrySendError<Request<OutBody>>> {
         // The connection alone says how much is done before others have their turn.
-        let answer = unconstrained(self.sender.try_send_request(request));
-        let (driving, bell) = (&mut self.driving, &self.bell);
-        async move {
-            let mut answer = pin!(answer);
-            poll_fn(|context| {
-                bell.at_work(context, |context| {
-                    drive(driving, context);
-                    answer.as_mut().poll(context)
-                })
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        let driving = &mut self.driving;
+        poll_fn(|context| {
+            self.bell.at_work(context, |context| {
+                drive(driving, context);
+                answer.as_mut().poll(context)
             })
-            .await
-        }
+        })
+        .await
     }
 
     /// Drives it until this piece of the answer is there.
@@ -254,7 +250,7 @@ impl Idle {
             link.end();
             None
         } else {
-            Some(Box::new((link, Arc::clone(self), target.clone())))
+            Some((link, Arc::clone(self), target.clone()))
         };
         answer.map(|body| Arriving { body, link })
     }
@@ -335,7 +331,7 @@ impl Links {
 /// The body of an answer, with the connection that brings it.
 pub(crate) struct Arriving {
     body: Incoming,
-    link: Option<Box<(Link, Arc<Idle>, Target)>>,
+    link: Option<(Link, Arc<Idle>, Target)>,
 }
 
 impl Arriving {
@@ -346,7 +342,7 @@ impl Arriving {
 
     /// Keeps the connection, now that the body is there.
     fn keep(&mut self) {
-        let Some((mut link, idle, target)) = self.link.take().map(|link| *link) else { return };
+        let Some((mut link, idle, target)) = self.link.take() else { return };
         if link.is_open() { idle.keep(&target, link) } else { link.end() }
     }
 }
@@ -355,7 +351,7 @@ impl Drop for Arriving {
     fn drop(&mut self) {
         if self.body.is_end_stream() {
             self.keep();
-        } else if let Some((link, ..)) = self.link.take().map(|link| *link) {
+        } else if let Some((link, ..)) = self.link.take() {
             link.end();
         }
     }
@@ -368,7 +364,7 @@ impl Body for Arriving {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Piece> {
         let Self { body, link } = &mut *self;
         let piece = ready!(match link {
-            Some(link) => link.0.frame(body, context),
+            Some((link, ..)) => link.frame(body, context),
             None => Pin::new(body).poll_frame(context),
         });
         if piece.is_none() || self.body.is_end_stream() {

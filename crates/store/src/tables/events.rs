@@ -42,8 +42,9 @@ pub(crate) static NUMBERED: Shape = Shape::plain("events", &[number("sequence")]
 /// Their values.
 pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
     let mac = event.object.mac.as_ref();
+    let [at, request_id, requested] = values_apart(event);
     vec![
-        event.at.into(),
+        at,
         event.kind.name().into(),
         event.team_id.as_ref().map(TeamId::as_bytes).into(),
         event.actor.user_id.as_ref().map(UserId::as_bytes).into(),
@@ -52,14 +53,14 @@ pub(crate) fn values(event: &Event) -> Vec<Value<'_>> {
         event.object.id.as_ref().map(Uuid::as_bytes).into(),
         event.object.version.map_or(Value::Null, Value::number),
         mac.map_or(Value::Null, |mac| Value::bytes(mac.as_bytes().as_slice())),
-        event.request_id.as_ref().map(Uuid::as_bytes).into(),
+        request_id,
         event.place.agent_id.as_ref().map(AgentId::as_bytes).into(),
         event.place.revision_id.as_ref().map(RevisionId::as_bytes).into(),
         event.actor.run_id.as_ref().map(RunId::as_bytes).into(),
         event.actor.session_id.as_ref().map(SessionId::as_bytes).into(),
         event.refusal.as_ref().map(|refusal| Value::text(refusal.text())).into(),
         event.refusal.as_ref().and_then(repeats).into(),
-        event.requested.as_ref().map(RequestedText::as_str).into(),
+        requested,
     ]
 }
 
