@@ -140,3 +140,46 @@ pub(super) fn health(connection: &Connection) -> rusqlite::Result<Health> {
     let sqlite_version = rusqlite::version().to_owned();
     Ok(Health { sqlite_version, schema, problems, notes: older.into_iter().collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    /// Files of this process that never had a name, as SQLite's temporary ones.
+    fn nameless() -> usize {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let links = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        let is_nameless = |link: &str| link.contains("/#") && link.ends_with(" (deleted)");
+        links.filter(|link| is_nameless(&link.to_string_lossy())).count()
+    }
+
+    /// How many such files there are while a part of a transaction, of more pages than a few, could be undone.
+    fn while_it_can_be_undone(connection: &Connection) -> usize {
+        connection
+            .execute_batch(
+                "CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT) STRICT; \
+                 WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000) \
+                 INSERT INTO t SELECT n, hex(randomblob(100)) FROM r; \
+                 BEGIN; SAVEPOINT work; UPDATE t SET text = lower(text);",
+            )
+            .unwrap();
+        let meanwhile = nameless();
+        connection.execute_batch("ROLLBACK TO work; COMMIT").unwrap();
+        let changed = "SELECT count(*) FROM t WHERE text <> upper(text)";
+        assert_eq!(connection.query_row(changed, [], |row| row.get::<_, i64>(0)), Ok(0));
+        meanwhile
+    }
+
+    #[test]
+    fn what_could_be_undone_is_written_to_no_temporary_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = nameless();
+        let other = tempfile::tempfile_in(directory.path()).unwrap();
+        assert_eq!(nameless(), before + 1, "the control");
+        drop(other);
+        let path = directory.path().join("test.db");
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        assert_eq!(while_it_can_be_undone(&writer(&path).unwrap()), before);
+    }
+}
