@@ -22,6 +22,7 @@ mod environment;
 mod events;
 mod factors;
 mod fill_requests;
+mod fresh;
 mod guesses;
 mod invitations;
 mod key_links;
@@ -52,6 +53,7 @@ use zeroize::Zeroizing;
 
 use self::broker::BrokeredRuns;
 use self::callers::Callers;
+use self::fresh::Fresh;
 use self::guesses::Guesses;
 use self::once::InFlight;
 use self::refusals::Refusals;
@@ -279,6 +281,7 @@ pub struct App {
     uses: Uses,
     guesses: Guesses,
     refusals: Refusals,
+    fresh: Fresh,
     /// Whether attaching to an agent or revision that isn't there makes it.
     auto_register: bool,
     /// Where runs find the broker, if there is one.
@@ -337,6 +340,7 @@ impl App {
             uses: Uses::default(),
             guesses: Guesses::default(),
             refusals: Refusals::default(),
+            fresh: Fresh::default(),
             auto_register: false,
             broker: None,
             decoy,

@@ -425,6 +425,26 @@ impl RecordedRefusal {
 }
 
 impl Recorded {
+    /// An event that has this place in the record.
+    pub fn of(sequence: i64, event: &Event) -> Self {
+        Self {
+            sequence,
+            at: event.at,
+            kind: event.kind.name().into(),
+            team_id: event.team_id,
+            actor: event.actor,
+            place: event.place,
+            table: event.object.table.into(),
+            object_id: event.object.id,
+            version: event.object.version,
+            object_mac: event.object.mac.map(|mac| mac.as_bytes().to_vec()),
+            request_id: event.request_id,
+            refusal: event.refusal.and_then(|refusal| RecordedRefusal::from_text(&refusal.text())),
+            times: event.refusal.map_or(1, |refusal| refusal.times),
+            requested: event.requested.clone(),
+        }
+    }
+
     /// What, unless a later program recorded it.
     pub fn known_kind(&self) -> Option<EventKind> {
         EventKind::from_name(&self.kind)

@@ -4,6 +4,8 @@
 //! it, and a row is replaced only while it is as the verb saw it: unique
 //! constraints and MACs decide, never check-then-write.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::access::Permit;
@@ -628,11 +630,12 @@ pub trait Store: Send + Sync {
 
     /// Stores an audit row that belongs to no other write.
     async fn record(&self, event: Event) -> Result<(), StoreError> {
-        self.record_all(vec![event]).await
+        self.record_all(Arc::new([event])).await.map(|_| ())
     }
 
-    /// Stores audit rows that belong to no other write, in this order, all or nothing.
-    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError>;
+    /// Stores audit rows that belong to no other write, in this order, all or nothing. Tells
+    /// which place in the record the first has, where the others follow without a gap.
+    async fn record_all(&self, events: Arc<[Event]>) -> Result<Option<i64>, StoreError>;
 
     /// Events of a team that match, the newest first: at most `limit` of those
     /// before this place. Where few match, no more than [`EVENTS_LOOKED_AT`] are

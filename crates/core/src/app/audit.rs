@@ -199,6 +199,7 @@ impl App {
         let tiles = edge.take_changed().into_iter().collect();
         self.store.seal_events(Sealing { was: size, head: head.clone(), spans, tiles }).await?;
         sealer.size = Some(head.size);
+        self.fresh.forget(sealer.top);
         self.saw(&head);
         Ok(Some(SealedEvents { events: u32::try_from(events.len()).unwrap_or(u32::MAX), head }))
     }
@@ -236,8 +237,7 @@ impl App {
         }
         let room = SEALED_AT_ONCE.saturating_sub(u32::try_from(events.len()).unwrap_or(SEALED_AT_ONCE));
         if room > 0 {
-            let new = Gap { first: sealer.top.saturating_add(1), last: i64::MAX };
-            events.extend(self.store.recorded(new, None, room).await?);
+            events.extend(self.newest(sealer.top.saturating_add(1), room).await?);
         }
         Ok(events)
     }

@@ -181,8 +181,11 @@ impl App {
     /// # Errors
     /// When the store can't.
     pub async fn record_requests(&self, requests: Vec<BrokeredRequest>) -> Result<(), Error> {
-        let events = requests.into_iter().map(requested).collect();
-        Ok(self.store.record_all(events).await?)
+        let events: Arc<[Event]> = requests.into_iter().map(requested).collect();
+        if let Some(first) = self.store.record_all(Arc::clone(&events)).await? {
+            self.fresh.keep(first, events);
+        }
+        Ok(())
     }
 }
 

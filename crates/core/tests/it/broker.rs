@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use strongroom_core::access::{Denied, Means};
 use strongroom_core::app::{
-    Ask, BrokerAddress, Brokered, BrokeredRequest, Cause, Error, NewRun, StartedRun, Suspected,
+    Ask, BrokerAddress, Brokered, BrokeredRequest, Cause, Error, NewRun, SEALED_AT_ONCE, Sealer, StartedRun,
+    Suspected, Wrong,
 };
-use strongroom_core::audit::line;
+use strongroom_core::audit::{Broken, line};
 use strongroom_core::events::{Actor, EventKind, Place as EventPlace, Recorded};
 use strongroom_core::requests::{MOST_PATH, Requested, RequestedText};
 use strongroom_core::runs::{Ended, RunMode};
@@ -266,17 +267,21 @@ fn asked(path: &str, ended: bool) -> Requested<'_> {
     }
 }
 
+fn request(
+    instance: &Instance,
+    brokered: &Arc<Brokered>,
+    secret: Option<(SecretId, u32)>,
+    requested: &Requested<'_>,
+) -> BrokeredRequest {
+    let (at, brokered) = (instance.now(), Arc::clone(brokered));
+    BrokeredRequest { brokered, request_id: Uuid::from_u128(9), at, secret, requested: requested.text() }
+}
+
 #[test]
 fn a_request_is_told_of_with_who_made_it_and_what_went_in() {
     let scene = Scene::new();
     let (instance, brokered) = (&scene.instance, scene.brokered().unwrap());
-    let request = |secret, requested: Requested<'_>| BrokeredRequest {
-        brokered: Arc::clone(&brokered),
-        request_id: Uuid::from_u128(9),
-        at: instance.now(),
-        secret,
-        requested: requested.text(),
-    };
+    let request = |secret, requested: Requested<'_>| request(instance, &brokered, secret, &requested);
     let long = "é".repeat(MOST_PATH + 1);
     let requests = vec![
         request(Some((scene.own, 1)), asked("/v1", true)),
@@ -325,4 +330,60 @@ fn seen(scene: &Scene) {
     assert_eq!(list(&instance.colleague(Role::Manager), None, 9).unwrap().events.len(), 2);
     let builder = list(&instance.colleague(Role::Builder), None, 9).err();
     assert!(matches!(builder, Some(Error::Denied(Denied::Role(Role::Manager)))), "{builder:?}");
+}
+
+#[test]
+fn requests_become_leaves_as_they_were_recorded() {
+    let scene = Scene::new();
+    let (instance, brokered) = (&scene.instance, scene.brokered().unwrap());
+    let told = |count: usize| {
+        let request = |number| request(instance, &brokered, None, &asked(&format!("/{number}"), true));
+        at_once(instance.app.record_requests((0..count).map(request).collect())).unwrap();
+    };
+    let other = || instance.secret(&instance.owner, true, &[("B", "another")]);
+    let mut sealer = Sealer::default();
+    let mut seal = || {
+        while at_once(instance.app.seal_events(&mut sealer)).unwrap().unwrap().events > 0 {}
+        let seen = at_once(instance.app.verify_events(Vec::new(), |_| {})).unwrap();
+        (seen.leaves == instance.store.tables().events.len() as u64, seen.wrong)
+    };
+    // Between others, by turns, and more of them than are kept for the sealer, or sealed at once.
+    for counts in [vec![1], vec![3, 2], vec![1, 0, 4], vec![SEALED_AT_ONCE as usize + 1; 5], vec![7]] {
+        for count in counts {
+            told(count);
+            other();
+        }
+        assert_eq!(seal(), (true, vec![]));
+    }
+    told(3);
+    let (first, was) = {
+        let mut tables = instance.store.tables();
+        let at = tables.events.len() - 2;
+        let requested = &mut tables.events[at].requested;
+        (at, requested.replace(asked("/another", true).text()))
+    };
+    assert_eq!(seal(), (true, vec![Wrong::Altered(first as u64)]));
+    instance.store.tables().events[first].requested = was;
+    assert_eq!(seal(), (true, vec![]));
+}
+
+#[test]
+fn requests_are_kept_until_they_are_sealed() {
+    let scene = Scene::new();
+    let (instance, brokered) = (&scene.instance, scene.brokered().unwrap());
+    let mut sealer = Sealer::default();
+    at_once(instance.app.seal_events(&mut sealer)).unwrap();
+    at_once(instance.app.record_requests(vec![request(instance, &brokered, None, &asked("/", true))]))
+        .unwrap();
+    // A sealing that fails doesn't make way for others' words.
+    instance.store.tables().head.as_mut().unwrap().note.insert(0, 'x');
+    assert!(matches!(at_once(instance.app.seal_events(&mut sealer)), Err(Broken::Tree)));
+    {
+        let mut tables = instance.store.tables();
+        tables.events.last_mut().unwrap().requested = Some(asked("/x", true).text());
+        tables.head.as_mut().unwrap().note.remove(0);
+    }
+    let done = at_once(instance.app.seal_events(&mut sealer)).unwrap().unwrap();
+    let wrong = at_once(instance.app.verify_events(Vec::new(), |_| {})).unwrap().wrong;
+    assert_eq!((done.events, wrong), (1, vec![Wrong::Altered(done.head.size - 1)]));
 }

@@ -4,14 +4,14 @@
 use async_trait::async_trait;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use strongroom_core::access::{Means, Permit, Proof};
 use strongroom_core::agents::{Agent, Attachment, Revision};
 use strongroom_core::answers::{AnswerId, KEPT_FOR, KeptAnswer};
 use strongroom_core::api_keys::{ApiKey, ProofRows, UsedKey};
 use strongroom_core::audit::tiles::{Place, Tiles};
 use strongroom_core::audit::{Gap, Head, Sealing, Span};
-use strongroom_core::events::{Event, EventFilter, EventKind, EventPage, Recorded, RecordedRefusal};
+use strongroom_core::events::{Event, EventFilter, EventKind, EventPage, Recorded};
 use strongroom_core::fill_requests::{FillRequest, MOST_OPEN};
 use strongroom_core::instance::{Instance, NewInstance, RootCopy};
 use strongroom_core::invitations::Invitation;
@@ -76,7 +76,7 @@ impl Tables {
         let room = usize::try_from(places.last.saturating_sub(first).saturating_add(1).max(0)).unwrap();
         let from = self.events.iter().skip(usize::try_from(first - 1).unwrap()).take(room);
         let seen = (first..).zip(from).filter(|(sequence, _)| !self.under_way.contains(sequence));
-        seen.map(|(sequence, event)| recorded(sequence, event))
+        seen.map(|(sequence, event)| Recorded::of(sequence, event))
     }
 }
 
@@ -402,25 +402,6 @@ impl Tables {
             }
         }
         Ok(())
-    }
-}
-
-fn recorded(sequence: i64, event: &Event) -> Recorded {
-    Recorded {
-        sequence,
-        at: event.at,
-        kind: event.kind.name().to_owned(),
-        team_id: event.team_id,
-        actor: event.actor,
-        place: event.place,
-        table: event.object.table.to_owned(),
-        object_id: event.object.id,
-        version: event.object.version,
-        object_mac: event.object.mac.map(|mac| mac.as_bytes().to_vec()),
-        request_id: event.request_id,
-        refusal: event.refusal.and_then(|refusal| RecordedRefusal::from_text(&refusal.text())),
-        times: event.refusal.map_or(1, |refusal| refusal.times),
-        requested: event.requested.clone(),
     }
 }
 
@@ -1041,9 +1022,11 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
-        self.tables().events.extend(events);
-        Ok(())
+    async fn record_all(&self, events: Arc<[Event]>) -> Result<Option<i64>, StoreError> {
+        let mut tables = self.tables();
+        let first = i64::try_from(tables.events.len()).unwrap() + 1;
+        tables.events.extend(events.iter().cloned());
+        Ok((!events.is_empty()).then_some(first))
     }
 
     async fn events(
@@ -1055,7 +1038,7 @@ impl Store for MemoryStore {
     ) -> Result<EventPage, StoreError> {
         let all = self.tables().events.clone();
         let newest_first =
-            (1..).zip(&all).map(|(sequence, event)| recorded(sequence, event)).collect::<Vec<_>>();
+            (1..).zip(&all).map(|(sequence, event)| Recorded::of(sequence, event)).collect::<Vec<_>>();
         let older = newest_first
             .into_iter()
             .rev()

@@ -496,9 +496,12 @@ impl Store for Database {
         self.writer()?.write(move |transaction| purge::run(transaction, &purges)).await
     }
 
-    async fn record_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
+    async fn record_all(&self, events: Arc<[Event]>) -> Result<Option<i64>, StoreError> {
         let all = move |transaction: &Connection| {
-            events::all(&events).try_for_each(|some| tables::execute(transaction, &some).map(|_| ()))
+            events::all(&events).try_for_each(|some| tables::execute(transaction, &some).map(|_| ()))?;
+            // Within a transaction nobody else writes: each has the place behind the one before.
+            let others = i64::try_from(events.len()).unwrap_or(i64::MAX) - 1;
+            Ok((!events.is_empty()).then(|| transaction.last_insert_rowid() - others))
         };
         self.writer()?.write(all).await
     }

@@ -1,13 +1,16 @@
 //! The record read back: what a search finds, in which order, and where it goes
 //! on when it has looked at enough.
 
+use std::sync::Arc;
 use strongroom_core::access::{Action, Denied};
+use strongroom_core::audit::Gap;
 use strongroom_core::events::{
     Actor, Event, EventFilter, EventKind, EventPage, Object, Place, Recorded, Refusal,
 };
 use strongroom_core::requests::Requested;
 use strongroom_core::store::{EVENTS_LOOKED_AT, Write};
 use strongroom_core::{AgentId, ApiKeyId, RevisionId, RunId, SessionId, StoreError, TeamId, UserId};
+use strongroom_testbed::Engine;
 use uuid::Uuid;
 
 use crate::support::{Instance, NOW, at, system_event};
@@ -100,7 +103,7 @@ async fn a_run_s_requests_are_read_page_by_page_and_no_other_s() {
     let mut events: Vec<_> = (0..150).map(|number| requested(team, u128::from(number % 2), number)).collect();
     events.extend([requested(other, 1, 500), full(team, 3)]);
     let first = events[1].requested.clone();
-    database.record_all(events).await.unwrap();
+    database.record_all(events.into()).await.unwrap();
     let newest = database.run_requests(team, run, None, 70).await.unwrap();
     assert_eq!(rules(&newest), (10..150).rev().filter(|number| number % 2 == 1).collect::<Vec<_>>());
     assert_eq!(newest.next, newest.events.last().map(|event| event.sequence));
@@ -122,7 +125,50 @@ async fn many_events_are_recorded_in_their_order_and_quickly() {
     let run = RunId::from_uuid(id(1));
     let all = instance.database.run_requests(instance.team, run, None, 2_000).await.unwrap();
     assert_eq!(rules(&all), (0..1_700).rev().collect::<Vec<_>>());
-    instance.database.record_all(Vec::new()).await.unwrap();
+    assert_eq!(instance.database.record_all(Arc::new([])).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn who_recorded_events_is_told_their_places_where_nobody_else_has_any_between() {
+    let instance = Instance::new().await;
+    for number in 0..9_u16 {
+        let count = 70 * number + 1;
+        let events: Vec<_> = (0..count).map(|_| requested(instance.team, 1, number)).collect();
+        let first = instance.database.record_all(events.clone().into()).await.unwrap();
+        instance.database.record(full(instance.team, 3)).await.unwrap();
+        if Engine::under_test() == Engine::Postgres {
+            assert_eq!(first, None);
+            continue;
+        }
+        let (first, last) = (first.unwrap(), first.unwrap() + i64::from(count) - 1);
+        let read = instance.database.recorded(Gap { first, last }, None, u32::MAX).await.unwrap();
+        let told = (first..).zip(&events).map(|(sequence, event)| Recorded::of(sequence, event));
+        assert_eq!(read, told.collect::<Vec<_>>());
+        let around = Gap { first: first - 1, last: last + 1 };
+        let around = instance.database.recorded(around, None, u32::MAX).await.unwrap();
+        let others = around.iter().filter(|event| event.kind != "run.requested").count();
+        assert_eq!((around.len(), others), (usize::from(count) + 2, 2));
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_read_as_it_was_stored() {
+    let instance = Instance::new().await;
+    let refused =
+        |times| Refusal { action: Some(Action::DeleteSecret), reason: Some(Denied::TeamDeleted), times };
+    let events = [
+        full(instance.team, 1),
+        requested(instance.team, 7, 2),
+        Event { refusal: Some(refused(1)), ..full(instance.team, 3) },
+        Event { refusal: Some(refused(7)), ..full(instance.team, 4) },
+        system_event(EventKind::SecretCreated),
+    ];
+    for event in events {
+        instance.database.record(event.clone()).await.unwrap();
+        let all = Gap { first: 1, last: i64::MAX };
+        let read = instance.database.recorded(all, None, u32::MAX).await.unwrap().pop().unwrap();
+        assert_eq!(read, Recorded::of(read.sequence, &event));
+    }
 }
 
 #[tokio::test]
