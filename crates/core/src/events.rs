@@ -2,6 +2,8 @@
 //! value; written in the transaction of what it records. And its reading: what
 //! a search asks for, and what it finds.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use crate::access::{Action, Caller, Denied, Means};
@@ -380,7 +382,7 @@ pub struct Recorded {
     /// When.
     pub at: Timestamp,
     /// What, by its dotted name.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// In which team, if in one.
     pub team_id: Option<TeamId>,
     /// By whom.
@@ -388,7 +390,7 @@ pub struct Recorded {
     /// In or of which agent.
     pub place: Place,
     /// The table of the object.
-    pub table: String,
+    pub table: Cow<'static, str>,
     /// The object.
     pub object_id: Option<Uuid>,
     /// Its version after the act, where it has versions.

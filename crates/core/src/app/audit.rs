@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use super::events::seen_by;
 use super::{App, Ask, Error, Suspect};
 use crate::access::{Action, Ownership};
+use crate::audit::line::{self, Lines};
 use crate::audit::note::{self, Checkpoint, NotSigned, SignedHead, Signer, VerifierKey};
 use crate::audit::tiles::{self, Edge, Tiles};
 use crate::audit::tree::{self, Hash, Leaves};
-use crate::audit::{Broken, Gap, Head, Sealing, Span, line};
+use crate::audit::{Broken, Gap, Head, Sealing, Span};
 use crate::events::{EventFilter, Object, Recorded};
 use crate::instance::Instance;
 use crate::rows::{Proven, Stored};
@@ -367,10 +368,10 @@ impl App {
 
 /// Adds events to the tree; the spans that came or became longer.
 fn add(sealer: &mut Sealer, edge: &mut Edge, events: &[Recorded]) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
+    let (mut spans, mut lines): (Vec<Span>, _) = (Vec::new(), Lines::default());
     for event in events {
         let leaf = edge.size();
-        edge.push(Hash::leaf(line::of(event).as_bytes()));
+        edge.push(Hash::leaf(lines.of(event)));
         sealer.reach(event.sequence);
         let last = sealer.last.filter(|last| last.end() == event.sequence && last.end_leaf() == leaf);
         let span = match last {

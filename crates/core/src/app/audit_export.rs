@@ -4,9 +4,10 @@
 use super::audit::NOTHING_YET;
 use super::{App, Ask, Error};
 use crate::access::{Action, Ownership};
+use crate::audit::line::Lines;
 use crate::audit::note::{self, Checkpoint};
 use crate::audit::tree::Leaves;
-use crate::audit::{Broken, Gap, Head, Span, file, line};
+use crate::audit::{Broken, Gap, Head, Span, file};
 use crate::events::{EventFilter, Recorded};
 use crate::ids::TeamId;
 
@@ -193,7 +194,8 @@ impl App {
         let everything = Some(EventFilter::default());
         let mut export = self.export(None, everything, (head.size, head.note)).from_leaf(from);
         let (events, end) = self.leaves(&mut export).await?;
-        Ok((events.iter().map(|(_, event)| line::of(event)).collect(), end))
+        let mut lines = Lines::default();
+        Ok((events.iter().map(|(_, event)| lines.text(event)).collect(), end))
     }
 
     /// Goes on by a piece.
@@ -202,11 +204,11 @@ impl App {
         if at >= export.size {
             return Ok(next);
         }
-        let (events, end) = self.leaves(export).await?;
+        let ((events, end), mut lines) = (self.leaves(export).await?, Lines::default());
         for (leaf, event) in events {
             if export.wants(&event) {
                 next.extend(export.skipped(at, leaf));
-                next.push(Next::Line(line::of(&event)));
+                next.push(Next::Line(lines.text(&event)));
                 at = leaf + 1;
             }
         }

@@ -48,7 +48,7 @@ impl Key {
     }
 
     fn of(event: &Recorded) -> Option<Self> {
-        let within = match event.table.as_str() {
+        let within = match &*event.table {
             Membership::TABLE => event.team_id.map(crate::TeamId::uuid),
             Attachment::TABLE => event.place.revision_id.map(crate::RevisionId::uuid),
             _ => None,

@@ -2,10 +2,11 @@
 //! from its event.
 
 use super::{App, Error};
+use crate::audit::line::Lines;
 use crate::audit::note::Checkpoint;
 use crate::audit::tiles::Edge;
 use crate::audit::tree::Hash;
-use crate::audit::{Gap, Span, line};
+use crate::audit::{Gap, Span};
 use crate::events::Recorded;
 
 /// Events that are read at a time.
@@ -77,6 +78,7 @@ pub struct VerifiedEvents {
 struct Check {
     seen: VerifiedEvents,
     edge: Edge,
+    lines: Lines,
     /// Kept heads that are still to be met, the largest first.
     kept: Vec<Checkpoint>,
     /// The lowest level on which stored hashes aren't those of the events, and the first
@@ -96,7 +98,8 @@ impl App {
         mut progress: impl FnMut(u64) + Send,
     ) -> Result<VerifiedEvents, Error> {
         kept.sort_by_key(|kept| std::cmp::Reverse(kept.size));
-        let mut check = Check { seen: VerifiedEvents::default(), edge: Edge::empty(), kept, differs: None };
+        let (seen, edge, lines) = (VerifiedEvents::default(), Edge::empty(), Lines::default());
+        let mut check = Check { seen, edge, lines, kept, differs: None };
         let Some(head) = self.store.audit_head().await? else {
             let largest = check.kept.first().map(|kept| kept.size).filter(|size| *size > 0);
             check.seen.wrong.extend(largest.map(Wrong::Headless));
@@ -206,7 +209,7 @@ impl App {
 
 impl Check {
     fn leaf(&mut self, event: &Recorded) {
-        self.edge.push(Hash::leaf(line::of(event).as_bytes()));
+        self.edge.push(Hash::leaf(self.lines.of(event)));
         self.seen.leaves += 1;
         while let Some(kept) = self.kept.pop_if(|kept| kept.size <= self.edge.size()) {
             self.seen.kept += 1;

@@ -120,7 +120,7 @@ impl App {
         }
         for event in events {
             let actor = &event.actor;
-            let object = event.object_id.map(|id| (event.table.as_str(), id));
+            let object = event.object_id.map(|id| (&*event.table, id));
             let things = [
                 object,
                 actor.user_id.map(|id| (User::TABLE, id.uuid())),

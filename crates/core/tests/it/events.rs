@@ -16,7 +16,7 @@ fn page(instance: &Instance, by: &Ask, filter: &EventFilter) -> EventPage {
 }
 
 fn kinds(found: &EventPage) -> Vec<&str> {
-    found.events.iter().map(|event| event.kind.as_str()).collect()
+    found.events.iter().map(|event| &*event.kind).collect()
 }
 
 fn about(secret: SecretId) -> EventFilter {
@@ -131,7 +131,7 @@ fn what_was_tampered_with_has_no_name_and_hides_nothing() {
         *row = strongroom_core::rows::Stored::unproven(forged(row.row()), row.mac());
     }
     let found = page(&instance, &instance.owner, &about(secret)).events;
-    assert_eq!((found.len(), found[0].table.as_str()), (1, Secret::TABLE));
+    assert_eq!((found.len(), &*found[0].table), (1, Secret::TABLE));
     assert_eq!(named(&instance, &instance.owner, &found).of(secret.uuid()), None);
     assert_eq!(instance.events(EventKind::IntegrityViolation).len(), 0, "looking for a name accuses nobody");
 }

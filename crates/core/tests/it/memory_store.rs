@@ -707,7 +707,7 @@ impl Store for MemoryStore {
 
     async fn events_of_keys(&self, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         let mut found: Vec<_> = self.tables().record().collect();
-        found.retain(|event| ["instance", "keys", "root_copies"].contains(&event.table.as_str()));
+        found.retain(|event| ["instance", "keys", "root_copies"].contains(&&*event.table));
         found.reverse();
         found.truncate(limit as usize);
         Ok(found)

@@ -124,7 +124,7 @@ fn values(event: &Recorded, names: &EventNames) -> [Value; NAMES.len()] {
     [
         event.sequence.into(),
         event.at.to_string().into(),
-        event.kind.as_str().into(),
+        (&*event.kind).into(),
         words::clause(event).into(),
         event.times.into(),
         id(user),
@@ -133,7 +133,7 @@ fn values(event: &Recorded, names: &EventNames) -> [Value; NAMES.len()] {
         name(key),
         id(actor.run_id.map(strongroom_core::RunId::uuid)),
         id(actor.session_id.map(strongroom_core::SessionId::uuid)),
-        event.table.as_str().into(),
+        (&*event.table).into(),
         id(event.object_id),
         name(event.object_id),
         event.version.into(),

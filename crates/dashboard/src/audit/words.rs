@@ -54,7 +54,7 @@ pub(super) fn clause(event: &Recorded) -> Cow<'static, str> {
         (Some(EventKind::AccessDenied), Some(refusal), _) => refused(refusal).into(),
         (Some(EventKind::RunRequested), _, Some(requested)) => asked(requested, &event.table).into(),
         (Some(kind), ..) => known(kind).into(),
-        (None, ..) => event.kind.clone().into(),
+        (None, ..) => event.kind.clone(),
     }
 }
 

@@ -153,12 +153,12 @@ impl Read for Recorded {
     fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
         let sequence = columns.number()?;
         let at = columns.time()?;
-        let kind = columns.string()?;
+        let kind = columns.string()?.into();
         let team_id = columns.optional_id(TeamId::from_slice)?;
         let (mut actor, mut place) = (Actor::default(), Place::default());
         actor.user_id = columns.optional_id(UserId::from_slice)?;
         actor.key_id = columns.optional_id(ApiKeyId::from_slice)?;
-        let table = columns.string()?;
+        let table = columns.string()?.into();
         let object_id = columns.optional_id(Uuid::from_slice)?;
         let version = columns.optional_number()?;
         // Nothing is decided by it here, so it may be anything.
