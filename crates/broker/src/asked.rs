@@ -67,14 +67,15 @@ fn refuse_kinds(head: &Parts) -> Result<(), Refusal> {
 
 /// Whether all that names the host names this one, and something does.
 fn names(target: &Target, head: &Parts) -> bool {
-    let hosts: Vec<_> = head.headers.get_all(HOST).iter().collect();
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
     let authority = head.uri.authority();
-    let named = authority.is_some() || !hosts.is_empty();
+    let named = authority.is_some() || host.is_some();
     // A request within a tunnel may say the scheme again, as one over HTTP/2 does.
     let scheme = head.uri.scheme_str().is_none_or(|scheme| scheme.eq_ignore_ascii_case(target.scheme.name()));
-    let host = |host: &&HeaderValue| host.to_str().is_ok_and(|host| target.is(host));
+    let of_header = host.is_none_or(|host| host.to_str().is_ok_and(|host| target.is(host)));
     let of_uri = authority.is_none_or(|authority| target.is(authority.as_str()));
-    named && scheme && of_uri && hosts.len() <= 1 && hosts.iter().all(host)
+    named && scheme && of_uri && of_header && another.is_none()
 }
 
 /// Headers of one hop, which the next one makes for itself.

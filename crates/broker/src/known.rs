@@ -4,7 +4,7 @@ mod runs;
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use strongroom_core::app::Brokered;
 use strongroom_core::placeholders::Placeholder;
 use strongroom_core::policies::{Placement, Rule};
@@ -89,7 +89,13 @@ impl Finder {
         // Those of other runs that have no service's shape begin so.
         let foreign = TokenKind::Placeholder.prefix();
         let patterns = texts.iter().map(String::as_str).chain([foreign]);
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()?;
+        // Of a placeholder's bytes, each is a state. In a DFA each has cache lines of its own, and a run's
+        // next request doesn't find them at hand any more.
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(patterns)
+            .ok()?;
         let scanner = Scanner::new(texts.iter().map(String::as_bytes));
         let shortest = texts.iter().map(String::len).chain([Token::LENGTH]).min().unwrap_or_default();
         Some(Self { texts, shortest, automaton, scanner })

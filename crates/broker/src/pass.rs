@@ -97,14 +97,18 @@ impl Passage {
         let (mut head, body) = request.into_parts();
         let mut decision = decide(&self.known, &Asked::of(&self.target, &head)?)?;
         let values = self.open().await?;
-        let body = self.body(&mut decision, &values, body).await?;
+        let body = match decision.body {
+            BodyPlan::Watch => self.watched(body),
+            // What is seldom done isn't to make room for itself in every request.
+            BodyPlan::Form | BodyPlan::Json => Box::pin(self.whole(&mut decision, &values, body)).await?,
+        };
         let opened = opened(&self.known, &values, &decision.injections)?;
         let websocket = is_websocket(&head);
         strip_request(&mut head.headers, websocket);
         inject::head(&mut head, (&self.known, &decision), &opened)?;
         self.note(&decision);
         let upgrade = websocket.then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>()).flatten();
-        let outgoing = outgoing(head, body);
+        let outgoing = Box::new(outgoing(head, body));
         let reach = decision.reach(&self.known);
         let answer = self.broker.upstream.send((&self.target, reach), outgoing).await?;
         self.exchange.answered(answer.status());
@@ -118,17 +122,19 @@ impl Passage {
         self.broker.values.of(&self.broker.app, &self.known, &cause).await
     }
 
-    /// The body as it goes out. One in which a value may have its place is read whole.
-    async fn body(
+    /// A body as it streams by.
+    fn watched(&self, body: Incoming) -> OutBody {
+        let finder = Arc::clone(self.known.finder());
+        OutBody::Watched(Watched::new(body, finder, Arc::clone(&self.exchange)))
+    }
+
+    /// A body in which a value may have its place: it is read whole.
+    async fn whole(
         &self,
         decision: &mut Decision,
         values: &Values,
         body: Incoming,
     ) -> Result<OutBody, Refusal> {
-        if decision.body == BodyPlan::Watch {
-            let finder = Arc::clone(self.known.finder());
-            return Ok(OutBody::Watched(Watched::new(body, finder, Arc::clone(&self.exchange))));
-        }
         let limited = timeout(READ_IN, Limited::new(body, MOST_BODY).collect()).await;
         let text = limited
             .map_err(|_| Refusal::Body("a body in which a value may be put is there within 30 seconds"))?

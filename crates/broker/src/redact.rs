@@ -21,7 +21,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODIN
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Collected};
+use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use hyper::ext::ReasonPhrase;
 use strongroom_core::scanner::{Redactor, Scanner};
@@ -99,7 +99,7 @@ impl Redaction {
             Plan::Pass => Redacted::untouched(body, self.clone()),
             Plan::Plain { is_part } => Redacted::plain(body, self.clone(), is_part),
             Plan::Recode(codings) if body.size_hint().exact().is_some_and(|length| length <= SMALL) => {
-                self.small(&mut parts.headers, &codings, body.collect().await).await?
+                Box::pin(self.small(&mut parts.headers, &codings, body)).await?
             }
             Plan::Recode(codings) => {
                 forget_bytes(&mut parts.headers);
@@ -191,9 +191,9 @@ impl Redaction {
         &self,
         headers: &mut HeaderMap,
         codings: &[Coding],
-        collected: Result<Collected<Bytes>, B::Error>,
+        body: B,
     ) -> Result<Redacted<B>, Broken<B::Error>> {
-        let collected = collected.map_err(Broken::Origin)?;
+        let collected = body.collect().await.map_err(Broken::Origin)?;
         let trailers = collected.trailers().cloned();
         let bytes = collected.to_bytes();
         let mut survey = Survey::new(codings, self.scanner.finder(), bytes.clone());

@@ -5,6 +5,7 @@ mod connector;
 mod http1;
 
 use std::error::Error as StdError;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,17 +93,25 @@ impl Upstream {
         Ok(Self { public: spoken(Reach::Public), private: spoken(Reach::Private) })
     }
 
-    /// Sends a request to its host. Its URI says neither scheme nor host.
+    /// Sends a request to its host. Its URI says neither scheme nor host. It stays in one place until it is
+    /// sent: whoever hands it on by value has room for it, too.
     ///
     /// # Errors
     /// When the host can't be reached, or isn't who it should be.
     pub(crate) async fn send(
         &self,
         (target, reach): (&Target, Reach),
-        request: Request<OutBody>,
+        request: Box<Request<OutBody>>,
     ) -> Result<Response<Arriving>, Refusal> {
         let spoken = if reach == Reach::Public { &self.public } else { &self.private };
-        match timeout(PATIENCE, spoken.send(target, request)).await {
+        let answered = if request.version() == Version::HTTP_2 {
+            // Of its own, or it would make room for itself in every request by HTTP/1.1.
+            timeout(PATIENCE, Box::pin(spoken.send_by_http2(target, *request))).await
+        } else {
+            // Pinned here: to hand it over by value is to copy all that it has room for.
+            timeout(PATIENCE, pin!(spoken.http1.send(target, request))).await
+        };
+        match answered {
             Ok(answered) => answered.map_err(|failed| failed.refusal(target)),
             Err(_) => Err(Refusal::Upstream("it took too long")),
         }
@@ -117,14 +126,6 @@ impl Upstream {
 }
 
 impl Spoken {
-    async fn send(&self, target: &Target, request: Request<OutBody>) -> Result<Response<Arriving>, Failed> {
-        if request.version() != Version::HTTP_2 {
-            return self.http1.send(target, request).await;
-        }
-        // Of its own, or it would make room for itself in every request by HTTP/1.1.
-        Box::pin(self.send_by_http2(target, request)).await
-    }
-
     async fn send_by_http2(
         &self,
         target: &Target,

@@ -52,7 +52,7 @@ impl Http1 {
     pub(super) async fn send(
         &self,
         target: &Target,
-        mut request: Request<OutBody>,
+        mut request: Box<Request<OutBody>>,
     ) -> Result<Response<Arriving>, Failed> {
         if !request.headers().contains_key(HOST) {
             let host =
@@ -66,11 +66,11 @@ impl Http1 {
                 Some(link) => (true, link),
                 None => (false, Box::pin(self.connect(target)).await?),
             };
-            match link.ask(request).await {
+            match link.ask(*request).await {
                 Ok(answer) => return Ok(self.idle.arriving(target, link, answer, &end)),
                 Err(mut error) => match error.take_message() {
                     // The host had closed it, and has seen nothing of the request.
-                    Some(unsent) if is_kept => request = unsent,
+                    Some(unsent) if is_kept => *request = unsent,
                     _ => return Err(Failed::Broken(error.into_error().into())),
                 },
             }
