@@ -60,6 +60,16 @@ async fn all(instance: &Instance, filter: &EventFilter) -> Vec<Recorded> {
     page(instance, filter, None, 100).await.events
 }
 
+#[tokio::test]
+async fn an_event_is_read_as_it_was_written() {
+    let instance = recorded(|team| vec![full(team, 1)]).await;
+    let (event, read) = (full(instance.team, 1), all(&instance, &EventFilter::default()).await.remove(0));
+    assert_eq!((read.at, &*read.kind, read.known_kind()), (event.at, "run.started", Some(event.kind)));
+    assert_eq!((read.team_id, read.actor, read.place), (event.team_id, event.actor, event.place));
+    assert_eq!((&*read.table, read.object_id, read.version), ("runs", event.object.id, Some(9)));
+    assert_eq!((read.request_id, read.refusal, read.times), (event.request_id, None, 1));
+}
+
 /// A request of a run through the broker.
 fn requested(team: TeamId, run: u128, number: u16) -> Event {
     let asked = Requested {
@@ -142,7 +152,7 @@ async fn who_recorded_events_is_told_their_places_where_nobody_else_has_any_betw
 }
 
 #[tokio::test]
-async fn an_event_is_read_as_it_was_stored() {
+async fn a_row_of_the_record_is_the_event_that_was_stored() {
     let instance = Instance::new().await;
     let refused =
         |times| Refusal { action: Some(Action::DeleteSecret), reason: Some(Denied::TeamDeleted), times };
