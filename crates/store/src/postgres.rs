@@ -19,6 +19,7 @@ mod walk;
 mod writes;
 
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 pub use address::{Address, InvalidAddress};
@@ -49,6 +50,8 @@ pub struct Database {
     writers: Arc<Writers>,
     appends: Appends,
     election: Election,
+    /// Where transactions are run: their callers may be on a runtime that ends before they do.
+    home: Handle,
     /// Secrets are held by one at a time: held without a pause, nobody could
     /// ever change them.
     holding: Arc<Mutex<()>>,
@@ -127,6 +130,7 @@ impl Database {
             appends: Appends::start(&connector, &writers)?,
             writers,
             election: Election::new(&connector),
+            home: Handle::current(),
             holding: Arc::default(),
             connector,
         })

@@ -67,14 +67,17 @@ impl Appends {
     /// When the thread can't be started.
     pub(super) fn start(connector: &Arc<Connector>, writers: &Arc<Writers>) -> Result<Self, OpenError> {
         let (queue, waiting) = unbounded_channel();
-        let link = Link::new(Arc::clone(connector));
-        let lane = Lane { link, waiting, writers: Arc::clone(writers), others: Handle::current() };
+        let (connector, writers) = (Arc::clone(connector), Arc::clone(writers));
+        let others = Handle::current();
         let (tell, begun) = std::sync::mpsc::channel();
         // A runtime may not be dropped where another one runs, so it is made in its thread.
         let work = move || match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
                 let _ = tell.send(Ok(()));
-                runtime.block_on(lane.run());
+                runtime.block_on(async {
+                    let lane = Lane { link: Link::new(connector), waiting, writers, others };
+                    lane.run().await;
+                });
             }
             Err(error) => {
                 let _ = tell.send(Err(error));

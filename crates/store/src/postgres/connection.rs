@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls, Row, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -176,14 +177,18 @@ fn numbered(text: &str) -> String {
 /// A place for one connection.
 pub(super) struct Link {
     connector: Arc<Connector>,
+    /// Where it is driven: whoever needs it first may be on a runtime that ends before.
+    home: Handle,
     live: RwLock<Option<Arc<Live>>>,
     /// Held while connecting, so that one does for all.
     connecting: tokio::sync::Mutex<()>,
 }
 
 impl Link {
+    /// Of the runtime that this is called on.
     pub(super) fn new(connector: Arc<Connector>) -> Self {
-        Self { connector, live: RwLock::new(None), connecting: tokio::sync::Mutex::new(()) }
+        let (live, connecting) = (RwLock::new(None), tokio::sync::Mutex::new(()));
+        Self { connector, home: Handle::current(), live, connecting }
     }
 
     /// The connection, made anew where it broke.
@@ -196,8 +201,10 @@ impl Link {
             return Ok(live);
         }
         let unreachable = |cause| OpenError::Unreachable { address: self.connector.shown.clone(), cause };
-        let connected = timeout(PATIENCE, self.connector.connect()).await;
-        let live = connected
+        let connector = Arc::clone(&self.connector);
+        let connecting = async move { timeout(PATIENCE, connector.connect()).await };
+        let live = (self.home.spawn(connecting).await)
+            .map_err(|_| unreachable("the server ends".into()))?
             .map_err(|_| unreachable("it does not answer in time".into()))?
             .map_err(|error| unreachable(why(&error)))?;
         let live = Arc::new(live);

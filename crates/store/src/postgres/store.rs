@@ -46,7 +46,7 @@ impl Database {
         plan: impl Fn(&P) -> Transaction<'_> + Send + Sync + 'static,
     ) -> Result<u64, StoreError> {
         let writers = Arc::clone(&self.writers);
-        let run = tokio::spawn(async move { writers.transact(|| plan(&what)).await });
+        let run = self.home.spawn(async move { writers.transact(|| plan(&what)).await });
         run.await.unwrap_or(Err(StoreError::Stopped))
     }
 }
