@@ -28,6 +28,7 @@ use crate::broker::Broker;
 use crate::pass::{pass, refused_before};
 use crate::refuse::Refusal;
 use crate::target::Target;
+use crate::threads::Threads;
 use crate::tunnel;
 
 /// Until a handshake of TLS is over, and until a head is there.
@@ -69,7 +70,7 @@ pub(crate) fn http1(head_in: Duration) -> http1::Builder {
 
 /// Serves clients until `shutdown` resolves, then lets those that are there finish for so long.
 pub(crate) async fn serve(
-    broker: &Arc<Broker>,
+    threads: Threads,
     (listener, tls): (TcpListener, Option<Arc<Tls>>),
     shutdown: impl Future<Output = ()>,
     grace: Duration,
@@ -88,12 +89,17 @@ pub(crate) async fn serve(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             ((stream, peer), seat) = next => {
-                let visit = Visit { broker: Arc::clone(broker), peer, closing: closing.clone() };
+                let (Some(thread), Ok(stream)) = (threads.idlest(), stream.into_std()) else { continue };
+                let visit = Visit { broker: Arc::clone(&thread.broker), peer, closing: closing.clone() };
                 let tls = tls.clone();
-                connections.spawn(async move {
-                    visit.serve(stream, tls).await;
+                let served = async move {
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => visit.serve(stream, tls).await,
+                        Err(error) => tracing::debug!(net.peer = %peer, %error, "broker.connection.refused"),
+                    }
                     drop(seat);
-                });
+                };
+                connections.spawn_on(served, &thread.runtime);
             }
         }
     }
@@ -107,6 +113,7 @@ pub(crate) async fn serve(
     if timeout(grace, all).await.is_err() {
         connections.shutdown().await;
     }
+    threads.end().await;
 }
 
 /// One connection.

@@ -2,6 +2,7 @@
 //! is counted and recorded.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,20 +30,22 @@ pub enum Unmatched {
     Tunnel,
 }
 
-/// The broker of one server.
+/// The broker of one server, as each of its threads has it: all is the same but for the connections to
+/// hosts.
+#[derive(Clone)]
 pub(crate) struct Broker {
     pub(crate) app: Arc<App>,
     pub(crate) authority: Arc<Authority>,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) dialler: Dialler,
     pub(crate) unmatched: Unmatched,
     pub(crate) limits: RunLimits,
-    pub(crate) ledger: Ledger,
-    pub(crate) recorder: Recorder,
-    pub(crate) values: OpenValues,
-    pub(crate) leases: Leases,
-    pub(crate) request_ids: Box<dyn Fn() -> Uuid + Send + Sync>,
-    pub(crate) known: KnownRuns,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) values: Arc<OpenValues>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) request_ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    pub(crate) known: Arc<KnownRuns>,
 }
 
 /// Who asks: a token, and from where it came.
@@ -67,6 +70,11 @@ pub(crate) struct Client {
 }
 
 impl Broker {
+    /// The one of one of so many threads.
+    pub(crate) fn of_a_thread(&self, threads: NonZeroUsize) -> Self {
+        Self { upstream: Arc::new(self.upstream.of_a_thread(threads)), ..self.clone() }
+    }
+
     /// Who asks by this token.
     ///
     /// # Errors
@@ -107,7 +115,6 @@ impl Broker {
             loop {
                 tokio::time::sleep(SWEEPS).await;
                 self.values.sweep(self.app.clock().monotonic());
-                self.upstream.sweep();
             }
         };
         let look = |bearer: Bearer| async move { self.proven(&bearer).await.map(drop) };
@@ -115,5 +122,5 @@ impl Broker {
     }
 }
 
-/// How often values and connections are closed whose time is over.
+/// How often values are closed whose time is over.
 const SWEEPS: Duration = Duration::from_millis(250);

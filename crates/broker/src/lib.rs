@@ -4,7 +4,8 @@
 //!
 //! One pass, stage by stage: `accept` → identify (`broker`) → `tunnel` → head (`asked`) →
 //! `decide`, which is pure → open (`values`) → `inject`, pure as well → dial (`upstream`) →
-//! `relay`, with `redact` → `record`. No stage does another's work.
+//! `relay`, with `redact` → `record`. No stage does another's work. Each connection is served by one of the
+//! broker's own `threads`.
 
 mod accept;
 mod asked;
@@ -27,6 +28,7 @@ mod refuse;
 mod relay;
 mod socket;
 mod target;
+mod threads;
 mod tls;
 mod tunnel;
 mod upstream;
@@ -34,6 +36,8 @@ mod values;
 pub mod websocket;
 mod work;
 
+use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,60 +65,80 @@ pub struct Settings {
     pub dialler: Dialler,
     /// How long what is under way may take when the server is to end.
     pub grace: Duration,
+    /// How many threads serve connections; with none, whichever runtime it is started on.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Why a broker can't be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No host can be reached.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The system has no room for its threads.
+    #[error("its threads can't be started: {0}")]
+    Threads(#[from] io::Error),
 }
 
 /// The broker of one server.
 pub struct Broker {
-    inner: Arc<broker::Broker>,
+    inner: broker::Broker,
+    threads: threads::Threads,
     grace: Duration,
 }
 
 impl Broker {
     /// For the runs of an instance. `request_ids` is asked for an id for each request.
     ///
+    /// # Panics
+    /// Without threads of its own, when there is no runtime.
+    ///
     /// # Errors
-    /// When the certificates of the system's authorities can't be loaded.
+    /// When the certificates of the system's authorities can't be loaded, or the threads can't be started.
     pub fn new(
         app: Arc<App>,
         authority: Arc<Authority>,
         settings: Settings,
         request_ids: impl Fn() -> Uuid + Send + Sync + 'static,
-    ) -> Result<Self, RootsError> {
-        let Settings { unmatched, limits, authorities, dialler, grace } = settings;
+    ) -> Result<Self, StartError> {
+        let Settings { unmatched, limits, authorities, dialler, grace, threads } = settings;
         let upstream = upstream::Upstream::new(&dialler, authorities)?;
-        let inner = Arc::new(broker::Broker {
+        let inner = broker::Broker {
             app,
             authority,
-            upstream,
+            upstream: Arc::new(upstream),
             dialler,
             unmatched,
             limits,
-            ledger: limits::Ledger::default(),
-            recorder: record::Recorder::default(),
-            values: values::OpenValues::default(),
-            leases: leases::Leases::default(),
-            request_ids: Box::new(request_ids),
-            known: known::KnownRuns::default(),
-        });
-        Ok(Self { inner, grace })
+            ledger: Arc::default(),
+            recorder: Arc::default(),
+            values: Arc::default(),
+            leases: Arc::default(),
+            request_ids: Arc::new(request_ids),
+            known: Arc::default(),
+        };
+        let threads = threads::Threads::start(&inner, threads)?;
+        Ok(Self { inner, threads, grace })
     }
 
     /// Serves runs until `shutdown` resolves; what is under way then has its time, and is recorded.
     pub async fn serve(
-        &self,
+        self,
         listener: TcpListener,
         tls: Option<Arc<Tls>>,
         shutdown: impl Future<Output = ()>,
     ) {
+        let Self { inner, threads, grace } = self;
         let (ended, ending) = oneshot::channel::<()>();
         let served = async {
-            accept::serve(&self.inner, (listener, tls), shutdown, self.grace).await;
+            accept::serve(threads, (listener, tls), shutdown, grace).await;
             drop(ended);
         };
-        let recorded = self.inner.recorder.keep(&self.inner.app, async { drop(ending.await) });
+        let recorded = inner.recorder.keep(&inner.app, async { drop(ending.await) });
         tokio::select! {
             ((), ()) = async { tokio::join!(served, recorded) } => {}
-            () = self.inner.keep() => {}
+            () = inner.keep() => {}
         }
     }
 }

@@ -5,6 +5,7 @@ mod connector;
 mod http1;
 
 use std::error::Error as StdError;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +33,11 @@ pub(crate) use http1::Arriving;
 
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(30);
-/// Connections to one host that are kept while nobody uses them.
+/// Connections of one thread to one host that are kept while nobody uses them.
 const MOST_IDLE: usize = 32;
+/// Connections by HTTP/1.1 that all threads keep while nobody uses them, to all public hosts and again to all
+/// others, at some 34 KiB each.
+const MOST_IDLE_OF_ALL: usize = 1_024;
 /// What a host may send over HTTP/2 before it is taken, in bytes: of one answer, and of all. Runs share
 /// a connection, so who doesn't read an answer must leave room for those of a hundred others.
 const WINDOW: u32 = 1 << 20;
@@ -51,6 +55,8 @@ pub struct RootsError(#[from] rustls::Error);
 /// A way for each pair of what may be dialled and what may be spoken: a connection that was let
 /// through for one rule is never used by another that forbids it.
 pub(crate) struct Upstream {
+    tls: ClientConfig,
+    dialler: Dialler,
     public: Spoken,
     private: Spoken,
 }
@@ -86,11 +92,21 @@ impl Upstream {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        Ok(Self::over(tls, dialler.clone(), MOST_IDLE_OF_ALL))
+    }
+
+    /// The same way with connections of its own, for one of so many threads.
+    pub(crate) fn of_a_thread(&self, threads: NonZeroUsize) -> Self {
+        Self::over(self.tls.clone(), self.dialler.clone(), MOST_IDLE_OF_ALL.div_ceil(threads.get()))
+    }
+
+    fn over(tls: ClientConfig, dialler: Dialler, most_idle: usize) -> Self {
         let spoken = |reach| {
             let connector = |with_http2| Connector::new(&tls, (dialler.clone(), reach), with_http2);
-            Spoken { http1: Http1::new(connector(false)), http2: client(connector(true)) }
+            Spoken { http1: Http1::new(connector(false), most_idle), http2: client(connector(true)) }
         };
-        Ok(Self { public: spoken(Reach::Public), private: spoken(Reach::Private) })
+        let (public, private) = (spoken(Reach::Public), spoken(Reach::Private));
+        Self { tls, dialler, public, private }
     }
 
     /// Sends a request to its host. Its URI says neither scheme nor host. It stays in one place until it is

@@ -1,6 +1,7 @@
 //! The broker of a server: where it listens, whom it trusts, and how it is served.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) struct Brokerage {
     unmatched: Unmatched,
     limits: RunLimits,
     authorities: Vec<CertificateDer<'static>>,
+    threads: NonZeroUsize,
 }
 
 /// A broker that is ready to be served.
@@ -35,7 +37,8 @@ pub(crate) struct OpenBroker {
 }
 
 impl Brokerage {
-    /// One that listens, and that this machine reaches there. On this machine alone it needs no TLS.
+    /// One that listens, and that this machine reaches there, with so many threads. On this machine alone it
+    /// needs no TLS.
     ///
     /// # Errors
     /// When the authorities that it is to trust can't be read.
@@ -43,6 +46,7 @@ impl Brokerage {
         (listener, address): (TcpListener, SocketAddr),
         brokering: &Brokering,
         tls: Option<Arc<Tls>>,
+        threads: NonZeroUsize,
     ) -> Result<Self, Failure> {
         let tls = tls.filter(|_| !address.ip().is_loopback());
         let url =
@@ -55,6 +59,7 @@ impl Brokerage {
             unmatched: brokering.broker_unmatched.into(),
             limits: brokering.limits(),
             authorities: authorities(brokering)?,
+            threads,
         })
     }
 
@@ -66,9 +71,10 @@ impl Brokerage {
     /// Opens it for the runs of an instance, which from then on may be brokered.
     ///
     /// # Errors
-    /// When there is no key for its authority, or the system's authorities can't be loaded.
+    /// When there is no key for its authority, the system's authorities can't be loaded, or it has no room for
+    /// the threads.
     pub(crate) fn open(self, app: App, grace: Duration) -> Result<(Arc<App>, OpenBroker), Failure> {
-        let Self { listener, tls, url, unmatched, limits, authorities } = self;
+        let Self { listener, tls, url, unmatched, limits, authorities, threads } = self;
         let signer = app
             .authority()
             .ok_or_else(|| Failure::new("the instance has no key for the broker's authority"))?;
@@ -77,7 +83,7 @@ impl Brokerage {
         let address = BrokerAddress { url, ca: authority.pem().to_owned() };
         let app = Arc::new(app.with_broker(Some(address)));
         let dialler = Dialler::new(Arc::new(SystemResolver));
-        let settings = Settings { unmatched, limits, authorities, dialler, grace };
+        let settings = Settings { unmatched, limits, authorities, dialler, grace, threads: Some(threads) };
         let broker = Broker::new(Arc::clone(&app), Arc::new(authority), settings, rising_ids())
             .map_err(|error| Failure::because("the broker can't be started", &error))?;
         Ok((app, OpenBroker { broker, listener, tls }))

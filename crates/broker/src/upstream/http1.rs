@@ -30,9 +30,6 @@ use crate::target::Target;
 
 /// How often work with a connection goes on that rang by itself, before others have their turn.
 const TURNS: u8 = 8;
-/// Connections that are kept while nobody uses them, to all public hosts and again to all others, at some
-/// 34 KiB each.
-const MOST_IDLE_OF_ALL: usize = 1_024;
 
 /// The way to hosts by HTTP/1.1.
 pub(super) struct Http1 {
@@ -41,8 +38,9 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, idle: Arc::default() }
+    /// Keeps at most so many connections that nobody uses.
+    pub(super) fn new(connector: Connector, most_idle: usize) -> Self {
+        Self { connector, idle: Arc::new(Idle::new(most_idle)) }
     }
 
     /// Sends a request whose URI has no host.
@@ -221,8 +219,10 @@ impl Wake for Bell {
 }
 
 /// Connections that nobody uses.
-#[derive(Default)]
-struct Idle(Mutex<Links>);
+struct Idle {
+    links: Mutex<Links>,
+    most: usize,
+}
 
 /// By their host, and since when nobody uses them.
 #[derive(Default)]
@@ -232,6 +232,10 @@ struct Links {
 }
 
 impl Idle {
+    fn new(most: usize) -> Self {
+        Self { links: Mutex::default(), most }
+    }
+
     /// The answer, of which there is the head.
     fn arriving(
         self: &Arc<Self>,
@@ -270,7 +274,7 @@ impl Idle {
         link.bell.leave();
         let mut some = Vec::new();
         // No more than need be: to end all at once would keep everybody waiting.
-        while links.count >= MOST_IDLE_OF_ALL && !links.of.is_empty() {
+        while links.count >= self.most && !links.of.is_empty() {
             some.extend(links.pop_host());
         }
         let one = links.push(target, (link, Instant::now()));
@@ -288,7 +292,7 @@ impl Idle {
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -393,6 +397,8 @@ mod tests {
 
     /// Nothing here takes longer than this.
     const SOON: Duration = Duration::from_mins(1);
+    /// Connections that are kept.
+    const MOST: usize = 1_024;
     /// More than is held on the way.
     const MUCH: usize = 100_000;
 
@@ -422,7 +428,7 @@ mod tests {
     async fn what_was_taken_is_sent_though_the_answer_was_first() {
         let (ours, mut theirs) = duplex(1_000);
         let (idle, target) = (
-            Arc::<Idle>::default(),
+            Arc::new(Idle::new(MOST)),
             Target { scheme: Scheme::Https, host: "a.example".to_owned(), port: 443 },
         );
         let asked = async {
@@ -444,18 +450,18 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_are_kept_than_may_be() {
-        let (idle, mut theirs) = (Idle::default(), Vec::new());
-        for number in 0..2 * MOST_IDLE_OF_ALL {
+        let (idle, mut theirs) = (Idle::new(MOST), Vec::new());
+        for number in 0..2 * MOST {
             let (ours, other) = duplex(64);
             theirs.push(other);
             let link = Link::over(TokioIo::new(ours)).await.unwrap();
             let host = format!("h{}.example", number / (MOST_IDLE + 1));
             idle.keep(&Target { scheme: Scheme::Https, host, port: 443 }, link);
-            assert!(idle.links().count <= MOST_IDLE_OF_ALL);
+            assert!(idle.links().count <= MOST);
         }
         let links = idle.links();
         assert_eq!(links.count, links.of.values().map(Vec::len).sum::<usize>());
-        assert!(links.count > MOST_IDLE_OF_ALL - MOST_IDLE, "one host's made room");
+        assert!(links.count > MOST - MOST_IDLE, "one host's made room");
         assert!(links.of.values().all(|own| own.len() <= MOST_IDLE));
     }
 }

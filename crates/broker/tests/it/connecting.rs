@@ -50,7 +50,7 @@ pub(crate) async fn pass(time: Duration) {
 
 #[tokio::test]
 async fn a_host_that_never_greets_is_given_up_after_ten_seconds() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let silent = Silent::listen(None).await;
     scene.names.lead(SHOP, silent.address);
     let mut tunnel = tunnel_to(&scene, SHOP).await;
@@ -71,7 +71,7 @@ async fn a_host_that_never_greets_is_given_up_after_ten_seconds() {
 
 #[tokio::test]
 async fn a_host_that_agrees_upon_http2_and_never_begins_is_given_up_as_soon() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let silent = Silent::listen(Some(scene.hosts.authority.acceptor(SHOP, &[b"h2"]))).await;
     scene.names.lead(SHOP, silent.address);
     let mut client = http2(&scene, scene.token()).await;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -120,6 +121,8 @@ pub(crate) struct Setup {
     pub(crate) limits: RunLimits,
     pub(crate) value: String,
     pub(crate) rules: Value,
+    /// With none, the broker is on the test's own runtime.
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 impl Default for Setup {
@@ -129,6 +132,7 @@ impl Default for Setup {
             limits: RunLimits::default(),
             value: VALUE.to_owned(),
             rules: placements(),
+            threads: NonZeroUsize::new(2),
         }
     }
 }
@@ -204,6 +208,11 @@ impl Scene {
         Self::with(Setup::default()).await
     }
 
+    /// One whose broker has the time that its test has.
+    pub(crate) async fn in_time() -> Self {
+        Self::with(Setup { threads: None, ..Setup::default() }).await
+    }
+
     pub(crate) async fn with(setup: Setup) -> Self {
         let clock = Arc::new(Ahead { began: Instant::now(), millis: AtomicI64::new(0) });
         let directory = tempfile::tempdir().unwrap();
@@ -220,6 +229,7 @@ impl Scene {
             authorities: vec![hosts.authority.der().clone()],
             dialler: Dialler::new(Arc::clone(&names) as _),
             grace: Duration::from_secs(1),
+            threads: setup.threads,
         };
         let (numbers, address) = (AtomicU64::new(1), listener.local_addr().unwrap());
         let request_ids = move || Uuid::from_u128(numbers.fetch_add(1, Ordering::SeqCst).into());

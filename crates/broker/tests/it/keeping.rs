@@ -142,12 +142,34 @@ fn ok() -> (u16, String) {
 
 #[tokio::test]
 async fn one_connection_serves_tunnels_that_follow_one_another() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let host = Scripted::lead(&scene, answers).await;
     for _ in 0..5 {
         assert_eq!(asked(&scene).await, ok());
     }
     assert_eq!(host.connections(), 1);
+}
+
+#[tokio::test]
+async fn each_thread_has_a_connection_of_its_own_and_who_is_alone_finds_the_first_ones() {
+    /// Until the tunnel before is known to have ended.
+    const MOMENT: Duration = Duration::from_millis(100);
+    let scene = Scene::new().await;
+    let host = Scripted::lead(&scene, answers).await;
+    for _ in 0..4 {
+        assert_eq!(asked(&scene).await, ok());
+        tokio::time::sleep(MOMENT).await;
+    }
+    assert_eq!(host.connections(), 1);
+    let held = tunnel_to(&scene, SHOP).await;
+    for _ in 0..4 {
+        assert_eq!(asked(&scene).await, ok());
+        tokio::time::sleep(MOMENT).await;
+    }
+    assert_eq!(host.connections(), 2, "the first thread has more to do");
+    drop(held);
+    tokio::time::sleep(MOMENT).await;
+    assert_eq!((asked(&scene).await, host.connections()), (ok(), 2));
 }
 
 #[tokio::test]
@@ -243,7 +265,7 @@ async fn one_whose_answer_was_left_is_not_asked_again() {
 
 #[tokio::test]
 async fn one_that_nobody_uses_is_closed_after_thirty_seconds() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let host = Scripted::lead(&scene, answers).await;
     assert_eq!(asked(&scene).await, ok());
     pause();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use strongroom_broker::RunLimits;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Answer, ask, ask_on, connect, greet, http2, request, tunnel_to, until};
 use crate::harness::{SHOP, Scene, Setup};
@@ -133,6 +133,24 @@ async fn a_run_has_so_many_bytes() {
     let answer = ask(&scene, "GET /header/much?1000000", &[], "").await;
     assert!(answer.body.len() <= 100_000, "{}", answer.body.len());
     assert_eq!(scene.recorded().await.last().unwrap().refused.as_deref(), Some("run_limit"));
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_the_server_waits_for_is_ended_and_that_gets_into_the_record() {
+    let scene = Scene::new().await;
+    let placeholder = scene.placeholder("KEY").await;
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    tunnel.write_all(&request("GET /header/events", &[("X-Key", &placeholder)], "")).await.unwrap();
+    until(&mut tunnel, "data: 1").await;
+    let begun = scene.recorded().await;
+    assert_eq!(begun.iter().filter(|told| !told.ended).count(), 1);
+    let database = scene.database();
+    let directory = scene.end().await.unwrap();
+    tunnel.read_to_end(&mut Vec::new()).await.unwrap_err();
+    let count = "SELECT count(*) FROM events WHERE kind = 'run.requested'";
+    let told = database.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(usize::try_from(told).unwrap(), begun.len() + 1);
+    drop(directory);
 }
 
 #[tokio::test]

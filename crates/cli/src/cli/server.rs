@@ -6,7 +6,9 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use secrecy::SecretString;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use strongroom_core::text::{Email, TeamName};
 use strongroom_net::{Limits, TrustedProxies};
@@ -305,7 +307,8 @@ pub(crate) struct Listening {
         value_parser = address
     )]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Threads that serve requests [default: one for each processor]
+    /// Threads that serve the API and the pages, and again as many for the broker [default: one for each
+    /// processor]
     #[arg(
         long,
         value_name = "N",
@@ -504,6 +507,12 @@ impl Listening {
             grace: Duration::from_secs(self.shutdown_timeout),
             ..Limits::default()
         }
+    }
+
+    /// How many threads serve requests. One where the system doesn't say what it has.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let wanted = self.workers.and_then(|workers| NonZeroUsize::new(workers.into()));
+        wanted.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 }
 

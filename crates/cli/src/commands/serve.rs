@@ -80,10 +80,7 @@ pub(super) fn block_on(
     server: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = listening.workers {
-        runtime.worker_threads(workers.into());
-    }
-    runtime.enable_all().build()?.block_on(server)
+    runtime.worker_threads(listening.threads().get()).enable_all().build()?.block_on(server)
 }
 
 /// A bound address, and ears for the signals that end a server. Connections
@@ -126,7 +123,8 @@ impl Open {
             Some(wanted) => {
                 let listener = bind(wanted, "--broker-listen").await?;
                 let address = reachable(listener.local_addr()?);
-                Some(Brokerage::new((listener, address), brokering, tls.as_ref().map(Renewed::tls))?)
+                let tls = tls.as_ref().map(Renewed::tls);
+                Some(Brokerage::new((listener, address), brokering, tls, listening.threads())?)
             }
             None => None,
         };
