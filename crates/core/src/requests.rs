@@ -102,6 +102,9 @@ impl RequestedText {
 
 /// What is kept of a text: its first so many characters.
 pub fn kept(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
     text.get(..end).unwrap_or_default()
 }
