@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls, Row, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -203,8 +204,12 @@ impl Link {
         let unreachable = |cause| OpenError::Unreachable { address: self.connector.shown.clone(), cause };
         let connector = Arc::clone(&self.connector);
         let connecting = async move { timeout(PATIENCE, connector.connect()).await };
-        let live = (self.home.spawn(connecting).await)
-            .map_err(|_| unreachable("the server ends".into()))?
+        // Nobody goes on with it when whoever needs it goes away.
+        let mut one = JoinSet::new();
+        one.spawn_on(connecting, &self.home);
+        let live = (one.join_next().await)
+            .and_then(Result::ok)
+            .ok_or_else(|| unreachable("the server ends".into()))?
             .map_err(|_| unreachable("it does not answer in time".into()))?
             .map_err(|error| unreachable(why(&error)))?;
         let live = Arc::new(live);
@@ -249,5 +254,26 @@ fn why(error: &tokio_postgres::Error) -> String {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn nobody_goes_on_connecting_for_who_went_away() {
+        // A server that says nothing.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("postgres://somebody@{}/x", listener.local_addr().unwrap());
+        let link = Link::new(Connector::new(&address.parse().unwrap()).unwrap());
+        for _ in 0..3 {
+            assert!(timeout(Duration::from_millis(50), link.live()).await.is_err());
+            let (mut attempt, _) = listener.accept().await.unwrap();
+            let left = timeout(PATIENCE / 5, attempt.read_to_end(&mut Vec::new())).await;
+            assert!(left.is_ok(), "it goes on");
+        }
     }
 }
