@@ -89,7 +89,11 @@ pub(crate) async fn serve(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             ((stream, peer), seat) = next => {
-                let (Some(thread), Ok(stream)) = (threads.idlest(), stream.into_std()) else { continue };
+                let Some(thread) = threads.idlest() else {
+                    tracing::error!("broker.threads.lost: no run is served any more; start the server again");
+                    continue;
+                };
+                let Ok(stream) = stream.into_std() else { continue };
                 let visit = Visit { broker: Arc::clone(&thread.broker), peer, closing: closing.clone() };
                 let tls = tls.clone();
                 let served = async move {

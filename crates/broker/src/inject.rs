@@ -124,19 +124,23 @@ pub(crate) struct Placed {
 ///
 /// # Errors
 /// When one doesn't, or the body isn't what its type says.
-pub(crate) fn place(known: &Known, decision: &Decision, body: &[u8]) -> Result<Placed, Refusal> {
+pub(crate) fn place(
+    known: &Known,
+    (plan, rules): (BodyPlan, &[Granted]),
+    body: &[u8],
+) -> Result<Placed, Refusal> {
     let mut placed = Placed { injections: Vec::new(), spans: Vec::new() };
     let mut between = known.finder().scanner().finder();
     let mut from = 0;
     for found in known.finder().find(body) {
         let refused = || crate::decide::misplaced(known, found);
         let which = found.which.ok_or_else(refused)?;
-        let spot = match decision.body {
+        let spot = match plan {
             BodyPlan::Form => field_at(body, (found.start, found.end)).map(Spot::Form),
             BodyPlan::Json => pointer_to(body, known, found).map(Spot::Json),
             BodyPlan::Watch => None,
         };
-        let granted = spot.as_ref().and_then(|spot| granted(known, decision, which, spot));
+        let granted = spot.as_ref().and_then(|spot| granted(known, rules, which, spot));
         let (spot, granted) = spot.zip(granted).ok_or_else(refused)?;
         placed.injections.push(Injection { granted, placeholder: which, spot });
         placed.spans.push((found.start, found.end));
@@ -148,7 +152,7 @@ pub(crate) fn place(known: &Known, decision: &Decision, body: &[u8]) -> Result<P
     if is_hidden {
         return Err(Refusal::MISPLACED_IN_BODY);
     }
-    let mut rules = decision.rules.iter().filter_map(|granted| known.rule(*granted));
+    let mut rules = rules.iter().filter_map(|granted| known.rule(*granted));
     if rules.any(|rule| is_foreign(rule, body, &placed)) { Err(Refusal::ForeignInBody) } else { Ok(placed) }
 }
 
@@ -176,8 +180,8 @@ fn is_foreign(rule: &Rule, body: &[u8], placed: &Placed) -> bool {
     }
 }
 
-fn granted(known: &Known, decision: &Decision, which: usize, spot: &Spot) -> Option<Granted> {
-    known.granting(decision.rules.iter().copied(), which, |placement| match (placement, spot) {
+fn granted(known: &Known, rules: &[Granted], which: usize, spot: &Spot) -> Option<Granted> {
+    known.granting(rules.iter().copied(), which, |placement| match (placement, spot) {
         (Placement::Form(own), Spot::Form(name)) => own.as_str() == name,
         (Placement::Json(own), Spot::Json(pointer)) => own.as_str() == pointer,
         _ => false,

@@ -26,6 +26,7 @@ use crate::relay::relay;
 use crate::socket::Socket;
 use crate::target::Target;
 use crate::values::Values;
+use crate::work;
 
 /// Lets a request of a run through, or says why not.
 pub(crate) async fn pass(
@@ -84,6 +85,9 @@ fn stopped(exchange: &Exchange, refusal: Refusal) -> Refusal {
 /// Until a body that is read whole is there.
 const READ_IN: Duration = Duration::from_secs(30);
 
+/// Bytes of a body among which placeholders are found in the time in which one of a value is made ready.
+const PER_BYTE: usize = 8;
+
 /// A request on its way.
 struct Passage {
     broker: Arc<Broker>,
@@ -141,7 +145,10 @@ impl Passage {
             .map_err(|_| Refusal::Body("a body in which a value may be put is at most 2 MiB"))?
             .to_bytes();
         self.exchange.sent(text.len())?;
-        let placed = inject::place(&self.known, decision, &text)?;
+        let (known, plan, rules, all) =
+            (self.known.clone(), decision.body, decision.rules.clone(), text.clone());
+        let place = move || inject::place(&known, (plan, &rules), &all);
+        let placed = work::done(text.len() / PER_BYTE, place).await.ok_or(Refusal::Unavailable)??;
         let whole = self.filled(&text, &placed, values)?;
         decision.injections.extend(placed.injections);
         Ok(OutBody::Whole(Full::new(whole)))

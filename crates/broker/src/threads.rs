@@ -19,6 +19,10 @@ use crate::broker::Broker;
 /// by those of each request, which are further off.
 const SWEEPS: Duration = Duration::from_millis(250);
 
+/// Threads for what would keep connections waiting, such as to look up a name: of all, and of each at least.
+const BESIDE: usize = 512;
+const LEAST_BESIDE: usize = 32;
+
 /// All of them. They end when this is dropped, and what they do with them.
 pub(crate) struct Threads(Vec<Thread>);
 
@@ -40,13 +44,18 @@ impl Threads {
     pub(crate) fn start(broker: &Broker, count: Option<NonZeroUsize>) -> io::Result<Self> {
         let one = |threads| Arc::new(broker.of_a_thread(threads));
         let Some(count) = count else { return Ok(Self(vec![Thread::here(one(NonZeroUsize::MIN))])) };
-        (0..count.get()).map(|number| Thread::start(number, one(count))).collect::<Result<_, _>>().map(Self)
+        let most_beside = BESIDE.div_ceil(count.get()).max(LEAST_BESIDE);
+        let start = |number| Thread::start(number, one(count), most_beside);
+        (0..count.get()).map(start).collect::<Result<_, _>>().map(Self)
     }
 
     /// The one that does least: each tunnel and each request holds its broker. Of equal ones the first, so
     /// that tunnels which follow one another find the connections to hosts that those before have left.
+    ///
+    /// One that is no more, which only a defect ends, would be the idlest for ever.
     pub(crate) fn idlest(&self) -> Option<&Thread> {
-        self.0.iter().min_by_key(|thread| Arc::strong_count(&thread.broker))
+        let there = self.0.iter().filter(|thread| !thread.goes_on.is_closed());
+        there.min_by_key(|thread| Arc::strong_count(&thread.broker))
     }
 
     /// Ends what is still done on them.
@@ -71,12 +80,14 @@ impl Thread {
         Self { broker, runtime, goes_on, is_over }
     }
 
-    fn start(number: usize, broker: Arc<Broker>) -> io::Result<Self> {
+    fn start(number: usize, broker: Arc<Broker>, most_beside: usize) -> io::Result<Self> {
         let ((goes_on, ended), (over, is_over)) = (oneshot::channel(), oneshot::channel());
         let (tell, told) = mpsc::channel();
         let sweeping = Arc::clone(&broker);
         // A runtime may not be dropped where another one runs, so it is made in its thread.
-        let work = move || match Builder::new_current_thread().enable_all().build() {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().max_blocking_threads(most_beside);
+        let work = move || match builder.build() {
             Ok(runtime) => {
                 let _ = tell.send(Ok(runtime.handle().clone()));
                 runtime.block_on(sweep(&sweeping, ended));

@@ -38,6 +38,9 @@ const MOST_IDLE: usize = 32;
 /// Connections by HTTP/1.1 that all threads keep while nobody uses them, to all public hosts and again to all
 /// others, at some 34 KiB each.
 const MOST_IDLE_OF_ALL: usize = 1_024;
+/// Of those, what each thread may have however many there are: it alone may serve whoever asks one host after
+/// the other, and a run has a hundred.
+const LEAST_IDLE_OF_ALL: usize = 128;
 /// What a host may send over HTTP/2 before it is taken, in bytes: of one answer, and of all. Runs share
 /// a connection, so who doesn't read an answer must leave room for those of a hundred others.
 const WINDOW: u32 = 1 << 20;
@@ -92,18 +95,23 @@ impl Upstream {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self::over(tls, dialler.clone(), MOST_IDLE_OF_ALL))
+        Ok(Self::over(tls, dialler.clone(), NonZeroUsize::MIN))
     }
 
     /// The same way with connections of its own, for one of so many threads.
     pub(crate) fn of_a_thread(&self, threads: NonZeroUsize) -> Self {
-        Self::over(self.tls.clone(), self.dialler.clone(), MOST_IDLE_OF_ALL.div_ceil(threads.get()))
+        Self::over(self.tls.clone(), self.dialler.clone(), threads)
     }
 
-    fn over(tls: ClientConfig, dialler: Dialler, most_idle: usize) -> Self {
+    fn over(tls: ClientConfig, dialler: Dialler, threads: NonZeroUsize) -> Self {
+        let most_idle = MOST_IDLE_OF_ALL.div_ceil(threads.get()).max(LEAST_IDLE_OF_ALL);
+        let fallback = MOST_IDLE.div_ceil(threads.get());
         let spoken = |reach| {
             let connector = |with_http2| Connector::new(&tls, (dialler.clone(), reach), with_http2);
-            Spoken { http1: Http1::new(connector(false), most_idle), http2: client(connector(true)) }
+            Spoken {
+                http1: Http1::new(connector(false), most_idle),
+                http2: client(connector(true), fallback),
+            }
         };
         let (public, private) = (spoken(Reach::Public), spoken(Reach::Private));
         Self { tls, dialler, public, private }
@@ -158,12 +166,13 @@ impl Spoken {
     }
 }
 
-fn client(connector: Connector) -> Client<Connector, OutBody> {
+/// A client that keeps so many connections to a host that has no HTTP/2: their number has no other bound.
+fn client(connector: Connector, most_idle: usize) -> Client<Connector, OutBody> {
     let mut client = Client::builder(TokioExecutor::new());
     client
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MOST_IDLE)
+        .pool_max_idle_per_host(most_idle)
         .http1_max_buf_size(HELD)
         .http2_initial_stream_window_size(WINDOW)
         .http2_initial_connection_window_size(WINDOW_OF_ALL)

@@ -169,7 +169,7 @@ type Piece = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 /// Wakes whoever waits for something of a connection; not while they are at work with it. What is
 /// done with one end of it rings for the other, and who is rung for while at work is sent to the end
-/// of a queue, and another thread is woken to look after it.
+/// of a queue.
 #[derive(Default)]
 struct Bell {
     waiting: AtomicWaker,

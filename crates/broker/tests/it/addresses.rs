@@ -148,7 +148,7 @@ async fn no_spelling_of_a_private_address_is_dialled() {
 
 #[tokio::test]
 async fn a_rule_lets_a_private_address_be_dialled_and_no_other() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let inside = scene.hosts.serve_plain().await;
     scene.names.lead_all(inside.address);
     let port = inside.address.port();

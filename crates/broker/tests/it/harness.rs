@@ -208,7 +208,8 @@ impl Scene {
         Self::with(Setup::default()).await
     }
 
-    /// One whose broker has the time that its test has.
+    /// One whose broker is on its test's own runtime: it has the time that the test has, and keeps connections
+    /// to hosts in one place.
     pub(crate) async fn in_time() -> Self {
         Self::with(Setup { threads: None, ..Setup::default() }).await
     }

@@ -153,11 +153,11 @@ async fn one_connection_serves_tunnels_that_follow_one_another() {
 #[tokio::test]
 async fn each_thread_has_a_connection_of_its_own_and_who_is_alone_finds_the_first_ones() {
     /// Until the tunnel, of which the end was seen, counts no more.
-    const MOMENT: Duration = Duration::from_millis(100);
+    const MOMENT: Duration = Duration::from_millis(500);
     let scene = Scene::new().await;
     let host = Scripted::lead(&scene, answers).await;
     let in_turn = async || {
-        for _ in 0..4 {
+        for _ in 0..2 {
             let mut tunnel = tunnel_to(&scene, SHOP).await;
             assert_eq!(ask_on(&mut tunnel, &request("GET /header/echo", &[], "")).await.text(), "ok");
             tunnel.read_to_end(&mut Vec::new()).await.unwrap();
@@ -177,7 +177,7 @@ async fn each_thread_has_a_connection_of_its_own_and_who_is_alone_finds_the_firs
 
 #[tokio::test]
 async fn one_that_the_host_has_closed_is_not_asked() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let host = Scripted::lead(&scene, answers_once).await;
     for count in 1..=3 {
         assert_eq!(asked(&scene).await, ok());
@@ -213,7 +213,7 @@ async fn says_more(mut stream: TlsStream<TcpStream>, number: usize) {
 
 #[tokio::test]
 async fn what_a_host_says_unasked_is_nobodys_answer() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let host = Scripted::lead(&scene, says_more).await;
     for count in 1..=3 {
         assert_eq!(asked(&scene).await, ok());
@@ -255,7 +255,7 @@ async fn who_sends_all_before_reading_anything_is_not_held_up_by_the_answer() {
 
 #[tokio::test]
 async fn one_whose_answer_was_left_is_not_asked_again() {
-    let scene = Scene::new().await;
+    let scene = Scene::in_time().await;
     let host = Scripted::lead(&scene, begins).await;
     let mut tunnel = tunnel_to(&scene, SHOP).await;
     tunnel.write_all(&request("GET /header/echo", &[], "")).await.unwrap();

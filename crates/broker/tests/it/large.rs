@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{ask_on, tunnel_to};
+use crate::client::{ask_on, request, tunnel_to};
 use crate::harness::{SHOP, Scene, rule};
 
 /// A value as long as there may be, in which nothing comes again.
@@ -33,7 +33,7 @@ async fn longest_stall(work: impl Future<Output = ()>) -> Duration {
 
 #[tokio::test]
 async fn large_values_are_made_ready_once_and_beside_everything_else() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::in_time().await;
     let values: Vec<_> = (0..4).map(|number| (format!("LONG_{number}"), long(number))).collect();
     let values: Vec<_> = values.iter().map(|(name, value)| (&**name, &**value)).collect();
     scene.another(&values, &json!([rule("/long", &json!({"header": "x-long"}))])).await;
@@ -53,4 +53,20 @@ async fn large_values_are_made_ready_once_and_beside_everything_else() {
     let began = Instant::now();
     tokio::join!(ask(), ask(), ask(), ask(), ask(), ask(), ask(), ask());
     assert!(began.elapsed() < 3 * alone, "{:?}, and for one {alone:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_large_body_in_which_a_value_has_its_place_keeps_nobody_waiting() {
+    let scene = Scene::in_time().await;
+    let placeholder = scene.placeholder("KEY").await;
+    let body = format!("{{\"auth\":{{\"key\":\"{placeholder}\"}},\"x\":[1{}]}}", ",1".repeat(500_000));
+    let bytes = request("POST /json", &[("Content-Type", "application/json")], &body);
+    let mut tunnel = tunnel_to(&scene, SHOP).await;
+    let began = Instant::now();
+    let stalled = longest_stall(async {
+        assert_eq!(ask_on(&mut tunnel, &bytes).await.status, 200);
+    });
+    let stalled = stalled.await;
+    let all = began.elapsed();
+    assert!(stalled < all / 3, "{stalled:?} of {all:?}");
 }
