@@ -183,6 +183,15 @@ pub(crate) async fn tunnel_as(scene: &Scene, token: &str, host: &str) -> TlsStre
     greet(scene, stream, (host, &[b"http/1.1"])).await.unwrap()
 }
 
+/// A tunnel to the shop in which the first of its events has come, and which ends with the second.
+pub(crate) async fn under_way(scene: &Scene) -> TlsStream<TcpStream> {
+    let placeholder = scene.placeholder("KEY").await;
+    let mut tunnel = tunnel_to(scene, SHOP).await;
+    tunnel.write_all(&request("GET /header/events", &[("X-Key", &placeholder)], "")).await.unwrap();
+    until(&mut tunnel, "data: 1").await;
+    tunnel
+}
+
 /// Sends bytes within a tunnel to the shop, and reads all that comes back.
 pub(crate) async fn within(scene: &Scene, bytes: &[u8]) -> Answer {
     let mut stream = tunnel_to(scene, SHOP).await;

@@ -8,8 +8,8 @@ use strongroom_core::app::Suspected;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{
-    ask, ask_on, basic, connect, connected, ends_within, greet, http2, raw, request, tunnel_as, tunnel_to,
-    until,
+    ask, ask_on, basic, connect, connected, ends_within, http2, raw, request, tunnel_as, tunnel_to,
+    under_way, until,
 };
 use crate::harness::{SHOP, Scene, rule};
 use crate::host::{Fed, Host, contains};
@@ -272,11 +272,7 @@ async fn a_placeholder_of_a_value_that_is_gone_is_refused() {
 #[tokio::test]
 async fn what_is_asked_when_the_server_ends_is_answered_in_its_time() {
     let scene = Scene::new().await;
-    let placeholder = scene.placeholder("KEY").await;
-    let stream = connect(&scene, scene.token(), &format!("{SHOP}:443")).await.unwrap();
-    let mut tunnel = greet(&scene, stream, (SHOP, &[b"http/1.1"])).await.unwrap();
-    tunnel.write_all(&request("GET /header/events", &[("X-Key", &placeholder)], "")).await.unwrap();
-    until(&mut tunnel, "data: 1").await;
+    let mut tunnel = under_way(&scene).await;
     let shop = std::sync::Arc::clone(&scene.shop.at);
     let ended = scene.end();
     tokio::time::sleep(Duration::from_millis(200)).await;

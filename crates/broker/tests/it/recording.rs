@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use strongroom_broker::RunLimits;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 
-use crate::client::{Answer, ask, ask_on, connect, greet, http2, request, tunnel_to, until};
+use crate::client::{Answer, ask, ask_on, connect, greet, http2, request, tunnel_to, under_way, until};
 use crate::harness::{SHOP, Scene, Setup};
 
 /// By then a write has given up, for which somebody else's wasn't over.
@@ -36,10 +36,7 @@ async fn a_request_is_told_of_once_with_what_came_of_it() {
 #[tokio::test]
 async fn a_long_request_is_told_of_at_its_beginning_and_its_end() {
     let scene = Scene::new().await;
-    let placeholder = scene.placeholder("KEY").await;
-    let mut tunnel = tunnel_to(&scene, SHOP).await;
-    tunnel.write_all(&request("GET /header/events", &[("X-Key", &placeholder)], "")).await.unwrap();
-    until(&mut tunnel, "data: 1").await;
+    let mut tunnel = under_way(&scene).await;
     let begun = scene.recorded().await;
     assert_eq!(begun.iter().map(|one| (one.ended, one.status)).collect::<Vec<_>>(), [(false, Some(200))]);
     scene.shop.at.go_on.notify_one();
@@ -138,10 +135,7 @@ async fn a_run_has_so_many_bytes() {
 #[tokio::test]
 async fn what_takes_longer_than_the_server_waits_for_is_ended_and_that_gets_into_the_record() {
     let scene = Scene::new().await;
-    let placeholder = scene.placeholder("KEY").await;
-    let mut tunnel = tunnel_to(&scene, SHOP).await;
-    tunnel.write_all(&request("GET /header/events", &[("X-Key", &placeholder)], "")).await.unwrap();
-    until(&mut tunnel, "data: 1").await;
+    let mut tunnel = under_way(&scene).await;
     let begun = scene.recorded().await;
     assert_eq!(begun.iter().filter(|told| !told.ended).count(), 1);
     let database = scene.database();
