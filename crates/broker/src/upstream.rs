@@ -35,11 +35,11 @@ pub(crate) use http1::Arriving;
 const IDLE: Duration = Duration::from_secs(30);
 /// Connections of one thread to one host that are kept while nobody uses them.
 const MOST_IDLE: usize = 32;
-/// Connections by HTTP/1.1 that all threads keep while nobody uses them, to all public hosts and again to all
-/// others, at some 34 KiB each.
+/// Connections by HTTP/1.1 that are kept while nobody uses them, to all public hosts and again to all others, at
+/// some 34 KiB each. Up to eight threads share them out.
 const MOST_IDLE_OF_ALL: usize = 1_024;
-/// Of those, what each thread may have however many there are: it alone may serve whoever asks one host after
-/// the other, and a run has a hundred.
+/// What each of more threads may have: it alone may serve whoever asks one host after the other, and a run has a
+/// hundred.
 const LEAST_IDLE_OF_ALL: usize = 128;
 /// What a host may send over HTTP/2 before it is taken, in bytes: of one answer, and of all. Runs share
 /// a connection, so who doesn't read an answer must leave room for those of a hundred others.
