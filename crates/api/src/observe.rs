@@ -6,8 +6,8 @@ use axum::http::Method;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::error::Error;
 use std::sync::Arc;
+use strongroom_core::with_causes;
 use strongroom_net::RequestId;
 
 use crate::error::{self, Cause};
@@ -27,7 +27,7 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
     let status = response.status().as_u16();
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
-        let cause = chain(&*cause);
+        let cause = with_causes(&*cause);
         tracing::error!(request_id, method, route, status, cause, "request.failed");
     } else {
         tracing::debug!(request_id, method, route, status, "request.answered");
@@ -46,15 +46,4 @@ fn is_by_program(request: &Request) -> bool {
 fn known(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
     known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
-}
-
-/// An error and what caused it, in one sentence.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -11,7 +11,7 @@ use strongroom_core::rows::Proven;
 use strongroom_core::scanner::Scanner;
 use strongroom_core::secrets::Secret;
 use strongroom_core::values::{EnvKey, SecretValue};
-use strongroom_core::{App, RunId, SecretId};
+use strongroom_core::{App, RunId, SecretId, with_causes};
 use tokio::sync::OnceCell;
 
 use crate::known::Known;
@@ -115,7 +115,7 @@ fn is_good(opening: &Opening, now: Duration) -> bool {
 
 fn unopened(error: &Error) -> Refusal {
     if !matches!(error, Error::Integrity(_)) {
-        tracing::warn!(%error, "broker.unopened");
+        tracing::warn!(error = with_causes(error), "broker.unopened");
     }
     Refusal::Unavailable
 }

@@ -5,9 +5,9 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use strongroom_core::App;
 use strongroom_core::audit::Head;
 use strongroom_core::audit::note::Checkpoint;
+use strongroom_core::{App, with_causes};
 
 use crate::failure::Failure;
 
@@ -51,7 +51,7 @@ impl Checkpoints {
                     "audit.diverged: the record is not the one that this head was signed over; unless a backup was restored, the database was tampered with: run `strongroom audit verify`"
                 );
             }
-            Err(error) => tracing::error!(%error, "audit.uncompared"),
+            Err(error) => tracing::error!(error = with_causes(&error), "audit.uncompared"),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use strongroom_core::with_causes;
 
 use crate::output;
 
@@ -69,7 +70,7 @@ impl Failure {
 
     /// A failure and its causes, as one sentence: `message: cause: deeper cause`.
     pub(crate) fn because(message: impl Into<String>, cause: &dyn Error) -> Self {
-        Self::new(format!("{}: {}", message.into(), chain(cause)))
+        Self::new(format!("{}: {}", message.into(), with_causes(cause)))
     }
 
     /// Adds what to do next.
@@ -148,28 +149,12 @@ impl Failure {
 /// what to do about it.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        let text = chain(&error);
+        let text = with_causes(&error);
         match text.split_once("; ") {
             Some((message, hint)) => Self::new(message).hint(hint),
             None => Self::new(text),
         }
     }
-}
-
-/// The error and its sources; one that already says what its source says
-/// doesn't say it twice.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom_core::app::{FollowError, Purged, Resealed};
 use strongroom_core::keyring::Superseded;
-use strongroom_core::{App, TeamId, Timestamp};
+use strongroom_core::{App, TeamId, Timestamp, with_causes};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 /// Between two looks at what is to be done: another server is missed after no
@@ -41,7 +41,7 @@ pub(crate) async fn follow(app: Arc<App>) -> Superseded {
             Ok(followed) => followed,
             Err(FollowError::Superseded(superseded)) => return superseded,
             Err(FollowError::Store(error)) => {
-                tracing::debug!(%error, "housekeeping.keys");
+                tracing::debug!(error = with_causes(&error), "housekeeping.keys");
                 continue;
             }
         };
@@ -49,7 +49,7 @@ pub(crate) async fn follow(app: Arc<App>) -> Superseded {
             && elected(&app).await
             && let Err(error) = app.close_ways().await
         {
-            tracing::warn!(%error, "housekeeping.keys");
+            tracing::warn!(error = with_causes(&error), "housekeeping.keys");
         }
         is_clean &= state.replace(followed.state) == Some(followed.state);
         is_clean = is_clean || app.store().scrub().await.unwrap_or(false);
@@ -100,7 +100,7 @@ async fn elected(app: &App) -> bool {
     match app.store().elected().await {
         Ok(elected) => elected,
         Err(error) => {
-            tracing::debug!(%error, "housekeeping.elected");
+            tracing::debug!(error = with_causes(&error), "housekeeping.elected");
             false
         }
     }
@@ -109,14 +109,14 @@ async fn elected(app: &App) -> bool {
 /// Records how often refusals came again; with `all`, also of those that still count.
 async fn write_refusals(app: &App, all: bool) {
     if let Err(error) = app.write_refusals(all).await {
-        tracing::warn!(%error, "housekeeping.refusals");
+        tracing::warn!(error = with_causes(&error), "housekeeping.refusals");
     }
 }
 
 /// Writes down when keys were last used.
 async fn write_uses(app: &App) {
     if let Err(error) = app.write_uses().await {
-        tracing::warn!(%error, "housekeeping.uses");
+        tracing::warn!(error = with_causes(&error), "housekeeping.uses");
     }
 }
 
@@ -126,7 +126,7 @@ async fn purge(app: &App, retention_days: u32) {
     match app.purge(before).await {
         Ok(purged) if purged == Purged::default() => tracing::debug!("housekeeping.purged"),
         Ok(purged) => tracing::info!(secrets = purged.secrets, teams = purged.teams, "housekeeping.purged"),
-        Err(error) => tracing::warn!(%error, "housekeeping.purge"),
+        Err(error) => tracing::warn!(error = with_causes(&error), "housekeeping.purge"),
     }
 }
 
@@ -134,7 +134,7 @@ async fn purge(app: &App, retention_days: u32) {
 async fn reseal(app: &App, clean: &mut Clean) {
     let teams = match app.teams_to_reseal().await {
         Ok(teams) => teams,
-        Err(error) => return tracing::warn!(%error, "housekeeping.reseal"),
+        Err(error) => return tracing::warn!(error = with_causes(&error), "housekeeping.reseal"),
     };
     clean.retain(|team, seen| teams.contains(team) && seen.elapsed() < RESEAL);
     for of in teams {
@@ -151,7 +151,7 @@ async fn reseal(app: &App, clean: &mut Clean) {
                 tracing::info!(%team, versions, broken, "housekeeping.resealed");
             }
             Err(error) => {
-                tracing::warn!(%error, %team, "housekeeping.reseal");
+                tracing::warn!(error = with_causes(&error), %team, "housekeeping.reseal");
                 clean.insert(of, Instant::now());
             }
         }

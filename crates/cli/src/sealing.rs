@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom_core::app::{SEALED_AT_ONCE, Sealer};
 use strongroom_core::audit::{Broken, Head};
-use strongroom_core::{App, StoreError};
+use strongroom_core::{App, StoreError, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -99,7 +99,10 @@ impl Sealing {
             return;
         }
         if !std::mem::replace(&mut self.is_told, true) {
-            tracing::error!(%error, "audit.unsealed: nothing is sealed until this is mended; run `strongroom audit verify`");
+            tracing::error!(
+                error = with_causes(error),
+                "audit.unsealed: nothing is sealed until this is mended; run `strongroom audit verify`"
+            );
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod app;
 pub mod audit;
 pub mod authority;
 pub mod backup;
+mod causes;
 pub mod clock;
 pub mod env_file;
 pub mod environment;
@@ -53,6 +54,7 @@ pub mod values;
 
 pub use access::{Action, Caller, Denied, Permit};
 pub use app::App;
+pub use causes::with_causes;
 pub use clock::{Clock, Timestamp};
 pub use grants::{Grant, Scope, Scopes};
 pub use ids::{

@@ -12,6 +12,7 @@ use strongroom_core::app::{Cause, Error, SignInError};
 use strongroom_core::events::Object;
 use strongroom_core::store::StoreError;
 use strongroom_core::teams::Team;
+use strongroom_core::with_causes;
 use zeroize::Zeroizing;
 
 use crate::browser::{self, Cookie};
@@ -96,14 +97,14 @@ impl From<Error> for Refusal {
                 );
             }
             Error::Store(StoreError::Unavailable(_) | StoreError::Unsettled) => {
-                tracing::warn!(%error, "page.unavailable");
+                tracing::warn!(error = with_causes(&error), "page.unavailable");
                 return Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The database can't be reached just now. Try again in a moment, and look whether it was done.",
                 );
             }
             _ => {
-                tracing::error!(%error, "page.failed");
+                tracing::error!(error = with_causes(&error), "page.failed");
                 return Self::broken();
             }
         };

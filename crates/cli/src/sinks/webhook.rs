@@ -5,14 +5,14 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::SecretString;
 use std::time::Duration;
-use strongroom_core::Clock as _;
 use strongroom_core::audit::webhook::{HEADER, signature};
+use strongroom_core::{Clock as _, with_causes};
 use strongroom_keys::passphrase;
 
 use crate::cli::Sinks;
 use crate::client::loopback;
 use crate::clock::SystemClock;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 
 /// For one batch and its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl Webhook {
         let request = self.client.post(self.url.clone()).header(HEADER, signature);
         let request = request.header("strongroom-first-leaf", first);
         let sent = request.header("content-type", "application/jsonl").body(lines).send().await;
-        let answer = sent.map_err(|error| chain(&error.without_url()))?;
+        let answer = sent.map_err(|error| with_causes(&error.without_url()))?;
         let status = answer.status();
         if status.is_success() { Ok(()) } else { Err(format!("it was answered with {status}")) }
     }

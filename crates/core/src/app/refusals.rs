@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{App, Cause, Error};
 use crate::access::{Action, Caller, Denied, Means};
+use crate::causes::with_causes;
 use crate::clock::Timestamp;
 use crate::events::{Actor, Event, EventKind, Object, Place, Refusal};
 use crate::ids::{TeamId, UserId};
@@ -147,7 +148,7 @@ impl App {
         let who = (caller.team_id, caller.user_id);
         for event in self.refusals.note(who, kind, event, self.world.clock.monotonic()) {
             if let Err(error) = self.store.record(event).await {
-                tracing::warn!(%error, "refusals.record");
+                tracing::warn!(error = with_causes(&error), "refusals.record");
             }
         }
     }
