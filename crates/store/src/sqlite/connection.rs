@@ -154,12 +154,12 @@ mod tests {
         links.filter(|link| is_nameless(&link.to_string_lossy())).count()
     }
 
-    /// How many such files there are while a part of a transaction, of more pages than a few, could be undone.
+    /// How many such files there are while a part of a transaction, of 9 MB, could be undone.
     fn while_it_can_be_undone(connection: &Connection) -> usize {
         connection
             .execute_batch(
                 "CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT) STRICT; \
-                 WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000) \
+                 WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 40000) \
                  INSERT INTO t SELECT n, hex(randomblob(100)) FROM r; \
                  BEGIN; SAVEPOINT work; UPDATE t SET text = lower(text);",
             )

@@ -86,8 +86,8 @@ fn some(events: &[Event; SOME]) -> Statement<'_> {
 
 /// Stores [`SOME`] events, whatever they are.
 fn unlike(events: &[Event; SOME]) -> Statement<'_> {
-    static INSERT: LazyLock<String> = LazyLock::new(|| insert(|row, column| row * TOLD.len() + column + 1));
-    Query::new("events", INSERT.as_str(), events.iter().flat_map(values))
+    static INSERT: LazyLock<Text> = LazyLock::new(|| insert(|row, column| row * TOLD.len() + column + 1));
+    Query::new("events", &*INSERT, events.iter().flat_map(values))
 }
 
 /// The columns in which a run's requests for one secret differ, in their order.
@@ -109,7 +109,7 @@ fn is_alike(one: &Event, other: &Event) -> bool {
 /// Stores [`SOME`] events that are alike: what they have in common is handed over once, which takes longer
 /// than to store it.
 fn alike(events: &[Event; SOME]) -> Statement<'_> {
-    static INSERT: LazyLock<String> = LazyLock::new(|| {
+    static INSERT: LazyLock<Text> = LazyLock::new(|| {
         let (apart, common): (Vec<usize>, Vec<usize>) = (0..TOLD.len()).partition(|at| is_apart(*at));
         insert(|row, column| match apart.iter().position(|at| *at == column) {
             Some(at) => common.len() + row * apart.len() + at + 1,
@@ -118,7 +118,7 @@ fn alike(events: &[Event; SOME]) -> Statement<'_> {
     });
     let common = values(&events[0]).into_iter().enumerate().filter(|(at, _)| !is_apart(*at));
     let values = common.map(|(_, value)| value).chain(events.iter().flat_map(values_apart));
-    Query::new("events", INSERT.as_str(), values)
+    Query::new("events", &*INSERT, values)
 }
 
 /// The values of [`APART`].
@@ -135,13 +135,16 @@ fn is_apart(column: usize) -> bool {
 }
 
 /// A statement for [`SOME`] events; `place` says which value stands in a row's column.
-fn insert(place: impl Fn(usize, usize) -> usize) -> String {
+///
+/// SQLite is told that it needn't undo the statement alone: who stores events undoes everything.
+fn insert(place: impl Fn(usize, usize) -> usize) -> Text {
     let row = |row| {
         let places: Vec<_> = (0..TOLD.len()).map(|column| format!("?{}", place(row, column))).collect();
         format!("({})", places.join(", "))
     };
     let rows: Vec<_> = (0..SOME).map(row).collect();
-    format!("INSERT INTO events ({}) VALUES {}", EVENTS.names().join(", "), rows.join(", "))
+    let text = format!("INTO events ({}) VALUES {}", EVENTS.names().join(", "), rows.join(", "));
+    Text { sqlite: format!("INSERT OR FAIL {text}").into(), postgres: format!("INSERT {text}").into() }
 }
 
 /// How often more than once.

@@ -128,6 +128,22 @@ async fn many_events_are_recorded_in_their_order_and_quickly() {
     assert_eq!(instance.database.record_all(Arc::new([])).await.unwrap(), None);
 }
 
+/// Each of them has a place of its own in every index, so that most pages are written to: a part of a transaction
+/// that large once failed on SQLite.
+#[tokio::test]
+async fn requests_of_many_runs_are_recorded_together() {
+    let instance = Instance::new().await;
+    let run = |number: u16| u128::from(number) * 7_919 % 64 + 1;
+    for _ in 0..12 {
+        let events = (0..4_096).map(|number| requested(instance.team, run(number), number)).collect();
+        instance.database.record_all(events).await.unwrap();
+    }
+    let one = RunId::from_uuid(id(run(5)));
+    let page = instance.database.run_requests(instance.team, one, None, 1_000).await.unwrap();
+    let of_it = (0..4_096).rev().filter(|number| run(*number) == run(5)).collect::<Vec<_>>();
+    assert_eq!(rules(&page), of_it.repeat(12));
+}
+
 #[tokio::test]
 async fn who_recorded_events_is_told_their_places_where_nobody_else_has_any_between() {
     let instance = Instance::new().await;
