@@ -173,6 +173,19 @@ fn what_is_committed_late_becomes_a_leaf_late_and_nothing_is_lost() {
     assert_eq!(instance.wrong(Vec::new()), [Wrong::Stray(38)], "who writes it there now put it in");
 }
 
+/// More leaves than are looked at at once follow one another without a gap, and then there is one.
+#[test]
+fn a_gap_behind_many_leaves_is_no_harm() {
+    let (instance, mut sealer) = (Instance::new(), Sealer::default());
+    instance.happen(4_100);
+    let gap = i64::try_from(instance.store.tables().events.len()).unwrap();
+    instance.store.tables().under_way.insert(gap);
+    instance.happen(3);
+    let head = instance.sealed(&mut sealer);
+    let seen = instance.verified(vec![head.clone()]);
+    assert_eq!((seen.wrong, seen.leaves), (vec![], head.size));
+}
+
 #[test]
 fn servers_that_take_turns_make_one_tree() {
     let (instance, mut one, mut other) = (Instance::new(), Sealer::default(), Sealer::default());
