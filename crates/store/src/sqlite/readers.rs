@@ -10,21 +10,28 @@
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::{OpenError, connection, rows};
 use strongroom_core::StoreError;
 
-/// Connections in the pool: as many reads go on at once.
+/// Connections in a pool: as many reads go on at once.
 const READERS: usize = 4;
 
-/// The pool.
+/// The connections.
 pub(super) struct Readers {
-    pool: Vec<Mutex<Reader>>,
+    short: Pool,
+    /// For reads that may take seconds: neither a short one nor the writer waits for these.
+    long: Pool,
     /// Counts commits.
     commits: AtomicU64,
     /// The newest event that any read could see.
     newest: AtomicI64,
+}
+
+/// Some of them.
+struct Pool {
+    readers: Vec<Mutex<Reader>>,
     /// Counts reads that found every connection in use.
     turn: AtomicU64,
 }
@@ -48,23 +55,34 @@ struct Moment {
 
 impl Readers {
     pub(super) fn new(path: &Path, first: Connection) -> Result<Self, OpenError> {
-        let mut connections = vec![first];
-        while connections.len() < READERS {
-            connections.push(connection::reader(path)?);
-        }
-        let reader = |connection| Mutex::new(Reader { connection, moment: None });
-        let pool = connections.into_iter().map(reader).collect();
-        let (commits, newest, turn) = (AtomicU64::new(0), AtomicI64::new(0), AtomicU64::new(0));
-        Ok(Self { pool, commits, newest, turn })
+        let (short, long) = (Pool::new(vec![first], path)?, Pool::new(Vec::new(), path)?);
+        Ok(Self { short, long, commits: AtomicU64::new(0), newest: AtomicI64::new(0) })
     }
 
-    /// Reads the newest moment; `table` names what in an error.
+    /// Reads a few rows of the newest moment; `table` names what in an error.
     pub(super) fn read<T>(
         &self,
         table: &'static str,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let mut reader = self.free();
+        self.read_by(self.short.free(), table, read)
+    }
+
+    /// The same, of what may be whole teams: not where requests are answered.
+    pub(super) fn read_long<T>(
+        &self,
+        table: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.read_by(self.long.free(), table, read)
+    }
+
+    fn read_by<T>(
+        &self,
+        mut reader: MutexGuard<'_, Reader>,
+        table: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let done = self.in_newest_moment(&mut reader).and_then(read);
         if done.is_err() {
             reader.leave();
@@ -89,16 +107,34 @@ impl Readers {
         self.commits.fetch_add(1, Ordering::Release);
     }
 
-    /// Ends every transaction, so that a checkpoint can copy what they held back.
+    /// Ends transactions, so that a checkpoint can copy what they held back. It isn't waited for a long read.
     pub(super) fn leave(&self) {
-        for reader in &self.pool {
+        for reader in &self.short.readers {
             reader.lock().unwrap_or_else(PoisonError::into_inner).leave();
         }
+        for reader in &self.long.readers {
+            match reader.try_lock() {
+                Ok(mut reader) => reader.leave(),
+                Err(TryLockError::Poisoned(reader)) => reader.into_inner().leave(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// Of these connections, and as many more as are needed.
+    fn new(mut connections: Vec<Connection>, path: &Path) -> Result<Self, OpenError> {
+        while connections.len() < READERS {
+            connections.push(connection::reader(path)?);
+        }
+        let reader = |connection| Mutex::new(Reader { connection, moment: None });
+        Ok(Self { readers: connections.into_iter().map(reader).collect(), turn: AtomicU64::new(0) })
     }
 
     /// A connection that nobody uses, or one that comes free.
     fn free(&self) -> MutexGuard<'_, Reader> {
-        let idle = self.pool.iter().find_map(|reader| reader.try_lock().ok());
+        let idle = self.readers.iter().find_map(|reader| reader.try_lock().ok());
         idle.unwrap_or_else(|| self.next())
     }
 
@@ -106,7 +142,7 @@ impl Readers {
     fn next(&self) -> MutexGuard<'_, Reader> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % READERS as u64;
         #[expect(clippy::indexing_slicing, reason = "the pool has READERS connections")]
-        let reader = &self.pool[usize::try_from(turn).unwrap_or(0)];
+        let reader = &self.readers[usize::try_from(turn).unwrap_or(0)];
         reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,6 +172,7 @@ impl Reader {
 mod tests {
     use super::*;
     use std::os::unix::fs::OpenOptionsExt;
+    use std::sync::Barrier;
 
     /// Two readers' worth of a database, and the connection that commits to it.
     fn readers() -> (tempfile::TempDir, Readers, Connection) {
@@ -188,6 +225,34 @@ mod tests {
                 readers.committed();
             }
         });
+    }
+
+    #[test]
+    fn nobody_waits_for_long_reads() {
+        let (_directory, readers, writer) = readers();
+        let (begun, go_on) = (Barrier::new(READERS + 1), Barrier::new(READERS + 1));
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    let read = |connection: &Connection| {
+                        let seen = events(connection)?;
+                        begun.wait();
+                        go_on.wait();
+                        Ok((seen, events(connection)?))
+                    };
+                    assert_eq!(readers.read_long("events", read).unwrap(), (0, 0), "it is of one moment");
+                });
+            }
+            begun.wait();
+            // Either would never come back.
+            readers.leave();
+            assert_eq!(readers.read("events", events).unwrap(), 0);
+            writer.execute("INSERT INTO events DEFAULT VALUES", []).unwrap();
+            readers.committed();
+            assert_eq!(readers.read("events", events).unwrap(), 1);
+            go_on.wait();
+        });
+        assert_eq!(readers.read_long("events", events).unwrap(), 1);
     }
 
     #[test]

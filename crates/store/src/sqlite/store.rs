@@ -57,7 +57,7 @@ impl Database {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let readers = Arc::clone(&self.readers);
-        let aside = tokio::task::spawn_blocking(move || readers.read(table, read));
+        let aside = tokio::task::spawn_blocking(move || readers.read_long(table, read));
         aside.await.unwrap_or(Err(StoreError::Stopped))
     }
 }
