@@ -11,6 +11,8 @@ mod election;
 mod error;
 mod locks;
 mod migrations;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod rows;
 mod store;

@@ -6,7 +6,7 @@ mod copy;
 mod lock;
 mod migrations;
 #[cfg(test)]
-mod plans;
+pub(crate) mod plans;
 mod purge;
 mod readers;
 mod rows;

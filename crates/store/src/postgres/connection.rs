@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::address::Address;
 use super::error::{Fault, OpenError};
-use crate::tables::Value;
+use super::rows::columns;
+use crate::tables::{Read, Value};
 
 /// How long one exchange may take, connecting included.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,13 +42,22 @@ const SETTINGS: &str = "
     SET enable_sort = off;
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
+    -- What is asked is found at once, and has no use for a second process.
+    SET max_parallel_workers_per_gather = 0;
     SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;";
 
-/// For whoever reads whole tables: there the server knows best.
+/// For whoever reads whole tables: there the server knows best, and has what time it needs.
 pub(super) const WHOLE: &str = "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_sort; \
-                                RESET enable_hashjoin; RESET enable_mergejoin; RESET plan_cache_mode";
+                                RESET enable_hashjoin; RESET enable_mergejoin; RESET plan_cache_mode; \
+                                RESET max_parallel_workers_per_gather; SET statement_timeout = 0";
+
+/// For whoever only reads: the server gives up before nobody waits any more. It would go on otherwise, beside
+/// those who ask the same again, until it had no room for anybody. Nor may it be said where something is
+/// written: a commit that waits for a standby would be taken for done. For a lock it is waited less long: that
+/// may be tried again.
+const READS: &str = "SET statement_timeout = '4s'; SET lock_timeout = '3s'";
 
 /// Makes connections.
 pub(super) struct Connector {
@@ -62,7 +72,7 @@ impl Connector {
         Ok(Arc::new(Self { config, tls, shown: address.to_string() }))
     }
 
-    async fn connect(&self) -> Result<Live, tokio_postgres::Error> {
+    async fn connect(&self, settings: &str) -> Result<Live, tokio_postgres::Error> {
         let client = if let Some(tls) = &self.tls {
             let (client, driver) = self.config.connect(tls.clone()).await?;
             drive(driver);
@@ -72,7 +82,7 @@ impl Connector {
             drive(driver);
             client
         };
-        client.batch_execute(SETTINGS).await?;
+        client.batch_execute(&format!("{SETTINGS} {settings}")).await?;
         let origin: Uuid = client.query_one("SELECT gen_random_uuid()", &[]).await?.try_get(0)?;
         Ok(Live { client, statements: Mutex::default(), origin, marked: AtomicU64::new(0) })
     }
@@ -157,6 +167,12 @@ impl Live {
         Ok(stream.try_collect().await?)
     }
 
+    /// The one number that is asked for.
+    pub(super) async fn count(&self, text: &str) -> Result<u64, Fault> {
+        let (rows, _) = self.ask(text, &[]).await?;
+        Ok(rows.first().map(|row| u64::read(&mut columns(row))).transpose()?.unwrap_or(0))
+    }
+
     /// Prepares and runs.
     pub(super) async fn ask(&self, text: &str, values: &[Value<'_>]) -> Result<(Vec<Row>, u64), Fault> {
         let statement = self.prepare(text).await?;
@@ -165,7 +181,7 @@ impl Live {
 }
 
 /// The text with PostgreSQL's places for values.
-fn numbered(text: &str) -> String {
+pub(super) fn numbered(text: &str) -> String {
     let mut numbered = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(letter) = rest.next() {
@@ -178,6 +194,8 @@ fn numbered(text: &str) -> String {
 /// A place for one connection.
 pub(super) struct Link {
     connector: Arc<Connector>,
+    /// What its sessions are told beside [`SETTINGS`].
+    settings: &'static str,
     /// Where it is driven: whoever needs it first may be on a runtime that ends before.
     home: Handle,
     live: RwLock<Option<Arc<Live>>>,
@@ -189,7 +207,12 @@ impl Link {
     /// Of the runtime that this is called on.
     pub(super) fn new(connector: Arc<Connector>) -> Self {
         let (live, connecting) = (RwLock::new(None), tokio::sync::Mutex::new(()));
-        Self { connector, home: Handle::current(), live, connecting }
+        Self { connector, settings: "", home: Handle::current(), live, connecting }
+    }
+
+    /// The same, to read and nothing else.
+    pub(super) fn to_read(connector: Arc<Connector>) -> Self {
+        Self { settings: READS, ..Self::new(connector) }
     }
 
     /// The connection, made anew where it broke.
@@ -202,8 +225,8 @@ impl Link {
             return Ok(live);
         }
         let unreachable = |cause| OpenError::Unreachable { address: self.connector.shown.clone(), cause };
-        let connector = Arc::clone(&self.connector);
-        let connecting = async move { timeout(PATIENCE, connector.connect()).await };
+        let (connector, settings) = (Arc::clone(&self.connector), self.settings);
+        let connecting = async move { timeout(PATIENCE, connector.connect(settings)).await };
         // Nobody goes on with it when whoever needs it goes away.
         let mut one = JoinSet::new();
         one.spawn_on(connecting, &self.home);

@@ -12,7 +12,7 @@ use super::error::Fault;
 use super::locks::COPY;
 use super::migrations;
 use crate::copy::{Batches, CopyError, Gathered, Raw, Reads, Writes, behind, counting, last, raw, way};
-use crate::tables::{Column, Kind, Read, Record, Shape, Value, shapes};
+use crate::tables::{Column, Kind, Record, Shape, Value, shapes};
 use strongroom_core::StoreError;
 use strongroom_core::instance::Instance;
 
@@ -23,8 +23,7 @@ const SNAPSHOT: &str = "strongroom backup";
 
 /// A copy takes what time it needs, and waits for others no longer than a server.
 /// Rows that a policy would hide from it are an error.
-const UNHURRIED: &str =
-    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off";
+const UNHURRIED: &str = "SET idle_in_transaction_session_timeout = 0; SET row_security = off";
 
 /// One connection to a database.
 pub(crate) struct Copying {
@@ -120,11 +119,7 @@ fn refused(fault: Fault) -> CopyError {
 #[async_trait]
 impl Reads for Copying {
     async fn count(&self, shape: &'static Shape) -> Result<u64, StoreError> {
-        let count = async {
-            let (rows, _) = self.live.ask(&counting(shape), &[]).await?;
-            Ok(rows.first().map(|row| u64::read(&mut super::rows::columns(row))).transpose()?.unwrap_or(0))
-        };
-        count.await.map_err(|fault: Fault| fault.into_store_error(shape.table))
+        self.live.count(&counting(shape)).await.map_err(|fault| fault.into_store_error(shape.table))
     }
 
     fn rows(&self, shape: &'static Shape, after: Option<Raw>) -> Batches {

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::connection::{Connector, Link, Live};
+use super::connection::{Connector, Link, Live, PATIENCE};
 use super::error::Fault;
 use super::rows::columns;
 use crate::query::Query;
@@ -32,7 +33,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(connector: &Arc<Connector>) -> Self {
-        let links = |count| (0..count).map(|_| Link::new(Arc::clone(connector))).collect();
+        let links = |count| (0..count).map(|_| Link::to_read(Arc::clone(connector))).collect();
         Self { links: links(READERS), aside: links(ASIDE), turn: AtomicUsize::new(0) }
     }
 
@@ -74,9 +75,11 @@ impl Readers {
                 let (text, values) = (&query.text.postgres, &query.values);
                 async move { live.ask(text, values).await }
             };
+            let begun = Instant::now();
             match self.next(links).with(ask).await {
                 Ok((rows, _)) => return Ok(rows.iter().map(|row| T::read(&mut columns(row)).ok()).collect()),
-                Err(fault) if fault.is_passing() && tries < TRIES => tries += 1,
+                // What took all the time there is would take it again, beside what is still done of it.
+                Err(fault) if fault.is_passing() && tries < TRIES && begun.elapsed() < PATIENCE => tries += 1,
                 Err(fault) => return Err(fault.into_store_error(query.table)),
             }
         }
@@ -132,5 +135,42 @@ struct Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         self.free.lock().unwrap_or_else(PoisonError::into_inner).extend(self.link.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use strongroom_testbed::Cluster;
+
+    /// How many questions the server works at that sleep.
+    const ASLEEP: &str = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' \
+                          AND datname = current_database()";
+
+    fn readers() -> Readers {
+        Readers::new(&Connector::new(&Cluster::shared().database().parse().unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_question_that_takes_too_long_is_asked_once_and_given_up_by_the_server() {
+        let readers = readers();
+        let begun = Instant::now();
+        let asked = readers.one(Query::<i64>::new("nothing", "SELECT pg_sleep(60), 1", [])).await;
+        assert!(matches!(asked, Err(StoreError::Unavailable(_))), "{asked:?}");
+        assert!(begun.elapsed() < Duration::from_secs(9), "it was asked again");
+        assert_eq!(readers.one(Query::<i64>::new("nothing", ASLEEP, [])).await.unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn questions_that_wait_for_one_another_are_asked_once() {
+        let readers = readers();
+        let begun = Instant::now();
+        // Three for each connection.
+        let asked = (0..3 * ASIDE)
+            .map(|_| readers.all_aside(Query::<i64>::new("nothing", "SELECT pg_sleep(60), 1", [])));
+        let asked = futures_util::future::join_all(asked).await;
+        assert!(asked.iter().all(|asked| matches!(asked, Err(StoreError::Unavailable(_)))), "{asked:?}");
+        assert!(begun.elapsed() < Duration::from_secs(9), "one was asked again");
     }
 }

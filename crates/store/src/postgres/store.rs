@@ -366,13 +366,13 @@ impl Store for Database {
     }
 
     async fn runs_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<ByDay, StoreError> {
-        let runs = self.readers.all(runs::by_day(team, since, most)).await?;
-        let deliveries = self.readers.all(runs::deliveries_by_day(team, since, most)).await?;
+        let runs = self.readers.all_aside(runs::by_day(team, since, most)).await?;
+        let deliveries = self.readers.all_aside(runs::deliveries_by_day(team, since, most)).await?;
         Ok(ByDay { runs, deliveries })
     }
 
     async fn refusals_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<Days, StoreError> {
-        self.readers.all(events::refusals_by_day(team, since, most)).await
+        self.readers.all_aside(events::refusals_by_day(team, since, most)).await
     }
 
     async fn count_runs(&self, team: TeamId, of: RunsOf) -> Result<u64, StoreError> {
@@ -522,7 +522,7 @@ impl Store for Database {
     }
 
     async fn rows(&self) -> Result<u64, StoreError> {
-        walk::count(&self.readers).await
+        walk::count(&self.link()).await
     }
 
     async fn elected(&self) -> Result<bool, StoreError> {

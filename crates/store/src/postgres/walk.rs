@@ -2,14 +2,11 @@
 
 use futures_util::TryStreamExt;
 use std::pin::pin;
-use std::sync::LazyLock;
 use tokio_postgres::Row as SqlRow;
 
 use super::connection::{Link, Live, WHOLE};
 use super::error::Fault;
-use super::pool::Readers;
 use super::rows::columns;
-use crate::query::{Query, Text};
 use crate::tables::{Malformed, Read, Record, Shape, shapes};
 use strongroom_core::StoreError;
 use strongroom_core::agents::{Agent, Attachment, Revision};
@@ -33,13 +30,15 @@ use strongroom_core::users::{Membership, User};
 const ASIDE: [&str; 5] = ["instance", "api_key_uses", "deliveries", "versions", "events"];
 
 /// How many rows are shown.
-pub(super) async fn count(readers: &Readers) -> Result<u64, StoreError> {
-    static COUNT: LazyLock<Text> = LazyLock::new(|| {
-        let tables = shapes().map(|shape| shape.table).filter(|table| !ASIDE.contains(table));
-        let counts: Vec<_> = tables.map(|table| format!("(SELECT count(*) FROM {table})")).collect();
-        Text::hinted(format!("SELECT {}", counts.join(" + ")), "")
-    });
-    Ok(readers.all_aside(Query::<u64>::new("walk", &*COUNT, [])).await?.first().copied().unwrap_or(0))
+pub(super) async fn count(link: &Link) -> Result<u64, StoreError> {
+    let live = link.live().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    let tables = shapes().map(|shape| shape.table).filter(|table| !ASIDE.contains(table));
+    let counts: Vec<_> = tables.map(|table| format!("(SELECT count(*) FROM {table})")).collect();
+    let counted = async {
+        live.say(WHOLE).await?;
+        live.count(&format!("SELECT {}", counts.join(" + "))).await
+    };
+    counted.await.map_err(|fault: Fault| fault.into_store_error("walk"))
 }
 
 /// Shows each row to `visit`. A row that can't be read is shown as such.
@@ -47,7 +46,7 @@ pub(super) async fn walk(link: &Link, visit: &mut (dyn FnMut(AnyRow) + Send)) ->
     let live = link.live().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let walked = async {
         live.say(WHOLE).await?;
-        live.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0").await?;
+        live.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let mut walk = Walk { live: &live, visit };
         walk.tables().await?;
         live.say("COMMIT").await

@@ -126,24 +126,23 @@ fn pairs(pairs: impl Iterator<Item = (i64, i64)>) -> Value<'static> {
     Value::text(format!("[{}]", pairs.join(",")))
 }
 
-/// A query for the rows that a list of pairs names.
+/// A query for the rows that a list of pairs names. PostgreSQL is to look for those of each pair by themselves:
+/// where there is an order it went through the whole table in it otherwise, and for each row through all pairs.
 fn by_pairs(columns: &str, table: &str, is: &str, order: &str) -> Text {
-    let text = format!("SELECT {columns} FROM PAIRS JOIN {table} e ON {is} {order}");
-    let sqlite = text
-        .replace("FROM PAIRS JOIN", "FROM json_each(?1) p CROSS JOIN")
-        .replace("ONE", "(p.value ->> 0)")
-        .replace("OTHER", "(p.value ->> 1)");
-    let postgres = text
-        .replace("PAIRS", "json_array_elements(?1::json) p(value)")
-        .replace("ONE", "(p.value ->> 0)::bigint")
-        .replace("OTHER", "(p.value ->> 1)::bigint");
+    let by_sqlite = is.replace("ONE", "(p.value ->> 0)").replace("OTHER", "(p.value ->> 1)");
+    let sqlite = format!("SELECT {columns} FROM json_each(?1) p CROSS JOIN {table} e ON {by_sqlite} {order}");
+    let by_postgres =
+        is.replace("ONE", "(p.value ->> 0)::bigint").replace("OTHER", "(p.value ->> 1)::bigint");
+    let of_each = format!("SELECT * FROM {table} WHERE {by_postgres} {order}");
+    let pairs = "json_array_elements(?1::json) p(value)";
+    let postgres = format!("SELECT {columns} FROM {pairs} CROSS JOIN LATERAL ({of_each}) e {order}");
     Text { sqlite: sqlite.into(), postgres: postgres.into() }
 }
 
 /// Those of these tiles that are there.
 pub(crate) fn tiles(places: &[Place]) -> Query<'static, (Place, Tile)> {
     static TEXT: LazyLock<Text> =
-        LazyLock::new(|| by_pairs(&TILES.of("e"), "audit_tiles", "e.level = ONE AND e.place = OTHER", ""));
+        LazyLock::new(|| by_pairs(&TILES.of("e"), "audit_tiles", "level = ONE AND place = OTHER", ""));
     let places =
         places.iter().map(|place| (i64::from(place.level), i64::try_from(place.index).unwrap_or(i64::MAX)));
     Query::new("audit_tiles", &*TEXT, [pairs(places)])
@@ -179,8 +178,8 @@ pub(crate) fn recorded(places: Gap, team: Option<TeamId>, limit: u32) -> Query<'
 /// The events that are in these gaps.
 pub(crate) fn within(gaps: &[Gap], limit: u32) -> Query<'static, Recorded> {
     static TEXT: LazyLock<Text> = LazyLock::new(|| {
-        let is = "e.sequence >= ONE AND e.sequence <= OTHER";
-        by_pairs(&NUMBERED.of("e"), "events", is, "ORDER BY e.sequence LIMIT ?2")
+        let is = "sequence >= ONE AND sequence <= OTHER";
+        by_pairs(&NUMBERED.of("e"), "events", is, "ORDER BY sequence LIMIT ?2")
     });
     let gaps = gaps.iter().map(|gap| (gap.first, gap.last));
     Query::new("events", &*TEXT, [pairs(gaps), Value::number(limit)])
