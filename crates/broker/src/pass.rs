@@ -63,17 +63,25 @@ pub(crate) fn refused_before(
     request: &Request<Incoming>,
     refusal: &Refusal,
 ) {
-    if !broker.recorder.is_open() {
-        return;
-    }
     let uri = request.uri();
     let scheme = if uri.scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
     let host = uri.host().unwrap_or_default().to_owned();
     let target = Arc::new(Target { scheme, host, port: uri.port_u16().unwrap_or_default() });
-    let about = (&target, request.method().as_str(), uri.path());
-    let exchange = Exchange::begin(broker, (known.clone(), client), about);
-    let _refused_anyway = exchange.admit(false);
-    exchange.stop(refusal.clone());
+    refused_by_itself(broker, (known, client), (&target, request.method().as_str(), uri.path()), refusal);
+}
+
+/// Records a request that goes no further, and counts it: else a run that goes on and on would fill the record.
+pub(crate) fn refused_by_itself(
+    broker: &Arc<Broker>,
+    (known, client): (&Known, &Client),
+    about: (&Arc<Target>, &str, &str),
+    refusal: &Refusal,
+) {
+    if broker.recorder.is_open() {
+        let exchange = Exchange::begin(broker, (known.clone(), client), about);
+        let _refused_anyway = exchange.admit(false);
+        exchange.stop(refusal.clone());
+    }
 }
 
 /// Why a request goes no further. What stopped its body says more than what then failed.

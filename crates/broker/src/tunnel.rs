@@ -24,7 +24,7 @@ use crate::body::{BackBody, own};
 use crate::broker::{Broker, Client, Unmatched};
 use crate::exchange::Exchange;
 use crate::known::Known;
-use crate::pass::pass;
+use crate::pass::{pass, refused_by_itself};
 use crate::refuse::Refusal;
 use crate::target::Target;
 use crate::upstream;
@@ -54,11 +54,8 @@ pub(crate) async fn open(
     }
     // Before a certificate is made for it: those cost more than the asking.
     let seated = client.spent.host(&target, &broker.limits).and_then(|()| client.spent.tunnel());
-    let seat = seated.inspect_err(|refusal| {
-        if broker.recorder.is_open() {
-            Exchange::begin(broker, (known.clone(), &client), (&target, "CONNECT", "")).stop(refusal.clone());
-        }
-    })?;
+    let about = (&target, "CONNECT", "");
+    let seat = seated.inspect_err(|refusal| refused_by_itself(broker, (&known, &client), about, refusal))?;
     let greeting = broker.authority.greeting(&target.host).map_err(|error| {
         tracing::warn!(%error, "broker.certificate");
         Refusal::Unavailable

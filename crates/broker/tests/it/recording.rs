@@ -116,6 +116,18 @@ async fn a_run_has_so_many_hosts() {
     assert_eq!(ask_on(&mut tunnel_to(&scene, SHOP).await, head.as_bytes()).await.status, 200);
 }
 
+/// A refused tunnel is a request like any other: else a run could fill the record with them.
+#[tokio::test]
+async fn tunnels_that_are_refused_count_and_are_told_of_so_often() {
+    let (scene, _) = limited(RunLimits { hosts: 0, requests: 3, ..RunLimits::default() }).await;
+    for _ in 0..20 {
+        let refused = connect(&scene, scene.token(), "a.example:443").await.err().unwrap();
+        assert_eq!(refused.refusal(), "run_limit");
+    }
+    // Three, and one that says that there were too many.
+    assert_eq!(scene.recorded().await.len(), 4);
+}
+
 #[tokio::test]
 async fn a_run_has_so_many_bytes() {
     let (scene, _) = limited(RunLimits { bytes: 100_000, ..RunLimits::default() }).await;
