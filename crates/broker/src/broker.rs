@@ -4,10 +4,11 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use strongroom_core::App;
 use strongroom_core::app::{BrokerToken, Brokered, Cause, Error};
+use strongroom_core::{App, with_causes};
 use strongroom_net::Dialler;
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ pub(crate) struct Broker {
     pub(crate) leases: Arc<Leases>,
     pub(crate) request_ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
     pub(crate) known: Arc<KnownRuns>,
+    /// Whether the store told nothing of runs when it was asked last; the log says so once.
+    pub(crate) is_away: Arc<AtomicBool>,
 }
 
 /// Who asks: a token, and from where it came.
@@ -99,13 +102,17 @@ impl Broker {
 
     async fn proven(&self, bearer: &Bearer) -> Result<Arc<Brokered>, Refusal> {
         let brokered = self.app.brokered(&bearer.token, Some(bearer.from), &Cause::default()).await;
+        let is_away = matches!(brokered, Err(Error::Store(_)));
+        // Runs ask as often as they like: once says it. It seldom changes, so it is seldom written to.
+        let is_news = self.is_away.load(Ordering::Relaxed) != is_away
+            && self.is_away.swap(is_away, Ordering::Relaxed) != is_away;
+        if is_news && let Err(error @ Error::Store(_)) = &brokered {
+            tracing::warn!(error = with_causes(error), "broker.unproven: no run can be proven at the moment");
+        }
         brokered.map_err(|error| match error {
             Error::RunOver(_) => Refusal::RunOver,
             Error::NotProven | Error::Denied(_) => Refusal::NotProven,
-            error => {
-                tracing::warn!(%error, "broker.unproven");
-                Refusal::Unavailable
-            }
+            _ => Refusal::Unavailable,
         })
     }
 

@@ -117,6 +117,7 @@ impl Broker {
             leases: Arc::default(),
             request_ids: Arc::new(request_ids),
             known: Arc::default(),
+            is_away: Arc::default(),
         };
         let threads = threads::Threads::start(&inner, threads)?;
         Ok(Self { inner, threads, grace })
