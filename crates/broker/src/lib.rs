@@ -51,6 +51,7 @@ use uuid::Uuid;
 pub use authority::{Authority, CertificateError};
 pub use broker::Unmatched;
 pub use limits::RunLimits;
+pub use record::Unrecorded;
 pub use upstream::RootsError;
 
 /// What the broker of a server is told.
@@ -123,23 +124,27 @@ impl Broker {
         Ok(Self { inner, threads, grace })
     }
 
-    /// Serves runs until `shutdown` resolves; what is under way then has its time, and is recorded.
+    /// Serves runs until `shutdown` resolves; what is under way then has its time, and as much again to be
+    /// recorded where the store doesn't take it at once.
+    ///
+    /// # Errors
+    /// When the store took it in neither.
     pub async fn serve(
         self,
         listener: TcpListener,
         tls: Option<Arc<Tls>>,
         shutdown: impl Future<Output = ()>,
-    ) {
+    ) -> Result<(), Unrecorded> {
         let Self { inner, threads, grace } = self;
         let (ended, ending) = oneshot::channel::<()>();
         let served = async {
             accept::serve(threads, (listener, tls), shutdown, grace).await;
             drop(ended);
         };
-        let recorded = inner.recorder.keep(&inner.app, async { drop(ending.await) });
+        let recorded = inner.recorder.keep(&inner.app, async { drop(ending.await) }, grace);
         tokio::select! {
-            ((), ()) = async { tokio::join!(served, recorded) } => {}
-            () = inner.keep() => {}
+            ((), recorded) = async { tokio::join!(served, recorded) } => recorded,
+            () = inner.keep() => Ok(()),
         }
     }
 }

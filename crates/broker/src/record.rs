@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use strongroom_core::App;
-use strongroom_core::app::BrokeredRequest;
-use tokio::time::{Instant, timeout};
+use strongroom_core::app::{BrokeredRequest, Error};
+use strongroom_core::{App, StoreError, with_causes};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::exchange::Exchange;
@@ -21,6 +21,14 @@ const LATE: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(1);
 /// Records that are stored at once.
 const AT_ONCE: usize = 4_096;
+
+/// So many records of what went through, or was refused, could not be stored before the server ended.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "records of what went through the broker that the database didn't take before the server ended: {0}; \
+     look at the database and the log"
+)]
+pub struct Unrecorded(usize);
 
 /// What is to be recorded.
 #[derive(Default)]
@@ -70,44 +78,75 @@ impl Recorder {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores records until `ending` resolves, and then what there is by then. What is being stored
-    /// is waited for: it isn't in the queue any more.
-    pub(crate) async fn keep(&self, app: &App, ending: impl Future<Output = ()>) {
+    /// Stores records until `ending` resolves, and then what there is by then, which is tried for `grace`. What
+    /// is being stored is waited for: it isn't in the queue any more.
+    ///
+    /// # Errors
+    /// When some could not be stored.
+    pub(crate) async fn keep(
+        &self,
+        app: &App,
+        ending: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<(), Unrecorded> {
         let mut ending = pin!(ending);
         while timeout(LATE, ending.as_mut()).await.is_err() {
-            self.write(app).await;
+            // What can't be written is kept, and nothing goes through.
+            let _once_more = self.write(app).await;
         }
-        self.write(app).await;
-        // What ended while that was written.
-        self.write(app).await;
+        let ended = Instant::now();
+        loop {
+            let written = self.write(app).await;
+            // Also what ended while that was written.
+            let left = self.queue().over.len();
+            if left == 0 {
+                return Ok(());
+            }
+            if let Err(error) = written
+                && (ended.elapsed() >= grace || matches!(error, Error::Store(StoreError::Stopped)))
+            {
+                tracing::error!(
+                    records = left,
+                    "broker.lost: the server ends, and the database takes no record"
+                );
+                return Err(Unrecorded(left));
+            }
+            sleep(LATE).await;
+        }
     }
 
     /// Stores what there is by now.
-    async fn write(&self, app: &App) {
+    async fn write(&self, app: &App) -> Result<(), Error> {
         *self.storing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.store(app).await;
+        let stored = self.store(app).await;
         *self.storing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        stored
     }
 
-    async fn store(&self, app: &App) {
+    async fn store(&self, app: &App) -> Result<(), Error> {
         let Queue { mut over, under_way } = self.queue().take();
         // Not under the lock: an exchange that ends here puts its own end into the queue.
         over.extend(under_way.values().filter_map(Weak::upgrade).flat_map(|exchange| exchange.under_way()));
-        let mut waiting = over.into_iter().peekable();
-        while waiting.peek().is_some() {
-            let batch: Vec<_> = waiting.by_ref().take(AT_ONCE).collect();
-            if let Err(error) = app.record_requests(batch.clone()).await {
+        let mut stored = 0;
+        for batch in over.chunks(AT_ONCE) {
+            if let Err(error) = app.record_requests(batch).await {
                 if !self.is_shut.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "broker.unrecorded: nothing goes through until it can be recorded");
+                    tracing::error!(
+                        error = with_causes(&error),
+                        "broker.unrecorded: nothing goes through until it can be recorded"
+                    );
                 }
+                over.drain(..stored);
                 let mut queue = self.queue();
-                let later = std::mem::take(&mut queue.over);
-                queue.over = batch.into_iter().chain(waiting).chain(later).collect();
-                return;
+                over.append(&mut queue.over);
+                queue.over = over;
+                return Err(error);
             }
+            stored += batch.len();
         }
         if self.is_shut.swap(false, Ordering::Relaxed) {
             tracing::info!("broker.recorded: it can be recorded again what goes through");
         }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use strongroom_broker::{Authority, Broker, RunLimits, Settings, Unmatched};
+use strongroom_broker::{Authority, Broker, RunLimits, Settings, Unmatched, Unrecorded};
 use strongroom_core::app::BrokerAddress;
 use strongroom_core::{App, OsRandom};
 use strongroom_net::{Dialler, SystemResolver, Tls};
@@ -111,10 +111,17 @@ fn authorities(brokering: &Brokering) -> Result<Vec<CertificateDer<'static>>, Fa
 }
 
 /// Serves the broker, if there is one, until `stopped`.
-pub(crate) async fn serve(broker: Option<OpenBroker>, mut stopped: watch::Receiver<()>) {
+///
+/// # Errors
+/// When not all that went through it could be recorded.
+pub(crate) async fn serve(
+    broker: Option<OpenBroker>,
+    mut stopped: watch::Receiver<()>,
+) -> Result<(), Unrecorded> {
     let stopped = async { while stopped.changed().await.is_ok() {} };
-    match broker {
-        Some(OpenBroker { broker, listener, tls }) => Box::pin(broker.serve(listener, tls, stopped)).await,
-        None => stopped.await,
+    if let Some(OpenBroker { broker, listener, tls }) = broker {
+        return Box::pin(broker.serve(listener, tls, stopped)).await;
     }
+    stopped.await;
+    Ok(())
 }

@@ -93,7 +93,7 @@ async fn recorded(app: &TestApp, run: &Run, secret: &str, many: u64) {
         secret: (number > 0).then_some((secret, 1)),
         requested: asked(u64::try_from(number).unwrap()),
     };
-    app.app.record_requests((0..u128::from(many)).map(request).collect()).await.unwrap();
+    app.app.record_requests(&(0..u128::from(many)).map(request).collect::<Vec<_>>()).await.unwrap();
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
-use strongroom_broker::{Authority, Broker, RunLimits, Settings, Unmatched};
+use strongroom_broker::{Authority, Broker, RunLimits, Settings, Unmatched, Unrecorded};
 use strongroom_core::app::{
     Ask, BrokerAddress, Cause, Error, Founding, NewRun, Planned, Recovery, RecoveryError, StartedRun, World,
     create_instance,
@@ -174,7 +174,7 @@ pub(crate) struct Scene {
     owner_key: String,
     clock: Arc<Ahead>,
     shutdown: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+    served: JoinHandle<Result<(), Unrecorded>>,
 }
 
 /// The broker beside an app.
@@ -238,7 +238,7 @@ impl Scene {
         let (shutdown, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let stopped = async { _ = stopped.await };
-            broker.serve(listener, None, stopped).await;
+            broker.serve(listener, None, stopped).await
         });
         let shop = hosts.serve(SHOP).await;
         names.lead(SHOP, shop.address);
@@ -286,12 +286,19 @@ impl Scene {
 
     /// Tells the broker to end; resolves when it has, with the directory of its database.
     pub(crate) fn end(self) -> JoinHandle<tempfile::TempDir> {
-        let Self { shutdown, served, directory, .. } = self;
-        drop(shutdown);
+        let ended = self.end_and_tell();
         tokio::spawn(async move {
-            served.await.unwrap();
+            let (told, directory) = ended.await.unwrap();
+            told.unwrap();
             directory
         })
+    }
+
+    /// The same, whether or not everything got into the record.
+    pub(crate) fn end_and_tell(self) -> JoinHandle<(Result<(), Unrecorded>, tempfile::TempDir)> {
+        let Self { shutdown, served, directory, .. } = self;
+        drop(shutdown);
+        tokio::spawn(async move { (served.await.unwrap(), directory) })
     }
 
     /// The founder's API key.

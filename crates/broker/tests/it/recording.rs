@@ -159,6 +159,37 @@ async fn what_takes_longer_than_the_server_waits_for_is_ended_and_that_gets_into
     drop(directory);
 }
 
+/// One request that went through and couldn't be recorded, and the database in which it can't.
+async fn unrecorded() -> (Scene, rusqlite::Connection) {
+    let scene = Scene::new().await;
+    let placeholder = scene.placeholder("KEY").await;
+    let database = scene.database();
+    database.execute_batch("ALTER TABLE events RENAME TO gone").unwrap();
+    assert_eq!(ask(&scene, "GET /header", &[("X-Key", &placeholder)], "").await.status, 200);
+    // By now it was tried.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    (scene, database)
+}
+
+#[tokio::test]
+async fn what_the_database_takes_a_little_later_gets_into_the_record_of_a_server_that_ends() {
+    let (scene, database) = unrecorded().await;
+    let ended = scene.end();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    database.execute_batch("ALTER TABLE gone RENAME TO events").unwrap();
+    let _directory = ended.await.unwrap();
+    let count = "SELECT count(*) FROM events WHERE kind = 'run.requested'";
+    assert_eq!(database.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_tells_what_it_could_not_record() {
+    let (scene, _database) = unrecorded().await;
+    let (told, _directory) = scene.end_and_tell().await.unwrap();
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("before the server ended: 1;"), "{told}");
+}
+
 #[tokio::test]
 async fn what_is_being_recorded_when_the_server_ends_gets_into_the_record() {
     let scene = Scene::new().await;

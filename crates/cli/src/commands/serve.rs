@@ -219,8 +219,9 @@ impl Open {
         let ended = |told: oneshot::Receiver<()>| async { drop(told.await) };
         let mut kept = Box::pin(housekeeping::keep(Arc::clone(&app), rules.retention_days, ended(left)));
         let mut sealed = Box::pin(sealing.keep(ended(rested)));
+        let mut recorded = Ok(());
         tokio::select! {
-            ((), (), ()) = async { tokio::join!(served, watched, brokered) } => {}
+            ((), (), brokered) = async { tokio::join!(served, watched, brokered) } => recorded = brokered,
             () = sealed.as_mut() => {}
             () = listen => {}
             () = kept.as_mut() => {}
@@ -236,7 +237,7 @@ impl Open {
         within(grace, sealed).await;
         sending.finish().await;
         match end {
-            End::Asked => Ok(()),
+            End::Asked => Ok(recorded?),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(
                 "look at the disk and the log, then start the server again; what was acknowledged is kept",
             )),
@@ -342,7 +343,9 @@ impl Signals {
     /// long enough. What was acknowledged is kept.
     async fn second(&mut self) {
         self.any().await;
-        tracing::warn!("serve.cut: requests under way were not answered");
+        tracing::warn!(
+            "serve.cut: requests under way were not answered, and the record may lack the last that went through the broker"
+        );
     }
 
     async fn any(&mut self) {

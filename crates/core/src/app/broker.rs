@@ -176,11 +176,14 @@ impl App {
         self.open_content(&ask, secret, secret.version).await
     }
 
-    /// Records what became of requests, all or nothing.
+    /// Records what became of requests, all or nothing; each run's in their order.
     ///
     /// # Errors
     /// When the store can't.
-    pub async fn record_requests(&self, requests: Vec<BrokeredRequest>) -> Result<(), Error> {
+    pub async fn record_requests(&self, requests: &[BrokeredRequest]) -> Result<(), Error> {
+        let mut requests: Vec<_> = requests.iter().collect();
+        // What is alike is stored for less where it stands together.
+        requests.sort_by_key(|request| request.brokered.run.id);
         let events: Arc<[Event]> = requests.into_iter().map(requested).collect();
         if let Some(first) = self.store.record_all(Arc::clone(&events)).await? {
             self.fresh.keep(first, events);
@@ -189,22 +192,22 @@ impl App {
     }
 }
 
-fn requested(request: BrokeredRequest) -> Event {
+fn requested(request: &BrokeredRequest) -> Event {
     let BrokeredRequest { brokered, request_id, at, secret, requested } = request;
-    let Brokered { run, caller, .. } = &*brokered;
+    let Brokered { run, caller, .. } = &**brokered;
     let object = match secret {
-        Some((id, version)) => Object { version: Some(version), ..Object::of::<Secret>(Some(id.uuid())) },
+        Some((id, version)) => Object { version: Some(*version), ..Object::of::<Secret>(Some(id.uuid())) },
         None => Object::of::<Run>(Some(run.id.uuid())),
     };
     Event {
-        at,
+        at: *at,
         kind: EventKind::RunRequested,
         team_id: Some(run.team_id),
         actor: Actor::from(caller),
         place: Place { agent_id: Some(run.agent_id), revision_id: Some(run.revision_id) },
         object,
-        request_id: Some(request_id),
+        request_id: Some(*request_id),
         refusal: None,
-        requested: Some(requested),
+        requested: Some(requested.clone()),
     }
 }

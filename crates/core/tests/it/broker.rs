@@ -290,7 +290,7 @@ fn a_request_is_told_of_with_who_made_it_and_what_went_in() {
             Requested { refused: Some("no_rule".into()), status: None, rule: None, ..asked(&long, true) },
         ),
     ];
-    at_once(instance.app.record_requests(requests)).unwrap();
+    at_once(instance.app.record_requests(&requests)).unwrap();
     let events = instance.events(EventKind::RunRequested);
     let run = &scene.started.run;
     let actor = Actor {
@@ -338,7 +338,7 @@ fn requests_become_leaves_as_they_were_recorded() {
     let (instance, brokered) = (&scene.instance, scene.brokered().unwrap());
     let told = |count: usize| {
         let request = |number| request(instance, &brokered, None, &asked(&format!("/{number}"), true));
-        at_once(instance.app.record_requests((0..count).map(request).collect())).unwrap();
+        at_once(instance.app.record_requests(&(0..count).map(request).collect::<Vec<_>>())).unwrap();
     };
     let other = || instance.secret(&instance.owner, true, &[("B", "another")]);
     let mut sealer = Sealer::default();
@@ -373,8 +373,7 @@ fn requests_are_kept_until_they_are_sealed() {
     let (instance, brokered) = (&scene.instance, scene.brokered().unwrap());
     let mut sealer = Sealer::default();
     at_once(instance.app.seal_events(&mut sealer)).unwrap();
-    at_once(instance.app.record_requests(vec![request(instance, &brokered, None, &asked("/", true))]))
-        .unwrap();
+    at_once(instance.app.record_requests(&[request(instance, &brokered, None, &asked("/", true))])).unwrap();
     // A sealing that fails doesn't make way for others' words.
     instance.store.tables().head.as_mut().unwrap().note.insert(0, 'x');
     assert!(matches!(at_once(instance.app.seal_events(&mut sealer)), Err(Broken::Tree)));

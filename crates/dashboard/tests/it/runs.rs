@@ -76,7 +76,7 @@ impl Scene {
             secret: secret.map(|id| (id, 1)),
             requested: requested.text(),
         });
-        self.instance.app.record_requests(recorded.collect()).await.unwrap();
+        self.instance.app.record_requests(&recorded.collect::<Vec<_>>()).await.unwrap();
     }
 
     /// What its page shows to the owner.
