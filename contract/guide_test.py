@@ -55,7 +55,11 @@ class Terminal:
         while not (found := re.search(pattern, self.shown[since:])):
             assert time.monotonic() < end, f"no {pattern!r} in:\n{self.shown}"
             if select.select([self._ours], [], [], 0.1)[0]:
-                self.shown += os.read(self._ours, 65_536).decode(errors="replace").replace("\r", "")
+                try:
+                    more = os.read(self._ours, 65_536)
+                except OSError:
+                    raise AssertionError(f"it ended without {pattern!r}; it showed:\n{self.shown}") from None
+                self.shown += more.decode(errors="replace").replace("\r", "")
         return found
 
     def type(self, line):
@@ -88,9 +92,16 @@ def place(tmp_path):
 
 
 def free_address():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+    """One whose next port is free as well, for the broker; below those that the system gives to whoever connects."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        try:
+            with socket.socket() as server, socket.socket() as broker:
+                server.bind(("127.0.0.1", port))
+                broker.bind(("127.0.0.1", port + 1))
+        except OSError:
+            continue
+        return f"127.0.0.1:{port}"
 
 
 def follow(shell, lines, answers):
