@@ -3,7 +3,8 @@
 //!
 //! `ask KIND HOST:PORT PATH PROXY TOKEN TRUSTED CONNECTIONS SECONDS`: KIND `kept` (one tunnel a connection, for as long as the proxy keeps it),
 //! `fresh` (a tunnel for each request), `hosts` (also a new host for each), `held` (one request a tunnel, whose answer is not
-//! read beyond its beginning until standard input ends; says `held` when all have begun; its TOKENs, by `;`, take turns); PROXY `-` for none.
+//! read beyond its beginning until standard input ends; says `held` when all have begun); TOKENs, by `;`, take turns by
+//! connection; PROXY `-` for none.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -78,8 +79,7 @@ pub async fn run(words: &[&str]) {
     }
     let lasts = Duration::from_secs_f64(seconds.parse().expect("seconds"));
     let begun = Instant::now();
-    let connections = (0..count).map(|_| {
-        let asker = asker.clone();
+    let connections = asker.of_each_run().into_iter().cycle().take(count).map(|asker| {
         tokio::spawn(async move { asker.ask(begun + lasts).await.map_err(|error| error.to_string()) })
     });
     let (mut times, mut bytes) = (Vec::new(), 0);
@@ -125,12 +125,15 @@ impl Asker {
         Ok(seen)
     }
 
+    /// One for each run whose token was given.
+    fn of_each_run(&self) -> Vec<Self> {
+        self.token.split(';').map(|token| Self { token: token.to_owned(), ..self.clone() }).collect()
+    }
+
     /// Has so many answers begun at once, and reads no more of them.
     async fn hold(self, count: usize) {
-        let runs: Vec<_> =
-            self.token.split(';').map(|token| Self { token: token.to_owned(), ..self.clone() }).collect();
         let mut held = Vec::new();
-        for run in runs.iter().cycle().take(count) {
+        for run in self.of_each_run().iter().cycle().take(count) {
             let mut connected = run.connect().await.expect("a tunnel");
             let mut body = run.answer(&mut connected).await.expect("an answer").into_body();
             let first = body.frame().await;
