@@ -28,6 +28,7 @@ use crate::broker::Broker;
 use crate::pass::{pass, refused_before};
 use crate::refuse::Refusal;
 use crate::target::Target;
+use crate::tcp::Tcp;
 use crate::threads::Threads;
 use crate::tunnel;
 
@@ -131,6 +132,7 @@ struct Visit {
 impl Visit {
     async fn serve(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
         let _ = stream.set_nodelay(true);
+        let stream = Tcp(stream);
         let Some(tls) = tls else { return self.http(stream).await };
         match timeout(PATIENCE, tls.accept(stream)).await {
             Ok(Ok(stream)) => Box::pin(self.http(stream)).await,

@@ -7,6 +7,7 @@ mod overrides;
 mod placeholders;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
+use smallvec::SmallVec;
 use strongroom_core::policies::{BasicPart, Placement, Rule};
 use strongroom_core::secrets::Secret;
 use strongroom_net::Reach;
@@ -21,7 +22,7 @@ pub(crate) use encodings::{basic, form_decoded, halves};
 #[derive(Debug)]
 pub(crate) struct Decision {
     /// The values that go into its head.
-    pub(crate) injections: Vec<Injection>,
+    pub(crate) injections: Injections,
     /// How its body is looked at.
     pub(crate) body: BodyPlan,
     /// The rules that cover it.
@@ -50,6 +51,9 @@ pub(crate) struct Granted {
     /// Which, by its number in the policy.
     pub(crate) rule: usize,
 }
+
+/// Most requests have one, which stands here without a place of its own in memory.
+pub(crate) type Injections = SmallVec<[Injection; 1]>;
 
 /// One value that is put in the place of its placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +100,7 @@ pub(crate) fn decide(known: &Known, asked: &Asked<'_>) -> Result<Decision, Refus
     }
     let rules = rules(known, asked)?;
     let view = View { known, asked, rules: &rules };
-    let mut injections = Vec::new();
+    let mut injections = Injections::new();
     view.path()?;
     view.query(&mut injections)?;
     view.headers(&mut injections)?;

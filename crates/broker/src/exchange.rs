@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use http::Method;
+use smallvec::{SmallVec, smallvec};
 use strongroom_core::app::BrokeredRequest;
-use strongroom_core::requests::{MOST_METHOD, MOST_PATH, Requested, kept};
+use strongroom_core::requests::{MOST_PATH, Requested, kept};
 use strongroom_core::{SecretId, Timestamp};
 use uuid::Uuid;
 
@@ -28,10 +30,10 @@ pub(crate) struct Exchange {
     at: Timestamp,
     began: Duration,
     target: Arc<Target>,
-    method: String,
+    method: Method,
     path: String,
     /// Which values went in, one for each secret.
-    used: OnceLock<Vec<Used>>,
+    used: OnceLock<SmallVec<[Used; 1]>>,
     status: AtomicU16,
     sent: AtomicU64,
     received: AtomicU64,
@@ -41,6 +43,9 @@ pub(crate) struct Exchange {
     /// Whether nothing is told of it.
     is_silent: AtomicBool,
 }
+
+/// What is told of one request: mostly once.
+type Told = SmallVec<[BrokeredRequest; 1]>;
 
 /// Which value went in.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +60,7 @@ impl Exchange {
     pub(crate) fn begin(
         broker: &Arc<Broker>,
         (known, client): (Known, &Client),
-        (target, method, path): (&Arc<Target>, &str, &str),
+        (target, method, path): (&Arc<Target>, &Method, &str),
     ) -> Arc<Self> {
         let clock = broker.app.clock();
         client.lease.goes_on();
@@ -69,7 +74,7 @@ impl Exchange {
             at: clock.now(),
             began: clock.monotonic(),
             target: Arc::clone(target),
-            method: kept(method, MOST_METHOD).to_owned(),
+            method: method.clone(),
             path: kept(path, MOST_PATH).to_owned(),
             used: OnceLock::new(),
             status: AtomicU16::new(0),
@@ -108,7 +113,7 @@ impl Exchange {
     }
 
     /// Notes which values go in, one for each secret.
-    pub(crate) fn uses(&self, used: Vec<Used>) {
+    pub(crate) fn uses(&self, used: SmallVec<[Used; 1]>) {
         let _first = self.used.set(used);
     }
 
@@ -153,15 +158,15 @@ impl Exchange {
     }
 
     /// What is to be told of it while it is under way.
-    pub(crate) fn under_way(&self) -> Vec<BrokeredRequest> {
+    pub(crate) fn under_way(&self) -> Told {
         let is_silent = self.is_silent.load(Ordering::Relaxed);
-        if is_silent || self.told.swap(true, Ordering::Relaxed) { Vec::new() } else { self.told(false) }
+        if is_silent || self.told.swap(true, Ordering::Relaxed) { Told::new() } else { self.told(false) }
     }
 
     /// A record for each secret of which a value went in, and one where none did.
-    fn told(&self, ended: bool) -> Vec<BrokeredRequest> {
-        match self.used.get().map(Vec::as_slice) {
-            None | Some([]) => vec![self.record(None, ended)],
+    fn told(&self, ended: bool) -> Told {
+        match self.used.get().map(SmallVec::as_slice) {
+            None | Some([]) => smallvec![self.record(None, ended)],
             Some(used) => used.iter().map(|used| self.record(Some(used), ended)).collect(),
         }
     }
@@ -180,7 +185,7 @@ impl Exchange {
                 scheme: self.target.scheme.name().into(),
                 host: (&*self.target.host).into(),
                 port: self.target.port,
-                method: (&*self.method).into(),
+                method: self.method.as_str().into(),
                 path: (&*self.path).into(),
                 status: (status > 0).then_some(status),
                 sent: self.sent.load(Ordering::Relaxed),
@@ -197,6 +202,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let is_silent = self.is_silent.load(Ordering::Relaxed);
-        self.broker.recorder.ended(self.id, if is_silent { Vec::new() } else { self.told(true) });
+        self.broker.recorder.ended(self.id, if is_silent { Told::new() } else { self.told(true) });
     }
 }

@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use smallvec::SmallVec;
 use strongroom_core::policies::{BasicPart, Placement, Rule};
 use strongroom_core::values::SecretValue;
 use zeroize::Zeroizing;
@@ -19,7 +20,7 @@ use crate::refuse::Refusal;
 pub(crate) const MOST_BODY: usize = 2 << 20;
 
 /// The values of a request's injections, in their order.
-pub(crate) struct Opened<'a>(pub(crate) Vec<&'a SecretValue>);
+pub(crate) struct Opened<'a>(pub(crate) SmallVec<[&'a SecretValue; 1]>);
 
 impl Opened<'_> {
     #[expect(

@@ -28,6 +28,7 @@ mod refuse;
 mod relay;
 mod socket;
 mod target;
+mod tcp;
 mod threads;
 mod tls;
 mod tunnel;

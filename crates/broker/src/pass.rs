@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 use strongroom_core::app::Cause;
 use strongroom_core::policies::Scheme;
 use tokio::time::timeout;
@@ -44,7 +45,7 @@ pub(crate) async fn pass(
     if !broker.recorder.is_open() {
         return asker.refused(&Refusal::Unavailable);
     }
-    let about = (&target, request.method().as_str(), request.uri().path());
+    let about = (&target, request.method(), request.uri().path());
     let exchange = Exchange::begin(&broker, (known.clone(), client), about);
     let passed = match exchange.admit(true) {
         Ok(()) => Passage { broker, known, target, exchange: Arc::clone(&exchange) }.go(request).await,
@@ -67,14 +68,14 @@ pub(crate) fn refused_before(
     let scheme = if uri.scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
     let host = uri.host().unwrap_or_default().to_owned();
     let target = Arc::new(Target { scheme, host, port: uri.port_u16().unwrap_or_default() });
-    refused_by_itself(broker, (known, client), (&target, request.method().as_str(), uri.path()), refusal);
+    refused_by_itself(broker, (known, client), (&target, request.method(), uri.path()), refusal);
 }
 
 /// Records a request that goes no further, and counts it: else a run that goes on and on would fill the record.
 pub(crate) fn refused_by_itself(
     broker: &Arc<Broker>,
     (known, client): (&Known, &Client),
-    about: (&Arc<Target>, &str, &str),
+    about: (&Arc<Target>, &Method, &str),
     refusal: &Refusal,
 ) {
     if broker.recorder.is_open() {
@@ -174,7 +175,7 @@ impl Passage {
 
     /// Notes for the record of which secrets values go in.
     fn note(&self, decision: &Decision) {
-        let mut used: Vec<Used> = Vec::new();
+        let mut used = SmallVec::<[Used; 1]>::new();
         for granted in decision.injections.iter().map(|injection| injection.granted) {
             let Some(secret) = self.known.secret(granted) else { continue };
             let rule = u16::try_from(granted.rule).unwrap_or(u16::MAX);
@@ -191,7 +192,7 @@ fn opened<'a>(known: &Known, values: &'a Values, injections: &[Injection]) -> Re
         let placeholder = known.placeholder(injection.placeholder)?;
         values.value(placeholder.secret_id, &placeholder.env_key)
     };
-    let all: Option<Vec<_>> = injections.iter().map(value).collect();
+    let all: Option<SmallVec<_>> = injections.iter().map(value).collect();
     // Its row and its content were read at different moments: the next request has both anew.
     all.map(Opened).ok_or(Refusal::Unavailable)
 }

@@ -68,7 +68,7 @@ impl Recorder {
     }
 
     /// Takes what became of a request that is over.
-    pub(crate) fn ended(&self, id: Uuid, requests: Vec<BrokeredRequest>) {
+    pub(crate) fn ended(&self, id: Uuid, requests: impl IntoIterator<Item = BrokeredRequest>) {
         let mut queue = self.queue();
         queue.under_way.remove(&id);
         queue.over.extend(requests);

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
@@ -54,7 +54,7 @@ pub(crate) async fn open(
     }
     // Before a certificate is made for it: those cost more than the asking.
     let seated = client.spent.host(&target, &broker.limits).and_then(|()| client.spent.tunnel());
-    let about = (&target, "CONNECT", "");
+    let about = (&target, &Method::CONNECT, "");
     let seat = seated.inspect_err(|refusal| refused_by_itself(broker, (&known, &client), about, refusal))?;
     let greeting = broker.authority.greeting(&target.host).map_err(|error| {
         tracing::warn!(%error, "broker.certificate");
@@ -110,8 +110,7 @@ impl Tunnel {
 
     async fn http1<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: T) {
         let mut closing = self.closing.clone();
-        let http =
-            http1(QUIET).serve_connection(TokioIo::new(stream), service_fn(self.service())).with_upgrades();
+        let http = http1(QUIET).serve_connection(TokioIo::new(stream), self.service()).with_upgrades();
         let mut http = pin!(http);
         tokio::select! {
             _ = http.as_mut() => {}
@@ -132,7 +131,7 @@ impl Tunnel {
             .max_header_list_size(MOST_HEAD)
             .keep_alive_interval(QUIET)
             .keep_alive_timeout(PATIENCE)
-            .serve_connection(TokioIo::new(stream), service_fn(self.service()));
+            .serve_connection(TokioIo::new(stream), self.service());
         let mut http = pin!(http);
         tokio::select! {
             _ = http.as_mut() => {}
@@ -143,17 +142,22 @@ impl Tunnel {
         }
     }
 
-    fn service(self) -> impl Fn(Request<Incoming>) -> Answering + use<> {
-        move |request| {
+    /// What answers: each time where the connection has a place for it, and not in one that is made.
+    fn service(
+        self,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<BackBody>,
+        Error = io::Error,
+        Future: Send + 'static,
+    > + use<> {
+        service_fn(move |request| {
             let (broker, client) = (Arc::clone(&self.broker), Arc::clone(&self.client));
             let target = Arc::clone(&self.target);
-            Box::pin(async move { Ok(pass(broker, &client, target, request).await) })
-        }
+            async move { Ok(pass(broker, &client, target, request).await) }
+        })
     }
 }
-
-/// An answer to come.
-type Answering = std::pin::Pin<Box<dyn Future<Output = Result<Response<BackBody>, io::Error>> + Send>>;
 
 /// A tunnel to a host that is none of the broker's: recorded, and otherwise left alone.
 async fn untouched(
@@ -165,7 +169,7 @@ async fn untouched(
     if !broker.recorder.is_open() {
         return Err(Refusal::Unavailable);
     }
-    let exchange = Exchange::begin(broker, (known, &client), (&target, "CONNECT", ""));
+    let exchange = Exchange::begin(broker, (known, &client), (&target, &Method::CONNECT, ""));
     let dialled = async {
         exchange.admit(true)?;
         upstream::dial(&broker.dialler, &target).await

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use strongroom_core::app::{Cause, Error};
 use strongroom_core::rows::Proven;
 use strongroom_core::scanner::Scanner;
@@ -47,7 +48,7 @@ impl Values {
 }
 
 /// Which secrets of a run, in which versions.
-type Which = (RunId, Vec<(SecretId, u32)>);
+type Which = (RunId, SmallVec<[(SecretId, u32); 2]>);
 
 /// Open values and since when they are, or values that are being opened.
 type Opening = Arc<OnceCell<(Arc<Values>, Duration)>>;
@@ -66,12 +67,12 @@ impl OpenValues {
         let has_rules = |secret: &&Proven<Secret>| {
             secret.policy_in_force().0.is_some_and(|policy| !policy.rules().is_empty())
         };
-        let rows: Vec<_> = known.brokered.secrets.iter().filter(has_rules).collect();
-        let which = (known.brokered.run.id, rows.iter().map(|row| (row.id, row.version)).collect());
+        let rows = || known.brokered.secrets.iter().filter(has_rules);
+        let which = (known.brokered.run.id, rows().map(|row| (row.id, row.version)).collect());
         let opening = self.opening(which, app.clock().monotonic());
         let open = || async {
-            let mut bundles = Vec::with_capacity(rows.len());
-            for row in rows {
+            let mut bundles = Vec::new();
+            for row in rows() {
                 let opened =
                     app.open_brokered(&known.brokered, row, cause).await.map_err(|error| unopened(&error))?;
                 bundles.push((row.id, opened.into_entries()));

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// The most characters of a path that are kept.
 pub const MOST_PATH: usize = 512;
 /// The most characters of a host: no name is longer.
 const MOST_HOST: usize = 253;
 /// The most characters of a method that are kept: no name of one that is known is longer.
-pub const MOST_METHOD: usize = 32;
+const MOST_METHOD: usize = 32;
 
 /// A request through the broker. Its stored form is its JSON, and so is what stands of it in
 /// the leaves of the audit tree: no field is ever renamed or moved, and one that comes later is
@@ -69,8 +70,8 @@ impl Requested<'_> {
             refused: self.refused.as_deref().map(Cow::from),
             ..*self
         };
-        // As long as most are, so that it grows once.
-        let mut text = Vec::with_capacity(bounded.host.len() + bounded.path.len() + 160);
+        // Most have room in it.
+        let mut text = SmallVec::<[u8; 512]>::new();
         #[expect(clippy::expect_used, reason = "no field's writing can fail")]
         serde_json::to_writer(&mut text, &bounded).expect("JSON");
         #[expect(clippy::expect_used, reason = "JSON is UTF-8")]

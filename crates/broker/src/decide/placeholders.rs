@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use strongroom_core::policies::{AuthScheme, BasicPart, Placement};
 
 use super::encodings::{basic, form_decoded, halves, percent_decoded};
-use super::{Injection, Spot, View, is_placed};
+use super::{Injection, Injections, Spot, View, is_placed};
 use crate::known::Found;
 use crate::refuse::Refusal;
 
@@ -18,7 +18,7 @@ impl View<'_> {
         }
     }
 
-    pub(super) fn query(&self, injections: &mut Vec<Injection>) -> Result<(), Refusal> {
+    pub(super) fn query(&self, injections: &mut Injections) -> Result<(), Refusal> {
         let Some(query) = self.asked.query else { return Ok(()) };
         let mut start = 0;
         for pair in query.split('&') {
@@ -44,7 +44,7 @@ impl View<'_> {
         Ok(Some(Injection { granted, placeholder, spot }))
     }
 
-    pub(super) fn headers(&self, injections: &mut Vec<Injection>) -> Result<(), Refusal> {
+    pub(super) fn headers(&self, injections: &mut Injections) -> Result<(), Refusal> {
         for (name, value) in self.asked.headers {
             if let Some(found) = self.finder().first(name.as_str().as_bytes()) {
                 return Err(self.misplaced(found));
@@ -75,12 +75,7 @@ impl View<'_> {
         Ok(Injection { granted, placeholder, spot: Spot::Header { name: name.clone(), behind: found.start } })
     }
 
-    fn basic(
-        &self,
-        name: &HeaderName,
-        encoded: &[u8],
-        injections: &mut Vec<Injection>,
-    ) -> Result<(), Refusal> {
+    fn basic(&self, name: &HeaderName, encoded: &[u8], injections: &mut Injections) -> Result<(), Refusal> {
         let Some(found) = self.finder().first(encoded) else { return Ok(()) };
         let single = *name == AUTHORIZATION && self.asked.headers.get_all(name).iter().count() == 1;
         let Some((user, password)) = halves(encoded).filter(|_| single) else {

@@ -13,11 +13,11 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use strongroom_net::{DialError, Dialler, Reach};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tower::Service;
 
 use crate::body::BoxError;
+use crate::tcp::Tcp;
 
 /// Until a connection is there: the name's addresses, TCP, TLS, and the settings with which a host
 /// begins HTTP/2. With room for two addresses at which nobody is.
@@ -70,7 +70,7 @@ impl Service<Uri> for Connector {
 
 /// A connection to a host.
 pub(super) struct Stream {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    stream: MaybeHttpsStream<TokioIo<Tcp>>,
     /// Until a host that agreed upon HTTP/2 has to say something: with that it begins (RFC 9113,
     /// section 3.4). By HTTP/1.1 it is silent until it answers.
     silence: Option<Pin<Box<Sleep>>>,
@@ -138,9 +138,9 @@ struct Dialling {
 }
 
 impl Service<Uri> for Dialling {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Tcp>;
     type Error = DialError;
-    type Future = Coming<TokioIo<TcpStream>, DialError>;
+    type Future = Coming<TokioIo<Tcp>, DialError>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         Poll::Ready(Ok(()))
@@ -151,7 +151,8 @@ impl Service<Uri> for Dialling {
         Box::pin(async move {
             let host = uri.host().ok_or(DialError::Unresolved)?;
             let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-            dialler.dial(host, uri.port_u16().unwrap_or(usual), reach).await.map(TokioIo::new)
+            let stream = dialler.dial(host, uri.port_u16().unwrap_or(usual), reach).await?;
+            Ok(TokioIo::new(Tcp(stream)))
         })
     }
 }
