@@ -59,20 +59,15 @@ impl Sealing {
 
     /// Seals what there is, if this server is the one that does. How many events it were.
     async fn turn(&mut self) -> u32 {
-        if !self.app.store().elected().await.unwrap_or(false) {
-            self.heads.send_replace(None);
-            // What another server signed is kept here, too.
-            if let Ok(Some(head)) = self.app.newest_head().await {
-                self.note(&head);
-            }
-            return 0;
-        }
         let mut sealed = 0;
-        loop {
+        // Each time: who has much to seal isn't silent for as long as that takes.
+        while self.app.store().elected().await.unwrap_or(false) {
             match self.app.seal_events(&mut self.sealer).await {
                 Ok(None) => return sealed,
                 Ok(Some(done)) => {
-                    self.is_told = false;
+                    if std::mem::take(&mut self.is_told) {
+                        tracing::info!("audit.sealed: what was recorded meanwhile is sealed");
+                    }
                     self.note(&done.head);
                     self.heads.send_replace(Some(done.head.size));
                     sealed += done.events;
@@ -86,6 +81,12 @@ impl Sealing {
                 }
             }
         }
+        self.heads.send_replace(None);
+        // What another server signed is kept here, too.
+        if let Ok(Some(head)) = self.app.newest_head().await {
+            self.note(&head);
+        }
+        sealed
     }
 
     fn note(&mut self, head: &Head) {
@@ -98,9 +99,18 @@ impl Sealing {
         if matches!(error, Broken::Store(StoreError::Changed)) {
             return;
         }
-        if !std::mem::replace(&mut self.is_told, true) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        let error_text = with_causes(error);
+        if matches!(error, Broken::Store(StoreError::Unavailable(_) | StoreError::Unsettled)) {
+            tracing::warn!(
+                error = error_text,
+                "audit.unsealed: nothing is sealed until the database answers again"
+            );
+        } else {
             tracing::error!(
-                error = with_causes(error),
+                error = error_text,
                 "audit.unsealed: nothing is sealed until this is mended; run `strongroom audit verify`"
             );
         }

@@ -30,6 +30,12 @@ const SETTINGS: &str = "
     -- A server that was cut off from us doesn't hold others' locks for longer.
     SET idle_in_transaction_session_timeout = '5s';
     SET lock_timeout = '4s';
+    -- Nor its session, and with it an election, when nothing comes from us any more and
+    -- nobody says that we are gone. It would be hours otherwise.
+    SET tcp_keepalives_idle = 5;
+    SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = '5s';
     -- Plans don't depend on values, and are made once.
     SET plan_cache_mode = force_generic_plan;
     SET jit = off;
@@ -58,6 +64,10 @@ pub(super) const WHOLE: &str = "RESET enable_seqscan; RESET enable_bitmapscan; R
 /// written: a commit that waits for a standby would be taken for done. For a lock it is waited less long: that
 /// may be tried again.
 const READS: &str = "SET statement_timeout = '4s'; SET lock_timeout = '3s'";
+
+/// For whoever asks every second or two whether it is elected: one that asks no more makes room, though its
+/// machine answers for it.
+const CANDIDATES: &str = "SET idle_session_timeout = '8s'";
 
 /// Makes connections.
 pub(super) struct Connector {
@@ -208,6 +218,11 @@ impl Link {
     pub(super) fn new(connector: Arc<Connector>) -> Self {
         let (live, connecting) = (RwLock::new(None), tokio::sync::Mutex::new(()));
         Self { connector, settings: "", home: Handle::current(), live, connecting }
+    }
+
+    /// The same, for an election.
+    pub(super) fn of_candidate(connector: Arc<Connector>) -> Self {
+        Self { settings: CANDIDATES, ..Self::new(connector) }
     }
 
     /// The same, to read and nothing else.
