@@ -2,6 +2,7 @@
 //! the store can't vouch for what it writes.
 
 use axum::Router;
+use std::io::IsTerminal;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,8 @@ pub(super) struct Open {
     metrics: Option<TcpListener>,
     broker: Option<Brokerage>,
     signals: Signals,
+    /// Where there is no certificate that they would renew.
+    hangups: Option<Signal>,
     tls: Option<Renewed>,
     proxies: TrustedProxies,
     public_url: Option<PublicUrl>,
@@ -119,6 +122,9 @@ impl Open {
         }
         let address = listener.local_addr()?;
         let (signals, sinks) = (Signals::install()?, Ready::new(sinks)?);
+        // A terminal that is closed means it.
+        let is_idle = tls.is_none() && !std::io::stderr().is_terminal();
+        let hangups = if is_idle { Some(signal(SignalKind::hangup())?) } else { None };
         let broker = match brokering.address(listening.address.listen) {
             Some(wanted) => {
                 let listener = bind(wanted, "--broker-listen").await?;
@@ -133,6 +139,7 @@ impl Open {
             metrics,
             broker,
             signals,
+            hangups,
             tls,
             proxies: listening.trusted_proxies.clone().unwrap_or_default(),
             public_url: listening.address.public_url.clone(),
@@ -219,22 +226,22 @@ impl Open {
         let ended = |told: oneshot::Receiver<()>| async { drop(told.await) };
         let mut kept = Box::pin(housekeeping::keep(Arc::clone(&app), rules.retention_days, ended(left)));
         let mut sealed = Box::pin(sealing.keep(ended(rested)));
-        let mut recorded = Ok(());
+        let (mut recorded, mut last) = (Ok(()), grace);
         tokio::select! {
             ((), (), brokered) = async { tokio::join!(served, watched, brokered) } => recorded = brokered,
             () = sealed.as_mut() => {}
-            () = listen => {}
+            () = listen => last = CUT,
             () = kept.as_mut() => {}
             superseded = housekeeping::follow(Arc::clone(&app)) => {
                 return Err(Failure::new(superseded.to_string())
                     .hint("start it again: the root key opens the new one"));
             }
-            () = renew(self.tls.as_mut()) => {}
+            () = renew(self.tls.as_mut(), self.hangups.as_mut()) => {}
         }
         drop(leave);
-        within(grace, kept).await;
+        within(last, kept).await;
         drop(rest);
-        within(grace, sealed).await;
+        within(last, sealed).await;
         sending.finish().await;
         match end {
             End::Asked => Ok(recorded?),
@@ -247,6 +254,8 @@ impl Open {
 
 /// What a server does last has so long, however little its requests get.
 const LAST: Duration = Duration::from_secs(5);
+/// The same for each thing after a second signal: for a database that is there it is enough.
+const CUT: Duration = Duration::from_secs(1);
 
 /// Lets something come to its end, unless that takes longer.
 async fn within(time: Duration, ending: impl Future<Output = ()>) {
@@ -255,10 +264,15 @@ async fn within(time: Duration, ending: impl Future<Output = ()>) {
     }
 }
 
-/// Heeds what is said of the certificate, for ever.
-async fn renew(tls: Option<&mut Renewed>) {
+/// Heeds what is said of the certificate, for ever. Who asks a service without one to read it again, as its
+/// manager does, doesn't mean to end it.
+async fn renew(tls: Option<&mut Renewed>, hangups: Option<&mut Signal>) {
     if let Some(tls) = tls {
         tls.keep().await;
+    } else if let Some(hangups) = hangups {
+        while hangups.recv().await.is_some() {
+            tracing::info!("serve.unchanged: there is no certificate to read again");
+        }
     }
     std::future::pending::<()>().await;
 }
@@ -339,7 +353,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// A second signal ends the process at once: whoever sends it has waited
+    /// A second signal ends the process within two seconds: whoever sends it has waited
     /// long enough. What was acknowledged is kept.
     async fn second(&mut self) {
         self.any().await;

@@ -75,6 +75,18 @@ fn a_second_signal_ends_it_without_waiting_for_those_it_serves() {
     assert!(begun.elapsed() < Duration::from_secs(20), "as long as the grace for requests: 30 s");
 }
 
+/// What manages services sends it to have files read again, also where there is none.
+#[test]
+fn a_hangup_does_not_end_a_server_without_a_certificate() {
+    let (place, _) = Place::with_instance();
+    let server = place.serve();
+    server.signal(rustix::process::Signal::HUP);
+    let stderr = server.stderr.clone();
+    eventually("it is heeded", || fs::read_to_string(&stderr).unwrap().contains("serve.unchanged"));
+    assert_eq!(server.client("").get("/healthz").status, 200);
+    server.stop();
+}
+
 #[test]
 fn a_data_directory_that_others_can_enter_is_refused() {
     let (place, _) = Place::with_instance();
