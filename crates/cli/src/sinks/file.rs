@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::cli::Sinks;
@@ -33,7 +33,7 @@ impl File {
     }
 
     fn append(&self) -> io::Result<fs::File> {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)
     }
 
     /// Adds lines, and returns when they are on the disk.
@@ -50,8 +50,14 @@ impl File {
             self.put_aside()?;
             file = self.append()?;
         }
-        file.write_all(lines.as_bytes())?;
-        file.sync_data()
+        let about = file.metadata()?;
+        // A line that was cut off, by whatever ended the machine, isn't to take the next with it.
+        if about.is_file() && !ends_in_a_line(&file, about.len())? {
+            file.write_all(b"\n")?;
+        }
+        let written = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
+        // They come again, all of them.
+        written.inspect_err(|_| drop(file.set_len(about.len())))
     }
 
     fn put_aside(&self) -> io::Result<()> {
@@ -71,9 +77,27 @@ impl File {
     }
 }
 
+fn ends_in_a_line(file: &fs::File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(true) };
+    let mut end = [0];
+    file.read_exact_at(&mut end, last)?;
+    Ok(end == *b"\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_takes_no_other_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let file = File { path: place.path().join("audit"), most_bytes: 1 << 20, kept: 0 };
+        file.write("one\n").unwrap();
+        OpenOptions::new().append(true).open(&file.path).unwrap().write_all(b"tw").unwrap();
+        file.write("two\n").unwrap();
+        file.write("three\n").unwrap();
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "one\ntw\ntwo\nthree\n");
+    }
 
     #[test]
     fn a_large_file_is_put_aside_and_the_oldest_goes() {

@@ -20,9 +20,14 @@ impl Stdout {
     pub(super) fn start() -> Result<Self, Failure> {
         let (lines, waiting) = channel::<Lines>();
         let write = move || {
+            let mut is_cut_off = false;
             while let Ok((lines, reply)) = waiting.recv() {
                 let mut stdout = io::stdout().lock();
-                let written = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+                // What of a line got there isn't to take the next with it.
+                let begin: &[u8] = if is_cut_off { b"\n" } else { b"" };
+                let all = stdout.write_all(begin).and_then(|()| stdout.write_all(lines.as_bytes()));
+                let written = all.and_then(|()| stdout.flush());
+                is_cut_off = written.is_err();
                 // Nobody waits any more when the server ends.
                 let _ = reply.send(written);
             }
