@@ -52,6 +52,23 @@ fn what_may_be_the_beginning_of_a_value_is_not_held_for_long() {
 }
 
 #[test]
+fn output_that_has_no_room_is_an_error_although_the_command_saw_none() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = |text: &str| {
+        let stub = server_with_a_value();
+        run(command(&stub, &[], &["sh", "-c", text]).stdout(full()))
+    };
+    let short = ended("echo hi");
+    assert_eq!(short.code, Some(1));
+    let said = "the command's output can't be written: No space left on device";
+    assert!(short.stderr.contains(said), "{}", short.stderr);
+    let failed = ended("echo hi; exit 3");
+    assert_eq!(failed.code, Some(3), "it says more itself");
+    assert!(failed.stderr.contains(said), "{}", failed.stderr);
+    assert_eq!(ended("true").code, Some(0), "the control: nothing to be written");
+}
+
+#[test]
 fn much_output_arrives_whole_and_in_order() {
     let stub = server_with_a_value();
     let ended = script(&stub, &[], "seq 1 300000; seq 1 200000 >&2");

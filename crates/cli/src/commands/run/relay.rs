@@ -32,6 +32,8 @@ pub(super) enum End {
     LeftOpen,
     /// Nobody reads it any more.
     Unread,
+    /// It can't be written where it goes: the disk is full, for one.
+    Unwritten(Errno),
 }
 
 /// A stream, where it goes, and what is masked on the way.
@@ -95,7 +97,7 @@ impl Relay {
     fn copy(mut self, busy: &AtomicBool) -> End {
         let mut input = vec![0; CHUNK];
         let mut output = Vec::with_capacity(2 * CHUNK);
-        let (mut tail, mut heard) = (None, true);
+        let (mut tail, mut heard) = (None, Ok(()));
         let end = loop {
             busy.store(self.masker.holds(), Ordering::SeqCst);
             match self.wait(tail.as_ref()) {
@@ -109,15 +111,17 @@ impl Relay {
                 Next::Ended => tail = Some(Tail::of(&self.from)),
                 Next::Over => break End::LeftOpen,
             }
-            heard = heard && self.write(&output);
+            heard = heard.and_then(|()| self.write(&output));
             // A terminal doesn't tell a command that nobody reads it any more.
-            if !heard && !isatty(&self.from) {
-                return End::Unread;
+            if let Err(end) = heard
+                && !isatty(&self.from)
+            {
+                return end;
             }
             output.clear();
         };
         self.masker.flush(&mut output);
-        if heard && self.write(&output) { end } else { End::Unread }
+        heard.and_then(|()| self.write(&output)).map_or_else(|unheard| unheard, |()| end)
     }
 
     /// Waits for what comes next.
@@ -152,8 +156,11 @@ impl Relay {
         }
     }
 
-    /// Whether all could be written.
-    fn write(&self, mut bytes: &[u8]) -> bool {
+    /// Writes all.
+    ///
+    /// # Errors
+    /// How the copying ends because that can't be done.
+    fn write(&self, mut bytes: &[u8]) -> Result<(), End> {
         while !bytes.is_empty() {
             match write(&self.to, bytes) {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -162,10 +169,13 @@ impl Relay {
                 Err(Errno::AGAIN) => {
                     let _ready = poll(&mut [PollFd::new(&self.to, PollFlags::OUT)], None);
                 }
-                Err(_) => return false,
+                Err(Errno::PIPE) => return Err(End::Unread),
+                // So says a terminal that was closed.
+                Err(Errno::IO) if isatty(&self.to) => return Err(End::Unread),
+                Err(error) => return Err(End::Unwritten(error)),
             }
         }
-        true
+        Ok(())
     }
 }
 

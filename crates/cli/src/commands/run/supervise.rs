@@ -50,16 +50,21 @@ impl Job {
     /// Waits for the command, and for what it wrote.
     ///
     /// # Errors
-    /// When the system doesn't say how it ended.
+    /// When the system doesn't say how it ended, or the command believes that all is well and not all that it
+    /// wrote got where it goes.
     pub(super) async fn finish(mut self, events: &mut Events) -> Result<ExitStatus, Failure> {
         let (mut status, mut copying, mut left_open) = (None, self.copying.len(), false);
+        let mut unwritten = None;
         loop {
             if let Some(status) = status.filter(|_| copying == 0) {
-                return Ok(status);
+                return self.ended(status, unwritten);
             }
             match self.next(events).await {
                 Some(Event::Relayed(end)) => {
                     copying = copying.saturating_sub(1);
+                    if let End::Unwritten(error) = end {
+                        unwritten.get_or_insert(io::Error::from(error));
+                    }
                     if end == End::LeftOpen && !left_open {
                         self.say(LEFT_OPEN);
                         left_open = true;
@@ -79,6 +84,17 @@ impl Job {
                 None => self.look(),
             }
         }
+    }
+
+    /// How the command ended, and what became of its output.
+    fn ended(&mut self, status: ExitStatus, unwritten: Option<io::Error>) -> Result<ExitStatus, Failure> {
+        let Some(error) = unwritten else { return Ok(status) };
+        let lost = Failure::because("the command's output can't be written", &error);
+        if status.success() {
+            return Err(lost.hint("what was written of it is not all; make room and run it again"));
+        }
+        self.say(&format!("note: {}", lost.message()));
+        Ok(status)
     }
 
     /// The next event; none when it is time to look after the terminal.
