@@ -74,19 +74,23 @@ impl Reader<'_> {
             Some('#') => {
                 Err(self.mistake("it begins with `#`, a comment to some programs: put it in quotes"))
             }
-            _ => Ok(self.bare()),
+            _ => self.bare(),
         }
     }
 
     /// Up to the end of the line or a comment, without the blanks around it.
-    fn bare(&mut self) -> String {
+    fn bare(&mut self) -> Result<String, Mistake> {
         let line = self.rest.split('\n').next().unwrap_or_default();
+        if line.trim_end_matches('\r').contains('\r') {
+            let reason = "a carriage return in it ends the line to some programs: end lines by a line feed, or put the value in quotes";
+            return Err(self.mistake(reason));
+        }
         let comment = line
             .match_indices('#')
             .find(|(at, _)| line.get(..*at).is_some_and(|before| before.ends_with([' ', '\t'])));
         let value = comment.and_then(|(at, _)| line.get(..at)).unwrap_or(line).trim().to_owned();
         self.advance(line.len() + 1);
-        value
+        Ok(value)
     }
 
     fn single_quoted(&mut self) -> Result<String, Mistake> {
@@ -231,6 +235,8 @@ mod tests {
             ("A= # nothing", "line 1: it begins with `#`"),
             ("A=#b", "line 1: it begins with `#`"),
             ("A=`b`", "line 1: it begins with a backtick"),
+            ("A=1\rB=2\r", "line 1: a carriage return in it"),
+            ("C=3\nA=1\rB=2\n", "line 2: a carriage return in it"),
             ("\n\nA='b", "line 3: the quote that begins here has no end"),
             ("A=\"b\\\"", "line 1: the quote that begins here has no end"),
             ("A='b'c", "line 1: something follows"),

@@ -37,7 +37,9 @@ pub enum PrivateFileError {
         path: PathBuf,
     },
     /// It belongs to somebody else.
-    #[error("{path} belongs to user {owner}, but this process runs as user {user}; run: chown {user} {path}")]
+    #[error(
+        "{path} belongs to user {owner}, but this process runs as user {user}; run it as that user (sudo -u '#{owner}' strongroom …), or, if it is to be this one's from now on: chown {user} {path}"
+    )]
     Owner {
         /// The file.
         path: PathBuf,

@@ -178,6 +178,7 @@ impl Answer {
             412 => "`strongroom secrets get` shows it as it is now, with the tag for --if-match".to_owned(),
             422 => "leave --idempotency-key out, or give one that was not used for something else".to_owned(),
             429 | 503 => match self.retry_after() {
+                Some(wait) if wait.as_secs() <= 1 => "try again in a second".to_owned(),
                 Some(wait) => format!("try again in {} seconds", wait.as_secs()),
                 None => "try again a little later".to_owned(),
             },

@@ -108,7 +108,12 @@ async fn audit(app: &App, database: &Database, data_dir: &DataDir) -> Result<Str
     match left.first() {
         None => Ok(match app.store().audit_head().await? {
             Some(head) => {
-                format!("{} events sealed, going on from all {kept} heads that are kept", head.size)
+                let heads = if kept == 1 {
+                    "the head that is".to_owned()
+                } else {
+                    format!("all {kept} heads that are")
+                };
+                format!("{} events sealed, going on from {heads} kept", head.size)
             }
             None => "nothing is sealed yet".to_owned(),
         }),
