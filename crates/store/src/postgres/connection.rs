@@ -54,10 +54,12 @@ const SETTINGS: &str = "
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;";
 
-/// For whoever reads whole tables: there the server knows best, and has what time it needs.
+/// For whoever reads whole tables: there the server knows best, and has what time it needs. So has whoever takes
+/// the rows: one who doesn't for a while, with all buffers full, looks to the system as if nobody were there.
 pub(super) const WHOLE: &str = "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_sort; \
                                 RESET enable_hashjoin; RESET enable_mergejoin; RESET plan_cache_mode; \
-                                RESET max_parallel_workers_per_gather; SET statement_timeout = 0";
+                                RESET max_parallel_workers_per_gather; SET statement_timeout = 0; \
+                                SET tcp_user_timeout = 0";
 
 /// For whoever only reads: the server gives up before nobody waits any more. It would go on otherwise, beside
 /// those who ask the same again, until it had no room for anybody. Nor may it be said where something is
@@ -298,8 +300,24 @@ fn why(error: &tokio_postgres::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strongroom_testbed::Cluster;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    /// As a backup that is written where there is no room for it yet.
+    #[tokio::test]
+    async fn who_reads_whole_tables_may_stop_for_longer_than_silence_may_last() {
+        let link = Link::new(Connector::new(&Cluster::shared().database().parse().unwrap()).unwrap());
+        let live = link.live().await.unwrap();
+        live.say(WHOLE).await.unwrap();
+        // More than fits in between.
+        let many = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
+        let mut rows = Box::pin(live.client.query_raw(many, Vec::<i64>::new()).await.unwrap());
+        rows.try_next().await.unwrap();
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(rows.try_fold(1, |count, _| async move { Ok(count + 1) }).await.unwrap(), 100_000);
+    }
 
     #[tokio::test]
     async fn nobody_goes_on_connecting_for_who_went_away() {

@@ -117,6 +117,7 @@ fn ends_connection(code: &SqlState) -> bool {
         || *code == SqlState::CRASH_SHUTDOWN
         || *code == SqlState::CANNOT_CONNECT_NOW
         || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+        || *code == SqlState::IDLE_SESSION_TIMEOUT
         || *code == SqlState::TOO_MANY_CONNECTIONS
 }
 
