@@ -123,8 +123,9 @@ impl Open {
         let address = listener.local_addr()?;
         let (signals, sinks) = (Signals::install()?, Ready::new(sinks)?);
         // A terminal that is closed means it.
-        let is_idle = tls.is_none() && !std::io::stderr().is_terminal();
-        let hangups = if is_idle { Some(signal(SignalKind::hangup())?) } else { None };
+        let on_a_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+        let is_heeded = tls.is_none() && !on_a_terminal;
+        let hangups = if is_heeded { Some(signal(SignalKind::hangup())?) } else { None };
         let broker = match brokering.address(listening.address.listen) {
             Some(wanted) => {
                 let listener = bind(wanted, "--broker-listen").await?;
@@ -196,7 +197,7 @@ impl Open {
         let mut end = End::Asked;
         let mut signals = self.signals;
         let (told, was_told) = oneshot::channel();
-        let listen = async {
+        let mut listen = Box::pin(async {
             end = tokio::select! {
                 () = signals.any() => End::Asked,
                 () = app.store().stopped() => End::StoreStopped,
@@ -204,7 +205,7 @@ impl Open {
             // Nobody to tell when the server has ended by itself.
             let _ = told.send(());
             signals.second().await;
-        };
+        });
         let public_url = self.public_url.map(|url| url.to_string());
         let address = strongroom_net::Address::new(public_url.as_deref(), self.tls.is_some());
         let terms = Terms { requests_per_minute: rules.rate_limit, retention_days: rules.retention_days };
@@ -226,11 +227,11 @@ impl Open {
         let ended = |told: oneshot::Receiver<()>| async { drop(told.await) };
         let mut kept = Box::pin(housekeeping::keep(Arc::clone(&app), rules.retention_days, ended(left)));
         let mut sealed = Box::pin(sealing.keep(ended(rested)));
-        let (mut recorded, mut last) = (Ok(()), grace);
+        let (mut recorded, mut is_cut) = (Ok(()), false);
         tokio::select! {
             ((), (), brokered) = async { tokio::join!(served, watched, brokered) } => recorded = brokered,
             () = sealed.as_mut() => {}
-            () = listen => last = CUT,
+            () = listen.as_mut() => is_cut = true,
             () = kept.as_mut() => {}
             superseded = housekeeping::follow(Arc::clone(&app)) => {
                 return Err(Failure::new(superseded.to_string())
@@ -238,11 +239,23 @@ impl Open {
             }
             () = renew(self.tls.as_mut(), self.hangups.as_mut()) => {}
         }
-        drop(leave);
-        within(last, kept).await;
-        drop(rest);
-        within(last, sealed).await;
-        sending.finish().await;
+        let mut last = Box::pin(async {
+            drop(leave);
+            within(grace, kept).await;
+            drop(rest);
+            within(grace, sealed).await;
+            sending.finish().await;
+        });
+        if !is_cut {
+            is_cut = tokio::select! {
+                () = last.as_mut() => false,
+                () = listen.as_mut() => true,
+            };
+        }
+        if is_cut {
+            within(CUT, last).await;
+        }
+        drop(listen);
         match end {
             End::Asked => Ok(recorded?),
             End::StoreStopped => Err(Failure::new("the database has stopped after an input/output error").hint(
@@ -254,8 +267,8 @@ impl Open {
 
 /// What a server does last has so long, however little its requests get.
 const LAST: Duration = Duration::from_secs(5);
-/// The same for each thing after a second signal: for a database that is there it is enough.
-const CUT: Duration = Duration::from_secs(1);
+/// The same for all of it after a second signal: for a database that is there it is enough.
+const CUT: Duration = Duration::from_secs(2);
 
 /// Lets something come to its end, unless that takes longer.
 async fn within(time: Duration, ending: impl Future<Output = ()>) {
