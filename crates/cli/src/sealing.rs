@@ -27,14 +27,14 @@ pub(crate) struct Sealing {
     sealer: Sealer,
     /// The size of the tree, for those who send its leaves on; none while another seals.
     heads: watch::Sender<Option<u64>>,
-    /// Whether it was told already that something is wrong.
-    is_told: bool,
+    /// What was told already, until it is right again.
+    told: Option<Trouble>,
 }
 
 impl Sealing {
     pub(crate) fn new(app: Arc<App>, checkpoints: Checkpoints) -> Self {
         let heads = watch::Sender::new(None);
-        Self { app, checkpoints, sealer: Sealer::default(), heads, is_told: false }
+        Self { app, checkpoints, sealer: Sealer::default(), heads, told: None }
     }
 
     /// Tells how far it is.
@@ -65,7 +65,7 @@ impl Sealing {
             match self.app.seal_events(&mut self.sealer).await {
                 Ok(None) => return sealed,
                 Ok(Some(done)) => {
-                    if std::mem::take(&mut self.is_told) {
+                    if self.told.take().is_some() {
                         tracing::info!("audit.sealed: what was recorded meanwhile is sealed");
                     }
                     self.note(&done.head);
@@ -99,20 +99,38 @@ impl Sealing {
         if matches!(error, Broken::Store(StoreError::Changed)) {
             return;
         }
-        if std::mem::replace(&mut self.is_told, true) {
+        let (trouble, error) = (Trouble::of(error), with_causes(error));
+        // The worse of the two is told also after the other.
+        if self.told.is_some_and(|told| told >= trouble) {
             return;
         }
-        let error_text = with_causes(error);
-        if matches!(error, Broken::Store(StoreError::Unavailable(_) | StoreError::Unsettled)) {
-            tracing::warn!(
-                error = error_text,
-                "audit.unsealed: nothing is sealed until the database answers again"
-            );
-        } else {
-            tracing::error!(
-                error = error_text,
+        self.told = Some(trouble);
+        match trouble {
+            Trouble::Away => {
+                tracing::warn!(error, "audit.unsealed: nothing is sealed until the database answers again");
+            }
+            Trouble::Wrong => tracing::error!(
+                error,
                 "audit.unsealed: nothing is sealed until this is mended; run `strongroom audit verify`"
-            );
+            ),
+        }
+    }
+}
+
+/// Why nothing is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// The database can't be asked.
+    Away,
+    /// What is there isn't what it should be.
+    Wrong,
+}
+
+impl Trouble {
+    fn of(error: &Broken) -> Self {
+        match error {
+            Broken::Store(StoreError::Unavailable(_) | StoreError::Unsettled) => Self::Away,
+            _ => Self::Wrong,
         }
     }
 }
