@@ -159,7 +159,8 @@ Examples:
 The values are in the command's environment and nowhere else. They are masked in
 what it writes, which guards against accidents, not against the command. With
 --broker it has placeholders, and the values are put into its requests. It exits
-with the command's exit code, or 128 and the number of the signal that ended it.")]
+with the command's exit code, or 128 and the number of the signal that ended it;
+with 1 where that is 0 and the command's output could not be written.")]
     Run(Box<run::Run>),
     /// Leads the session that `run` makes for a command on a terminal of its own.
     #[command(hide = true)]

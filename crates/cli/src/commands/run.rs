@@ -18,6 +18,7 @@ mod terminal;
 mod wiring;
 
 use rustix::fd::OwnedFd;
+use rustix::termios::isatty;
 use secrecy::ExposeSecret;
 use std::io;
 use std::pin::pin;
@@ -210,8 +211,8 @@ fn copy(
     let (ended, ends) = io::pipe()?;
     let ended: Arc<OwnedFd> = Arc::new(ended.into());
     let start = |(from, to)| {
-        let relay = Relay { from, to, masker: scanner.masker(), ended: Arc::clone(&ended) };
-        relay.start(teller.clone())
+        let (to_a_terminal, masker) = (isatty(&to), scanner.masker());
+        Relay { from, to, to_a_terminal, masker, ended: Arc::clone(&ended) }.start(teller.clone())
     };
     let copying = outputs.into_iter().map(start).collect::<Result<_, _>>()?;
     Ok((ends.into(), copying))

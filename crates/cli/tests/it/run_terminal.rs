@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use crate::harness::{clean, eventually, run, wait};
-use crate::run::{VALUE, command, server, server_with_a_value, whole_run};
+use crate::run::{VALUE, WAIT, command, server, server_with_a_value, whole_run};
 use crate::run_signals::{WITNESS, saw, seen};
 use crate::stub::Stub;
 
@@ -300,6 +300,17 @@ fn a_terminal_that_is_closed_hangs_up() {
     kill_process(Pid::from_child(&child), Signal::USR2).unwrap();
     assert_eq!(wait(&mut child).code(), Some(9));
     whole_run(&stub);
+}
+
+#[test]
+fn what_is_written_to_a_terminal_that_is_closed_is_no_loss() {
+    let (desk, stub) = (Desk::new(), server_with_a_value());
+    let text = format!("trap '' HUP; touch ready; {WAIT}; echo more");
+    let mut child = desk.open(&command(&stub, &[], &["sh", "-c", &text]));
+    eventually("it is there", || stub.home("ready").exists());
+    drop(desk);
+    fs::write(stub.home("go"), "").unwrap();
+    assert_eq!(wait(&mut child).code(), Some(0));
 }
 
 /// A shell with job control on a terminal, and a file `./run` for it to run.

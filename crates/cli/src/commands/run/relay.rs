@@ -42,6 +42,8 @@ pub(super) struct Relay {
     pub(super) from: Arc<OwnedFd>,
     /// Whose output it is.
     pub(super) to: Arc<OwnedFd>,
+    /// Whether that is a terminal.
+    pub(super) to_a_terminal: bool,
     /// Masks it.
     pub(super) masker: Masker,
     /// Hangs up when the command has ended.
@@ -169,9 +171,9 @@ impl Relay {
                 Err(Errno::AGAIN) => {
                     let _ready = poll(&mut [PollFd::new(&self.to, PollFlags::OUT)], None);
                 }
-                Err(Errno::PIPE) => return Err(End::Unread),
-                // So says a terminal that was closed.
-                Err(Errno::IO) if isatty(&self.to) => return Err(End::Unread),
+                Err(Errno::PIPE | Errno::CONNRESET) => return Err(End::Unread),
+                // So says a terminal that was closed, which doesn't say that it is one any more.
+                Err(Errno::IO) if self.to_a_terminal => return Err(End::Unread),
                 Err(error) => return Err(End::Unwritten(error)),
             }
         }
