@@ -33,7 +33,7 @@ impl File {
     }
 
     fn append(&self) -> io::Result<fs::File> {
-        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)
     }
 
     /// Adds lines, and returns when they are on the disk.
@@ -46,18 +46,29 @@ impl File {
 
     fn write(&self, lines: &str) -> io::Result<()> {
         let mut file = self.append()?;
+        // A line that was cut off, by whatever ended the machine, isn't to take the next with it.
+        if !self.ends_in_a_line() {
+            file.write_all(b"\n")?;
+        }
         if file.metadata()?.len() >= self.most_bytes {
             self.put_aside()?;
             file = self.append()?;
         }
-        let about = file.metadata()?;
-        // A line that was cut off, by whatever ended the machine, isn't to take the next with it.
-        if about.is_file() && !ends_in_a_line(&file, about.len())? {
-            file.write_all(b"\n")?;
-        }
+        let length = file.metadata()?.len();
         let written = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
-        // They come again, all of them.
-        written.inspect_err(|_| drop(file.set_len(about.len())))
+        written.inspect_err(|_| cut(&file, length, lines.len()))
+    }
+
+    /// Also when it can't be told: whoever may write need not be able to read.
+    fn ends_in_a_line(&self) -> bool {
+        let end = || {
+            let about = fs::metadata(&self.path).ok().filter(fs::Metadata::is_file)?;
+            let mut end = [0];
+            let last = about.len().checked_sub(1)?;
+            fs::File::open(&self.path).ok()?.read_exact_at(&mut end, last).ok()?;
+            Some(end)
+        };
+        end().is_none_or(|end| end == *b"\n")
     }
 
     fn put_aside(&self) -> io::Result<()> {
@@ -77,11 +88,12 @@ impl File {
     }
 }
 
-fn ends_in_a_line(file: &fs::File, length: u64) -> io::Result<bool> {
-    let Some(last) = length.checked_sub(1) else { return Ok(true) };
-    let mut end = [0];
-    file.read_exact_at(&mut end, last)?;
-    Ok(end == *b"\n")
+/// Takes away what got there of so many bytes, unless there is more: they come again, all of them.
+fn cut(file: &fs::File, length: u64, bytes: usize) {
+    let most = length.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    if file.metadata().is_ok_and(|about| about.is_file() && about.len() <= most) {
+        let _kept_as_it_is = file.set_len(length);
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +109,19 @@ mod tests {
         file.write("two\n").unwrap();
         file.write("three\n").unwrap();
         assert_eq!(fs::read_to_string(&file.path).unwrap(), "one\ntw\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn what_got_there_of_lines_that_come_again_is_taken_away() {
+        let place = tempfile::tempdir().unwrap();
+        let file = File { path: place.path().join("audit"), most_bytes: 1 << 20, kept: 0 };
+        file.write("one\n").unwrap();
+        for (more, left) in [("tw", "one\n"), ("two and another's\n", "one\ntwo and another's\n")] {
+            let mut appended = file.append().unwrap();
+            appended.write_all(more.as_bytes()).unwrap();
+            cut(&appended, 4, "two\n".len());
+            assert_eq!(fs::read_to_string(&file.path).unwrap(), left);
+        }
     }
 
     #[test]
