@@ -43,6 +43,7 @@ impl Reader<'_> {
         let line = self.rest.split('\n').next().unwrap_or_default();
         let content = line.trim();
         if content.is_empty() || content.starts_with('#') {
+            self.is_one(line)?;
             self.advance(line.len() + 1);
             return Ok(None);
         }
@@ -81,10 +82,7 @@ impl Reader<'_> {
     /// Up to the end of the line or a comment, without the blanks around it.
     fn bare(&mut self) -> Result<String, Mistake> {
         let line = self.rest.split('\n').next().unwrap_or_default();
-        if line.trim_end_matches('\r').contains('\r') {
-            let reason = "a carriage return in it ends the line to some programs: end lines by a line feed, or put the value in quotes";
-            return Err(self.mistake(reason));
-        }
+        self.is_one(line)?;
         let comment = line
             .match_indices('#')
             .find(|(at, _)| line.get(..*at).is_some_and(|before| before.ends_with([' ', '\t'])));
@@ -141,7 +139,17 @@ impl Reader<'_> {
         if !trimmed.is_empty() && !comment {
             return Err(self.mistake("something follows the closing quote"));
         }
+        self.is_one(line)?;
         self.advance(line.len() + 1);
+        Ok(())
+    }
+
+    /// Whether this is one line to every program.
+    fn is_one(&self, line: &str) -> Result<(), Mistake> {
+        if line.trim_end().contains('\r') {
+            let reason = "a carriage return in it ends the line to some programs: end lines by a line feed, or put the value in quotes";
+            return Err(self.mistake(reason));
+        }
         Ok(())
     }
 
@@ -237,6 +245,8 @@ mod tests {
             ("A=`b`", "line 1: it begins with a backtick"),
             ("A=1\rB=2\r", "line 1: a carriage return in it"),
             ("C=3\nA=1\rB=2\n", "line 2: a carriage return in it"),
+            ("# c\rA=1\nB=2", "line 1: a carriage return in it"),
+            ("A='x' # c\rB=2", "line 1: a carriage return in it"),
             ("\n\nA='b", "line 3: the quote that begins here has no end"),
             ("A=\"b\\\"", "line 1: the quote that begins here has no end"),
             ("A='b'c", "line 1: something follows"),
