@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
     method: Method,
     path: String,
     /// Which values went in, one for each secret.
-    used: OnceLock<SmallVec<[Used; 1]>>,
+    used: OnceLock<AllUsed>,
     status: AtomicU16,
     sent: AtomicU64,
     received: AtomicU64,
@@ -46,6 +46,9 @@ pub(crate) struct Exchange {
 
 /// What is told of one request: mostly once.
 type Told = SmallVec<[BrokeredRequest; 1]>;
+
+/// Which values went in, one for each secret: mostly one.
+pub(crate) type AllUsed = SmallVec<[Used; 1]>;
 
 /// Which value went in.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +116,7 @@ impl Exchange {
     }
 
     /// Notes which values go in, one for each secret.
-    pub(crate) fn uses(&self, used: SmallVec<[Used; 1]>) {
+    pub(crate) fn uses(&self, used: AllUsed) {
         let _first = self.used.set(used);
     }
 

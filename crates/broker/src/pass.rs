@@ -18,7 +18,7 @@ use crate::asked::{Asked, is_websocket, strip_request};
 use crate::body::{BackBody, OutBody, Watched};
 use crate::broker::{Broker, Client};
 use crate::decide::{BodyPlan, Decision, Injection, decide};
-use crate::exchange::{Exchange, Used};
+use crate::exchange::{AllUsed, Exchange, Used};
 use crate::grpc::Asker;
 use crate::inject::{self, MOST_BODY, Opened, Placed};
 use crate::known::Known;
@@ -175,7 +175,7 @@ impl Passage {
 
     /// Notes for the record of which secrets values go in.
     fn note(&self, decision: &Decision) {
-        let mut used = SmallVec::<[Used; 1]>::new();
+        let mut used = AllUsed::new();
         for granted in decision.injections.iter().map(|injection| injection.granted) {
             let Some(secret) = self.known.secret(granted) else { continue };
             let rule = u16::try_from(granted.rule).unwrap_or(u16::MAX);

@@ -57,7 +57,7 @@ impl Job {
         let mut unwritten = None;
         loop {
             if let Some(status) = status.filter(|_| copying == 0) {
-                return self.ended(status, unwritten);
+                return self.outcome(status, unwritten);
             }
             match self.next(events).await {
                 Some(Event::Relayed(end)) => {
@@ -87,7 +87,7 @@ impl Job {
     }
 
     /// How the command ended, and what became of its output.
-    fn ended(&mut self, status: ExitStatus, unwritten: Option<io::Error>) -> Result<ExitStatus, Failure> {
+    fn outcome(&mut self, status: ExitStatus, unwritten: Option<io::Error>) -> Result<ExitStatus, Failure> {
         let Some(error) = unwritten else { return Ok(status) };
         let lost = Failure::because("the command's output can't be written", &error);
         if status.success() {
