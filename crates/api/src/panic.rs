@@ -5,9 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use strongroom_core::app::{Exposed as CoreExposed, Revoked as CoreRevoked, Suspected};
+use strongroom_core::app::{Exposed as CoreExposed, Revoked as CoreRevoked, Runs, Suspected};
 use strongroom_core::{AgentId, ApiKeyId, App, RunId, UserId};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -70,9 +69,11 @@ struct PanicAnswer {
 /// What is revoked.
 #[derive(Serialize, ToSchema)]
 struct Revoked {
-    /// All of the suspected's runs that are revoked by now, whose lease would go on.
+    /// The suspected's runs that are revoked by now, whose lease would go on: the newest 1,000 of them.
     #[schema(value_type = Vec<uuid::Uuid>)]
     runs: Vec<String>,
+    /// How many of them there are.
+    runs_total: u64,
     /// The API keys that this request revoked.
     #[schema(value_type = Vec<uuid::Uuid>)]
     api_keys: Vec<String>,
@@ -82,9 +83,10 @@ struct Revoked {
 }
 
 impl Revoked {
-    fn of(revoked: &CoreRevoked, runs: &BTreeSet<RunId>) -> Self {
+    fn of(revoked: &CoreRevoked, runs: &Runs) -> Self {
         Self {
-            runs: runs.iter().map(ToString::to_string).collect(),
+            runs: runs.newest.iter().map(ToString::to_string).collect(),
+            runs_total: runs.count,
             api_keys: revoked.keys.iter().map(ToString::to_string).collect(),
             key_links: revoked.links.iter().map(ToString::to_string).collect(),
         }
@@ -105,9 +107,11 @@ struct Exposed {
     /// The names of the values that were delivered.
     #[schema(example = json!(["STRIPE_API_KEY"]))]
     env_var_keys: Vec<String>,
-    /// To which runs.
+    /// To which runs: the newest 1,000 of them.
     #[schema(value_type = Vec<uuid::Uuid>)]
     runs: Vec<String>,
+    /// How many of them there are.
+    runs_total: u64,
 }
 
 impl From<&CoreExposed> for Exposed {
@@ -117,7 +121,8 @@ impl From<&CoreExposed> for Exposed {
             version: exposed.version,
             user_id: exposed.owner.map(|owner| owner.to_string()),
             env_var_keys: exposed.env_keys.iter().map(ToString::to_string).collect(),
-            runs: exposed.runs.iter().map(ToString::to_string).collect(),
+            runs: exposed.runs.newest.iter().map(ToString::to_string).collect(),
+            runs_total: exposed.runs.count,
         }
     }
 }

@@ -93,7 +93,7 @@ pub use key_links::NewKeyLink;
 pub use key_uses::KeyUses;
 pub use members::{MemberList, NewMember, Newcomer};
 pub use once::{Begun, Once};
-pub use panic::{Exposed, Revoked, Suspected};
+pub use panic::{Exposed, Revoked, Runs, Suspected};
 pub use purge::Purged;
 pub use rotation::{Resealed, SealedUnder, TeamKeyState, TeamKeys};
 pub use runs::{NewRun, RunList, StartedRun};

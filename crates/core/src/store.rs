@@ -550,14 +550,22 @@ pub trait Store: Send + Sync {
     async fn run(&self, run: RunId) -> Result<Option<StoredRun>, StoreError>;
 
     /// Runs of a team, the newest first: at most `limit` of those behind the
-    /// first `skip`. With `open_at` only those that nobody stopped and whose
-    /// lease ends after that.
+    /// first `skip`.
     async fn runs(
         &self,
         team: TeamId,
         of: RunsOf,
-        open_at: Option<Timestamp>,
         (skip, limit): (u32, u32),
+    ) -> Result<Vec<StoredRun>, StoreError>;
+
+    /// Runs of a team that nobody stopped and whose lease ends after `at`, the newest
+    /// first: at most `limit` of those that are older than `before`.
+    async fn open_runs(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        at: Timestamp,
+        (before, limit): (Option<RunId>, u32),
     ) -> Result<Vec<StoredRun>, StoreError>;
 
     /// How many runs there are.
@@ -572,8 +580,14 @@ pub trait Store: Send + Sync {
     /// this moment, of the newest `most` events that tell of it.
     async fn refusals_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<Days, StoreError>;
 
-    /// What was delivered to runs of a team, in the order of the runs.
-    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError>;
+    /// What was delivered to runs of a team, in the order of the runs: to at most `limit`
+    /// of those that are newer than `after`. A run that received nothing is there with nothing.
+    async fn deliveries(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        (after, limit): (Option<RunId>, u32),
+    ) -> Result<Vec<(RunId, Option<Delivery>)>, StoreError>;
 
     /// What was delivered of a secret, the newest versions and runs first: at most
     /// `limit`.

@@ -180,7 +180,7 @@ async fn a_panic_about_a_user_takes_all_that_could_start_more() {
         assert_eq!(app.bearer(&link).post("/v2/key-links/claim", "").await.status, status);
     }
     let again = panicked(&app, &json!({"user_id": grace.id})).await;
-    assert_eq!(again["revoked"], json!({"runs": [run.id], "api_keys": [], "key_links": []}));
+    assert_eq!(again["revoked"], json!({"runs": [run.id], "runs_total": 1, "api_keys": [], "key_links": []}));
     let member = app.owner().get(&team(&app, "/members?search=grace")).await.json();
     assert_eq!(member["total"], json!(1), "their place in the team stays");
 }
@@ -213,6 +213,7 @@ async fn personal_secrets_are_listed_with_their_owner_and_all_names_that_were_re
         let runs: BTreeSet<_> = runs.iter().map(|run| &run.id).collect();
         json!({
             "credential_id": id, "version": version, "user_id": owner, "env_var_keys": names, "runs": runs,
+            "runs_total": runs.len(),
         })
     };
     let user = json!(user.to_string());
@@ -243,7 +244,10 @@ async fn runs_that_were_over_before_are_not_revoked_but_what_they_received_is_li
     assert_eq!(owner.post(&stopped.path("/stop"), "").await.status, 200);
     app.clock.advance(10_000);
     let answer = panicked(&app, &json!({"agent_id": place.agent})).await;
-    assert_eq!(answer["revoked"], json!({"runs": [running.id], "api_keys": [], "key_links": []}));
+    assert_eq!(
+        answer["revoked"],
+        json!({"runs": [running.id], "runs_total": 1, "api_keys": [], "key_links": []})
+    );
     let all = [&stopped, &expired, &running].map(|run| run.id.clone()).into();
     assert_eq!(listed(&answer), [((secret, 1), all)].into());
     for (run, status) in [(&stopped, "stopped"), (&expired, "expired"), (&running, "revoked")] {
@@ -323,7 +327,7 @@ async fn members_panic_about_what_is_their_own() {
     let answer = ask(json!({"key_id": key_id(&grace)})).await;
     assert_eq!(answer.json()["revoked"], {
         let both: BTreeSet<_> = [&own.id, &second.id].into();
-        json!({"runs": both, "api_keys": [key_id(&grace)], "key_links": []})
+        json!({"runs": both, "runs_total": 2, "api_keys": [key_id(&grace)], "key_links": []})
     });
     assert_eq!(refusal(&grace.get("/v2/profile").await), (401, "invalid_token".into()), "the key is gone");
     assert_eq!(others.fetch().await.status, 200);

@@ -47,6 +47,9 @@ struct Told {
 #[derive(Deserialize)]
 struct Revoked {
     runs: Vec<String>,
+    /// Also those that are not named. A server of before names them all.
+    #[serde(default)]
+    runs_total: usize,
     api_keys: Vec<String>,
     key_links: Vec<String>,
 }
@@ -101,6 +104,11 @@ impl Revoked {
                 table.row([kind, id]);
             }
         }
-        table.render(output::width())
+        let named = table.render(output::width());
+        match self.runs_total.saturating_sub(self.runs.len()) {
+            0 => named,
+            1 => format!("{named}\nand an older run"),
+            more => format!("{named}\nand {more} older runs"),
+        }
     }
 }

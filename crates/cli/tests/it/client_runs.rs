@@ -279,6 +279,10 @@ fn a_panic_can_be_tried_and_read_by_a_program() {
     let ended = stub.run_in_team(&["panic", "--user", USER, "--yes", "--json"]);
     assert_eq!((ended.done(), ended.stderr.as_str()), (format!("{raw}\n").as_str(), ""));
     assert_eq!(stub.seen().len(), 1, "no names are looked up for a program");
+    let many = json!({"runs": [RUN], "runs_total": 150_001, "api_keys": [], "key_links": []});
+    stub.say(200, json!({"revoked": many, "deliveries": []}));
+    let ended = stub.run_in_team(&["panic", "--user", USER, "--yes"]);
+    assert!(ended.done().contains(&format!("run      {RUN}\nand 150000 older runs\n")), "{}", ended.stdout);
     stub.say(200, json!({"revoked": {"runs": [], "api_keys": [], "key_links": []}, "deliveries": []}));
     let again = stub.run_in_team(&["panic", "--user", USER, "--yes"]);
     assert!(again.done().starts_with("Nothing was left to revoke.\n"), "{}", again.stdout);

@@ -10,7 +10,7 @@ use crate::agents::Agent;
 use crate::events::{EventKind, Object};
 use crate::ids::{AgentId, ApiKeyId, KeyLinkId, RunId, SecretId, UserId};
 use crate::rows::Proven;
-use crate::runs::{Ended, Run, RunsOf};
+use crate::runs::{Delivery, Ended, Run, RunsOf};
 use crate::secrets::Secret;
 use crate::store::{Change, Put};
 use crate::users::Membership;
@@ -18,6 +18,9 @@ use crate::values::EnvKey;
 
 /// Runs read at a time.
 const PAGE: u32 = 256;
+
+/// The most runs of a list that are named.
+const NAMED: usize = 1_000;
 
 /// Whom not to trust any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,30 @@ pub struct Exposed {
     /// Which of its values, by their names.
     pub env_keys: BTreeSet<EnvKey>,
     /// To which runs.
-    pub runs: BTreeSet<RunId>,
+    pub runs: Runs,
+}
+
+/// Runs, of which the newest 1,000 are named: there may be millions, and whoever reads of them looks for what
+/// to change.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// The newest.
+    pub newest: BTreeSet<RunId>,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl Runs {
+    /// Adds a run. They are added in the order of their ids, up or down; one that is the same as the one before
+    /// it is no other.
+    fn add(&mut self, run: RunId) {
+        if self.newest.insert(run) {
+            self.count += 1;
+            if self.newest.len() > NAMED {
+                self.newest.pop_first();
+            }
+        }
+    }
 }
 
 impl App {
@@ -153,42 +179,55 @@ impl App {
         ask: &Ask,
         suspected: Suspected,
         rehearsed: bool,
-    ) -> Result<(BTreeSet<RunId>, Vec<Exposed>), Error> {
+    ) -> Result<(Runs, Vec<Exposed>), Error> {
         ask.caller.screen(Action::Panic)?;
         let runs = self.revoked_runs(ask, suspected.runs(), rehearsed).await?;
-        let mut exposed: BTreeMap<(SecretId, u32), Exposed> = BTreeMap::new();
-        for delivery in
-            self.noted(ask, self.store.deliveries(ask.caller.team_id, suspected.runs()).await).await?
-        {
-            let (secret_id, version) = (delivery.secret_id, delivery.version);
-            let fresh = || Exposed {
-                secret_id,
-                version,
-                owner: None,
-                env_keys: BTreeSet::new(),
-                runs: BTreeSet::new(),
-            };
-            let entry = exposed.entry((secret_id, version)).or_insert_with(fresh);
-            entry.env_keys.extend(delivery.env_keys);
-            entry.runs.insert(delivery.run_id);
-        }
-        let mut exposed: Vec<_> = exposed.into_values().collect();
+        let mut exposed = self.delivered(ask, suspected.runs()).await?;
+        let mut last = None;
         for entry in &mut exposed {
-            entry.owner = self.owner_of(ask, entry.secret_id).await?;
+            // The versions of a secret follow one another.
+            let owner = match last {
+                Some((secret, owner)) if secret == entry.secret_id => owner,
+                _ => self.owner_of(ask, entry.secret_id).await?,
+            };
+            entry.owner = owner;
+            last = Some((entry.secret_id, owner));
         }
         Ok((runs, exposed))
     }
 
-    async fn revoked_runs(&self, ask: &Ask, of: RunsOf, rehearsed: bool) -> Result<BTreeSet<RunId>, Error> {
-        let (mut revoked, mut skip, now) = (BTreeSet::new(), 0, self.world.clock.now());
+    async fn revoked_runs(&self, ask: &Ask, of: RunsOf, rehearsed: bool) -> Result<Runs, Error> {
+        let (mut revoked, mut oldest, now) = (Runs::default(), None, self.world.clock.now());
         loop {
-            let page = self.proven_runs(ask, of, Some(now), (skip, PAGE)).await?;
-            if page.is_empty() {
-                return Ok(revoked);
-            }
+            let page = self.store.open_runs(ask.caller.team_id, of, now, (oldest, PAGE)).await;
+            let page = self.proven_runs(ask, page).await?;
             let gone = page.iter().filter(|rows| rehearsed || rows.ended(now) == Some(Ended::Revoked));
-            revoked.extend(gone.map(|rows| rows.run.id));
-            skip += PAGE;
+            gone.for_each(|rows| revoked.add(rows.run.id));
+            match page.last() {
+                Some(rows) => oldest = Some(rows.run.id),
+                None => return Ok(revoked),
+            }
+        }
+    }
+
+    /// Whatever was delivered to runs, by version; whose that is, isn't looked up yet.
+    async fn delivered(&self, ask: &Ask, to: RunsOf) -> Result<Vec<Exposed>, Error> {
+        let (mut delivered, mut newest) = (BTreeMap::new(), None);
+        loop {
+            let page = self.store.deliveries(ask.caller.team_id, to, (newest, PAGE)).await;
+            let page = self.noted(ask, page).await?;
+            match page.last() {
+                Some((run, _)) => newest = Some(*run),
+                None => return Ok(delivered.into_values().collect()),
+            }
+            for delivery in page.into_iter().filter_map(|(_, delivery)| delivery) {
+                let Delivery { run_id, secret_id, version, env_keys, at: _ } = delivery;
+                let (owner, names, runs) = (None, BTreeSet::new(), Runs::default());
+                let fresh = || Exposed { secret_id, version, owner, env_keys: names, runs };
+                let entry = delivered.entry((secret_id, version)).or_insert_with(fresh);
+                entry.env_keys.extend(env_keys);
+                entry.runs.add(run_id);
+            }
         }
     }
 
@@ -212,4 +251,22 @@ fn planned(permit: Permit, steps: Steps) -> Planned<Revoked> {
         }
     }
     Planned::of(permit, steps).map(|()| revoked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_runs_are_named_and_all_are_counted() {
+        let id = |at: u128| RunId::from_uuid(uuid::Uuid::from_u128(at));
+        let all: Vec<_> = (0..NAMED as u128 + 3).map(id).collect();
+        let mut upwards = Runs::default();
+        all.iter().for_each(|run| (upwards.add(*run), upwards.add(*run)).0);
+        let mut downwards = Runs::default();
+        all.iter().rev().for_each(|run| downwards.add(*run));
+        let newest = all[3..].iter().copied().collect();
+        assert_eq!(upwards, Runs { newest, count: NAMED as u64 + 3 });
+        assert_eq!(downwards, upwards);
+    }
 }

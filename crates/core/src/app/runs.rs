@@ -11,7 +11,7 @@ use crate::environment::{Composition, Winner, is_received, winners};
 use crate::events::{Event, EventKind, EventPage, Object};
 use crate::ids::{AgentId, RevisionId, RunId, SecretId};
 use crate::rows::{Proven, Stored};
-use crate::runs::{Delivery, ProvenRun, Run, RunMode, RunsOf};
+use crate::runs::{Delivery, ProvenRun, Run, RunMode, RunsOf, StoredRun};
 use crate::secrets::Secret;
 use crate::store::{Change, Put, StoreError};
 use crate::text::RunNote;
@@ -153,18 +153,17 @@ impl App {
             None => RunsOf::Team,
         };
         let total = self.store.count_runs(ask.caller.team_id, of).await?;
-        Ok(RunList { runs: self.proven_runs(ask, of, None, page).await?, total })
+        let runs = self.store.runs(ask.caller.team_id, of, page).await;
+        Ok(RunList { runs: self.proven_runs(ask, runs).await?, total })
     }
 
+    /// Runs that were read, if each is what this server wrote.
     pub(super) async fn proven_runs(
         &self,
         ask: &Ask,
-        of: RunsOf,
-        open_at: Option<Timestamp>,
-        page: (u32, u32),
+        stored: Result<Vec<StoredRun>, StoreError>,
     ) -> Result<Vec<ProvenRun>, Error> {
         let suspect = ask.suspect(Object::of::<Run>(None));
-        let stored = self.store.runs(ask.caller.team_id, of, open_at, page).await;
         let stored = self.readable(stored, suspect).await?;
         let mut runs = Vec::with_capacity(stored.len());
         for run in stored {
@@ -296,7 +295,9 @@ impl App {
         ask.caller.screen(Action::ListDeliveries)?;
         let rows = self.present_run(ask, id).await?;
         let _permit = ask.permit(Action::ListDeliveries, ask.caller.concern(rows.run.user_id))?;
-        self.noted(ask, self.store.deliveries(ask.caller.team_id, RunsOf::Run(id)).await).await
+        let received = self.store.deliveries(ask.caller.team_id, RunsOf::Run(id), (None, 1)).await;
+        let received = self.noted(ask, received).await?;
+        Ok(received.into_iter().filter_map(|(_, delivery)| delivery).collect())
     }
 
     /// Which runs received a secret.
@@ -309,11 +310,7 @@ impl App {
     }
 
     /// Deliveries as they were read; they have no MAC, but must be readable.
-    pub(super) async fn noted(
-        &self,
-        ask: &Ask,
-        read: Result<Vec<Delivery>, StoreError>,
-    ) -> Result<Vec<Delivery>, Error> {
+    pub(super) async fn noted<T>(&self, ask: &Ask, read: Result<T, StoreError>) -> Result<T, Error> {
         let object = Object { table: "deliveries", ..Object::default() };
         self.readable(read, ask.suspect(object)).await
     }

@@ -891,13 +891,26 @@ impl Store for MemoryStore {
         &self,
         team: TeamId,
         of: RunsOf,
-        open_at: Option<Timestamp>,
         (skip, limit): (u32, u32),
     ) -> Result<Vec<StoredRun>, StoreError> {
         let tables = self.tables();
-        let open = |run: &&Run| open_at.is_none_or(|now| run.expires_at > now && run.stopped_at.is_none());
-        let runs = tables.runs_of(team, of).into_iter().filter(open);
+        let runs = tables.runs_of(team, of).into_iter();
         let page = runs.skip(usize::try_from(skip).unwrap()).take(usize::try_from(limit).unwrap());
+        Ok(page.filter_map(|run| tables.run_rows_of(run.id)).collect())
+    }
+
+    async fn open_runs(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        at: Timestamp,
+        (before, limit): (Option<RunId>, u32),
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        let tables = self.tables();
+        let is_open = |run: &&Run| run.expires_at > at && run.stopped_at.is_none();
+        let older = |run: &&Run| before.is_none_or(|before| run.id < before);
+        let runs = tables.runs_of(team, of).into_iter().filter(is_open).filter(older);
+        let page = runs.take(usize::try_from(limit).unwrap());
         Ok(page.filter_map(|run| tables.run_rows_of(run.id)).collect())
     }
 
@@ -927,13 +940,23 @@ impl Store for MemoryStore {
         Ok(u64::try_from(self.tables().runs_of(team, of).len()).unwrap())
     }
 
-    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError> {
+    async fn deliveries(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        (after, limit): (Option<RunId>, u32),
+    ) -> Result<Vec<(RunId, Option<Delivery>)>, StoreError> {
         let tables = self.tables();
-        let runs: Vec<_> = tables.runs_of(team, of).into_iter().map(|run| run.id).collect();
-        let mut found: Vec<_> =
-            tables.deliveries.iter().filter(|row| runs.contains(&row.run_id)).cloned().collect();
-        found.sort_by_key(|row| row.run_id);
-        Ok(found)
+        let mut runs: Vec<_> = tables.runs_of(team, of).into_iter().map(|run| run.id).collect();
+        runs.retain(|run| after.is_none_or(|after| *run > after));
+        runs.sort_unstable();
+        runs.truncate(usize::try_from(limit).unwrap());
+        let received = |run: RunId| {
+            let theirs = tables.deliveries.iter().filter(move |row| row.run_id == run).cloned();
+            let theirs: Vec<_> = theirs.map(|row| (run, Some(row))).collect();
+            if theirs.is_empty() { vec![(run, None)] } else { theirs }
+        };
+        Ok(runs.into_iter().flat_map(received).collect())
     }
 
     async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError> {

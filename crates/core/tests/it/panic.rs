@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use strongroom_core::access::{Denied, Means};
 use strongroom_core::api_keys::ApiKey;
-use strongroom_core::app::{Ask, Error, GrantWish, NewKeyLink, NewRun, Revoked, Suspected};
+use strongroom_core::app::{Ask, Error, GrantWish, NewKeyLink, NewRun, Revoked, Runs, Suspected};
 use strongroom_core::events::EventKind;
 use strongroom_core::rows::Proven;
 use strongroom_core::runs::{Ended, Run};
@@ -25,6 +25,12 @@ struct Scene {
     second_key: Ask,
     /// By the first key and the second, of the agent; then of the other agent.
     runs: [(Proven<Run>, Token); 4],
+}
+
+/// Few enough that each is named.
+fn all(runs: Runs) -> BTreeSet<RunId> {
+    assert_eq!(runs.newest.len(), usize::try_from(runs.count).unwrap());
+    runs.newest
 }
 
 fn key_of(ask: &Ask) -> ApiKeyId {
@@ -70,9 +76,9 @@ impl Scene {
         let exposure = exposed.into_iter().map(|exposed| Exposure {
             secret: (exposed.secret_id, exposed.version, exposed.owner),
             names: exposed.env_keys.iter().map(|key| key.as_str().to_owned()).collect(),
-            runs: exposed.runs,
+            runs: all(exposed.runs),
         });
-        (runs, exposure.collect())
+        (all(runs), exposure.collect())
     }
 
     fn environment(&self, at: usize) -> Result<Vec<(String, String)>, Error> {
@@ -103,6 +109,28 @@ fn delivered() -> Scene {
     scene.instance.update(&scene.instance.owner, scene.secret, &replacing(&[("A", "2")]));
     assert_eq!(scene.environment(0).unwrap(), named(&[("A", "2")]));
     scene
+}
+
+#[test]
+fn runs_are_listed_that_are_more_than_are_read_at_a_time() {
+    let scene = Scene::new();
+    // Every second one receives something.
+    let runs: BTreeSet<_> = (0..600)
+        .map(|_| scene.instance.started(&scene.starter, scene.place))
+        .enumerate()
+        .map(|(at, (run, token))| {
+            assert!(at % 2 == 0 || scene.instance.environment(&token).is_ok());
+            run.id
+        })
+        .collect();
+    let suspected = Suspected::Agent(scene.place.0);
+    scene.panic(&scene.instance.owner, suspected).unwrap();
+    let (revoked, exposed) = scene.exposed(&scene.instance.owner, suspected);
+    assert_eq!(revoked.len(), runs.len() + 2, "those of the scene, too");
+    assert!(runs.is_subset(&revoked));
+    let received: Vec<_> = runs.iter().copied().skip(1).step_by(2).collect();
+    assert_eq!(exposed.len(), 1);
+    assert_eq!(exposed[0].runs.iter().copied().collect::<Vec<_>>(), received);
 }
 
 #[test]

@@ -101,10 +101,18 @@ fn asked() -> Vec<Found> {
         (said(agents::attachments_of(t, s, 1)), &["attachments_by_secret (team_id=? AND secret_id=?)"]),
         (said(runs::run(run)), &["SEARCH r USING PRIMARY KEY (id=?)"]),
         (said(proofs::proof(Means::Run(run), (t, u))), &["SEARCH c USING PRIMARY KEY (id=?)"]),
-        (said(runs::page((t, team), None, (0, 1))), &[BY_TEAM]),
-        (said(runs::page((t, agent), Some(now), (0, 1))), &["runs_by_agent (team_id=? AND agent_id=?)"]),
-        (said(runs::deliveries(t, team)), &[BY_TEAM, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
-        (said(runs::deliveries(t, agent)), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (said(runs::page((t, team), (0, 1))), &[BY_TEAM]),
+        (said(runs::page((t, agent), (0, 1))), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (said(runs::open((t, agent), now, (None, 1))), &["runs_by_agent (team_id=? AND agent_id=?)"]),
+        (
+            said(runs::open((t, agent), now, (Some(run), 1))),
+            &["runs_by_agent (team_id=? AND agent_id=? AND id<?)"],
+        ),
+        (said(runs::deliveries((t, team), (None, 1))), &[BY_TEAM, "SEARCH d USING PRIMARY KEY (run_id=?)"]),
+        (
+            said(runs::deliveries((t, agent), (Some(run), 1))),
+            &["runs_by_agent (team_id=? AND agent_id=? AND id>?)", "SEARCH d USING PRIMARY KEY (run_id=?)"],
+        ),
         (said(runs::deliveries_of(s, 1)), &["deliveries_by_secret (secret_id=?)"]),
         (
             Text::hinted(runs::LEFT.to_owned(), ""),

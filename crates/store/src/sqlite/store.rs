@@ -408,14 +408,18 @@ impl Store for Database {
         self.one(&runs::run(run))
     }
 
-    async fn runs(
+    async fn runs(&self, team: TeamId, of: RunsOf, page: (u32, u32)) -> Result<Vec<StoredRun>, StoreError> {
+        self.aside(runs::page((team, of), page)).await
+    }
+
+    async fn open_runs(
         &self,
         team: TeamId,
         of: RunsOf,
-        open_at: Option<Timestamp>,
-        page: (u32, u32),
+        at: Timestamp,
+        page: (Option<RunId>, u32),
     ) -> Result<Vec<StoredRun>, StoreError> {
-        self.aside(runs::page((team, of), open_at, page)).await
+        self.aside(runs::open((team, of), at, page)).await
     }
 
     async fn runs_by_day(&self, team: TeamId, since: Timestamp, most: u32) -> Result<ByDay, StoreError> {
@@ -432,8 +436,13 @@ impl Store for Database {
         Ok(self.aside(runs::count(team, of)).await?.first().copied().unwrap_or(0))
     }
 
-    async fn deliveries(&self, team: TeamId, of: RunsOf) -> Result<Vec<Delivery>, StoreError> {
-        self.aside(runs::deliveries(team, of)).await
+    async fn deliveries(
+        &self,
+        team: TeamId,
+        of: RunsOf,
+        page: (Option<RunId>, u32),
+    ) -> Result<Vec<(RunId, Option<Delivery>)>, StoreError> {
+        self.aside(runs::deliveries((team, of), page)).await
     }
 
     async fn deliveries_of(&self, secret: SecretId, limit: u32) -> Result<Vec<Delivery>, StoreError> {

@@ -142,6 +142,14 @@ impl Read for Delivery {
     }
 }
 
+impl Read for (RunId, Option<Delivery>) {
+    fn read<'r>(columns: &mut Columns<'r, impl Cells<'r>>) -> Result<Self, Malformed> {
+        let run = columns.id(RunId::from_slice)?;
+        let delivery = if columns.at_null()? { None } else { Some(Delivery::read(columns)?) };
+        Ok((run, delivery))
+    }
+}
+
 fn env_keys(lines: &str) -> Result<BTreeSet<EnvKey>, Invalid> {
     lines.split('\n').map(EnvKey::parse).collect()
 }
@@ -205,21 +213,34 @@ fn which(team: TeamId, of: RunsOf) -> (&'static str, Vec<Value<'static>>) {
 }
 
 /// A page of a team's runs, the newest first.
-pub(crate) fn page(
-    (team, of): (TeamId, RunsOf),
-    open_at: Option<Timestamp>,
-    (skip, limit): (u32, u32),
-) -> Query<'static, StoredRun> {
+pub(crate) fn page((team, of): (TeamId, RunsOf), (skip, limit): (u32, u32)) -> Query<'static, StoredRun> {
     let (from, mut values) = which(team, of);
-    let open = open_at.map_or_else(String::new, |open_at| {
-        values.push(open_at.into());
-        format!(" AND r.expires_at > ?{} AND r.stopped_at IS NULL", values.len())
-    });
     let at = values.len();
     values.extend([Value::number(limit), Value::number(skip)]);
-    let page =
-        format!("(SELECT r.* FROM {from}{open} ORDER BY r.id DESC LIMIT ?{} OFFSET ?{}) r", at + 1, at + 2);
-    Query::new(Run::TABLE, Text::hinted(with_rows(&page), " ORDER BY r.id DESC"), values)
+    newest_first(&format!("{from} ORDER BY r.id DESC LIMIT ?{} OFFSET ?{}", at + 1, at + 2), values)
+}
+
+/// A page of those that are open at a moment, the newest first.
+pub(crate) fn open(
+    (team, of): (TeamId, RunsOf),
+    open_at: Timestamp,
+    (before, limit): (Option<RunId>, u32),
+) -> Query<'static, StoredRun> {
+    let (from, mut values) = which(team, of);
+    values.extend([open_at.into(), Value::number(limit)]);
+    let at = values.len();
+    let older = before.map_or_else(String::new, |before| {
+        values.push(Value::Id(*before.as_bytes()));
+        format!(" AND r.id < ?{}", values.len())
+    });
+    let open = format!("r.expires_at > ?{} AND r.stopped_at IS NULL", at - 1);
+    newest_first(&format!("{from} AND {open}{older} ORDER BY r.id DESC LIMIT ?{at}"), values)
+}
+
+/// Runs of a page with the rows that they hang on.
+fn newest_first(page: &str, values: Vec<Value<'static>>) -> Query<'static, StoredRun> {
+    let page = with_rows(&format!("(SELECT r.* FROM {page}) r"));
+    Query::new(Run::TABLE, Text::hinted(page, " ORDER BY r.id DESC"), values)
 }
 
 /// How many runs there are.
@@ -264,15 +285,24 @@ pub(crate) fn deliveries_by_day(team: TeamId, since: Timestamp, most: u32) -> Qu
     Query::new("deliveries", &*BY_DAY, newest(team, since, most))
 }
 
-/// What was delivered to runs of a team.
-pub(crate) fn deliveries(team: TeamId, of: RunsOf) -> Query<'static, Delivery> {
-    let (from, values) = which(team, of);
+/// What was delivered to a page of a team's runs, the oldest first.
+pub(crate) fn deliveries(
+    (team, of): (TeamId, RunsOf),
+    (after, limit): (Option<RunId>, u32),
+) -> Query<'static, (RunId, Option<Delivery>)> {
+    let (from, mut values) = which(team, of);
+    values.push(Value::number(limit));
+    let at = values.len();
+    let newer = after.map_or_else(String::new, |after| {
+        values.push(Value::Id(*after.as_bytes()));
+        format!(" AND r.id > ?{}", values.len())
+    });
     let select = format!(
-        "SELECT {} FROM (SELECT r.id FROM {from} ORDER BY r.id) r \
-         CROSS JOIN deliveries d ON d.run_id = r.id",
+        "SELECT r.id, {} FROM (SELECT r.id FROM {from}{newer} ORDER BY r.id LIMIT ?{at}) r \
+         LEFT JOIN deliveries d ON d.run_id = r.id",
         Delivery::shape().of("d"),
     );
-    Query::new("deliveries", Text::hinted(select, " ORDER BY d.run_id, d.secret_id, d.version"), values)
+    Query::new("deliveries", Text::hinted(select, " ORDER BY r.id, d.secret_id, d.version"), values)
 }
 
 static OF_SECRET: LazyLock<String> = LazyLock::new(|| {

@@ -1,11 +1,12 @@
 //! Lists: whom and what they hold, in which order, and that pages neither
 //! overlap nor leave anything out.
 
+use std::collections::BTreeSet;
 use strongroom_core::events::{Event, EventKind, Refusal};
-use strongroom_core::runs::{Delivery, Run, RunsOf};
+use strongroom_core::runs::{Delivery, Run, RunsOf, StoredRun};
 use strongroom_core::secrets::Secret;
 use strongroom_core::store::{ByDay, Change, Put};
-use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, TeamId};
+use strongroom_core::{AgentId, ApiKeyId, Role, RunId, SecretId, StoreError, TeamId};
 use uuid::Uuid;
 
 use crate::support::{Colleague, Instance, NOW, at, delivery, event};
@@ -205,8 +206,32 @@ impl Runs {
         places.iter().map(|at| self.started[*at]).collect()
     }
 
-    async fn page(&self, of: RunsOf, open_at: Option<i64>, page: (u32, u32)) -> Vec<RunId> {
-        let runs = self.instance.database.runs(self.instance.team, of, open_at.map(at), page).await.unwrap();
+    async fn page(&self, of: RunsOf, page: (u32, u32)) -> Vec<RunId> {
+        Self::found(self.instance.database.runs(self.instance.team, of, page).await)
+    }
+
+    async fn open(&self, of: RunsOf, open_at: i64, page: (Option<RunId>, u32)) -> Vec<RunId> {
+        Self::found(self.instance.database.open_runs(self.instance.team, of, at(open_at), page).await)
+    }
+
+    /// What was delivered to them, read for so many runs at a time.
+    async fn received(&self, of: RunsOf, limit: u32) -> Vec<Delivery> {
+        let (mut received, mut last) = (Vec::new(), None);
+        loop {
+            let page =
+                self.instance.database.deliveries(self.instance.team, of, (last, limit)).await.unwrap();
+            let runs: BTreeSet<_> = page.iter().map(|(run, _)| *run).collect();
+            assert!(runs.len() <= usize::try_from(limit).unwrap());
+            assert!(page.iter().all(|(run, row)| row.as_ref().is_none_or(|row| row.run_id == *run)));
+            let Some((run, _)) = page.last() else { return received };
+            assert!(last < Some(*run), "the next ones are newer");
+            last = Some(*run);
+            received.extend(page.into_iter().filter_map(|(_, row)| row));
+        }
+    }
+
+    fn found(runs: Result<Vec<StoredRun>, StoreError>) -> Vec<RunId> {
+        let runs = runs.unwrap();
         for rows in &runs {
             let run = rows.run.row();
             let hangs_on = (rows.key.row().id, rows.agent.row().id, rows.user.row().id, rows.team.row().id);
@@ -218,25 +243,37 @@ impl Runs {
 }
 
 #[tokio::test]
+async fn a_run_that_received_nothing_is_passed_by() {
+    let runs = Runs::new().await;
+    let received = delivery(runs.started[3], SecretId::from_uuid(runs.instance.id()), 1, &["A"]);
+    runs.instance.write(vec![Change::Delivery(received.clone())]).await.unwrap();
+    let (database, team) = (&runs.instance.database, runs.instance.team);
+    let page = database.deliveries(team, RunsOf::Team, (Some(runs.started[1]), 3)).await.unwrap();
+    let [second, third, fourth] = [2, 3, 4].map(|at| runs.started[at]);
+    assert_eq!(page, [(second, None), (third, Some(received.clone())), (fourth, None)]);
+    assert_eq!(runs.received(RunsOf::Team, 1).await, [received]);
+}
+
+#[tokio::test]
 async fn runs_come_the_newest_first() {
     let runs = Runs::new().await;
     for (of, mut expected) in runs.questions() {
         expected.reverse();
         let expected = runs.ids(&expected);
-        assert_eq!(runs.page(of, None, (0, 10)).await, expected, "{of:?}");
+        assert_eq!(runs.page(of, (0, 10)).await, expected, "{of:?}");
         let count = runs.instance.database.count_runs(runs.instance.team, of).await.unwrap();
         assert_eq!(usize::try_from(count), Ok(expected.len()), "{of:?}");
         let mut paged = Vec::new();
         for skip in 0..6 {
-            paged.extend(runs.page(of, None, (skip, 1)).await);
+            paged.extend(runs.page(of, (skip, 1)).await);
         }
         assert_eq!(paged, expected, "{of:?}: one at a time");
         let end = expected.len().min(3);
-        assert_eq!(runs.page(of, None, (1, 2)).await, expected[1.min(end)..end], "{of:?}");
+        assert_eq!(runs.page(of, (1, 2)).await, expected[1.min(end)..end], "{of:?}");
     }
     let other = TeamId::from_uuid(runs.instance.id());
     for (of, _) in runs.questions() {
-        assert!(runs.instance.database.runs(other, of, None, (0, 10)).await.unwrap().is_empty());
+        assert!(runs.instance.database.runs(other, of, (0, 10)).await.unwrap().is_empty());
         assert_eq!(runs.instance.database.count_runs(other, of).await.unwrap(), 0);
     }
 }
@@ -253,14 +290,19 @@ async fn open_runs_are_neither_stopped_nor_expired() {
         Change::Run(instance.altered(&row(2).await, |run| run.revoked_at = Some(at(NOW)))),
     ];
     instance.write(changes).await.unwrap();
-    let open = async |of, millis| runs.page(of, Some(millis), (0, 10)).await;
+    let open = async |of, millis| runs.open(of, millis, (None, 10)).await;
     assert_eq!(open(RunsOf::Team, NOW).await, runs.ids(&[5, 4, 3, 2, 1]));
     assert_eq!(open(RunsOf::Team, NOW + 1).await, runs.ids(&[5, 4, 3, 2]), "it ends when it ends");
     assert_eq!(open(RunsOf::Agent(runs.agents[0]), NOW).await, runs.ids(&[4, 2]));
     assert_eq!(open(RunsOf::Run(runs.started[0]), NOW).await, []);
-    assert_eq!(runs.page(RunsOf::Team, Some(NOW + 1), (1, 2)).await, runs.ids(&[4, 3]));
+    assert_eq!(runs.open(RunsOf::Team, NOW + 1, (Some(runs.started[5]), 2)).await, runs.ids(&[4, 3]));
+    assert_eq!(
+        runs.open(RunsOf::Agent(runs.agents[0]), NOW, (Some(runs.started[4]), 10)).await,
+        runs.ids(&[2])
+    );
+    assert_eq!(runs.open(RunsOf::Team, NOW, (Some(runs.started[1]), 10)).await, [], "none is older");
     assert_eq!(open(RunsOf::Team, NOW + 10_000).await, []);
-    assert_eq!(runs.page(RunsOf::Team, None, (0, 10)).await.len(), 6);
+    assert_eq!(runs.page(RunsOf::Team, (0, 10)).await.len(), 6);
 }
 
 #[tokio::test]
@@ -276,8 +318,10 @@ async fn deliveries_are_found_by_whatever_received_them_and_by_the_secret() {
         ]
     });
     instance.write(changes.map(Change::Delivery).collect()).await.unwrap();
+    assert_eq!(runs.received(RunsOf::Team, 1).await.len(), 3 * runs.started.len(), "a run at a time");
+    assert_eq!(runs.received(RunsOf::Team, 4).await, runs.received(RunsOf::Team, 1).await);
     for (of, places) in runs.questions() {
-        let found = instance.database.deliveries(instance.team, of).await.unwrap();
+        let found = runs.received(of, 10).await;
         let by_run: Vec<_> = found.iter().map(|row| row.run_id).collect();
         let expected: Vec<_> = runs.ids(&places).into_iter().flat_map(|run| [run; 3]).collect();
         assert_eq!(by_run, expected, "{of:?}");
@@ -294,7 +338,10 @@ async fn deliveries_are_found_by_whatever_received_them_and_by_the_secret() {
     assert_eq!(instance.database.deliveries_of(first, 4).await.unwrap(), of_secret[..4]);
     assert_eq!(instance.database.deliveries_of(SecretId::from_uuid(instance.id()), 9).await.unwrap(), []);
     let other = TeamId::from_uuid(instance.id());
-    assert_eq!(instance.database.deliveries(other, RunsOf::Run(runs.started[0])).await.unwrap(), []);
+    assert_eq!(
+        instance.database.deliveries(other, RunsOf::Run(runs.started[0]), (None, 9)).await.unwrap(),
+        []
+    );
 }
 
 /// A run that was started then, as its id says too.

@@ -107,7 +107,7 @@ async fn every_field_of_every_row_comes_back() {
     assert!(database.agent(ids.0, theirs.0).await.unwrap().is_none());
     assert!(database.revision(ids.0, theirs.1).await.unwrap().is_none());
     assert!(database.attachments(ids.0, theirs.1).await.unwrap().is_empty());
-    assert!(database.runs(ids.0, RunsOf::Run(theirs.2), None, (0, 9)).await.unwrap().is_empty());
+    assert!(database.runs(ids.0, RunsOf::Run(theirs.2), (0, 9)).await.unwrap().is_empty());
 }
 
 /// A run with something in every field.
@@ -605,8 +605,12 @@ async fn the_very_same_delivery_is_noted_once_and_the_first_stays() {
     assert_eq!(noted(1, &["B", "A"], NOW + 1).await, 1, "names have no order");
     assert_eq!(noted(1, &["A"], NOW + 2).await, 2, "other names of the same version");
     assert_eq!(noted(2, &["A", "B"], NOW + 3).await, 3);
-    let found = instance.database.deliveries(instance.team, RunsOf::Run(run)).await.unwrap();
-    let first = found.iter().find(|row| (row.version, row.env_keys.len()) == (1, 2)).unwrap();
+    let found = instance.database.deliveries(instance.team, RunsOf::Run(run), (None, 1)).await.unwrap();
+    let first = found
+        .iter()
+        .flat_map(|(_, row)| row)
+        .find(|row| (row.version, row.env_keys.len()) == (1, 2))
+        .unwrap();
     assert_eq!((first.at, first), (at(NOW), &delivery(run, secret, 1, &["A", "B"])));
 }
 
