@@ -87,9 +87,11 @@ impl Database {
     /// key was proven to be this instance's.
     ///
     /// # Errors
-    /// When somebody altered the schema, or the server refuses.
+    /// When somebody altered the schema, our role lacks rights, or the server refuses.
     pub async fn migrate(&self) -> Result<(), OpenError> {
-        let (from, to) = migrations::run(&*self.link().live().await?).await?;
+        let live = self.link().live().await?;
+        let (from, to) = migrations::run(&live).await?;
+        migrations::refuse_without_rights(&live).await?;
         if from != to {
             tracing::info!(from, to, "store.migrated");
         }

@@ -40,12 +40,12 @@ pub(super) fn newest() -> u32 {
 }
 
 /// The rows of a question that has no values.
-async fn ask(live: &Live, text: &'static str) -> Result<Vec<Row>, Fault> {
+async fn ask(live: &Live, text: &str) -> Result<Vec<Row>, Fault> {
     Ok(live.ask(text, &[]).await?.0)
 }
 
 /// What one column of each row says.
-async fn texts(live: &Live, text: &'static str) -> Result<Vec<String>, Fault> {
+async fn texts(live: &Live, text: &str) -> Result<Vec<String>, Fault> {
     ask(live, text).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
@@ -163,6 +163,34 @@ async fn refuse_foreign_parts(live: &Live) -> Result<(), OpenError> {
     if parts.is_empty() { Ok(()) } else { Err(OpenError::AlteredSchema(parts.join(", "))) }
 }
 
+/// What our role may not do and must: whoever serves an instance reads each table, adds to it, and holds rows of
+/// some. A sentence, where there is something.
+async fn missing_rights(live: &Live) -> Result<Option<String>, Fault> {
+    let every = shapes().map(|shape| shape.table).chain(["commits"]).flat_map(|table| {
+        let held = ["secrets", "agents", "attachments", "memberships"].contains(&table);
+        ["SELECT", "INSERT"].into_iter().chain(held.then_some("UPDATE")).map(move |right| (right, table))
+    });
+    let needed: Vec<_> = every.map(|(right, table)| format!("('{right}', '{table}')")).collect();
+    let missing = format!(
+        "SELECT format('%s on %s', needed, name) FROM (VALUES {}) AS rights(needed, name) \
+         WHERE NOT has_table_privilege(to_regclass(name), needed)",
+        needed.join(", ")
+    );
+    let missing = texts(live, &missing).await?;
+    let Some(first) = missing.first() else { return Ok(None) };
+    let (role, more) = (texts(live, "SELECT current_user::text").await?.concat(), missing.len() - 1);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Ok(Some(format!(
+        "the role {role} lacks rights in the database: {first}{more}; let it own the tables, or GRANT it SELECT, INSERT, \
+         UPDATE and DELETE on all of them"
+    )))
+}
+
+/// Refuses to serve by a role that isn't allowed to: it would answer, and store nothing.
+pub(super) async fn refuse_without_rights(live: &Live) -> Result<(), OpenError> {
+    missing_rights(live).await?.map_or(Ok(()), |missing| Err(OpenError::Unsuitable(missing)))
+}
+
 /// An examination of server and schema.
 pub(super) async fn health(live: &Live) -> Result<Health, OpenError> {
     let mut problems: Vec<_> = foreign_parts(live)
@@ -176,6 +204,7 @@ pub(super) async fn health(live: &Live) -> Result<Health, OpenError> {
          WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'",
     );
     problems.extend(unsafe_settings.await?);
+    problems.extend(missing_rights(live).await?);
     let version = texts(live, "SELECT current_setting('server_version')").await?;
     let (schema, newest) = (schema(live).await?.unwrap_or(0), newest());
     let older = (schema < newest).then(|| {

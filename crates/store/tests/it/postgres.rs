@@ -259,3 +259,48 @@ async fn a_page_reads_no_more_than_itself() {
     let read = read() - before;
     assert!((50..500).contains(&read), "{read} rows were read for a page of 50");
 }
+
+/// One that may only read would answer, and then store nothing of what it is asked.
+#[tokio::test]
+async fn a_role_that_lacks_rights_serves_nothing() {
+    let url = Cluster::shared().database();
+    let address = |url: &str| url.parse().unwrap();
+    Database::create(&address(&url)).await.unwrap();
+    let admin = testbed::Database::connect(&url);
+    let may = |rights: &str| admin.execute_batch(rights).unwrap();
+    may("CREATE ROLE guest LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest");
+    let as_guest = url.replace("strongroom@", "guest@");
+    // The cluster of tests has other problems of its own.
+    let found = async |database: &Database| {
+        let mut problems = database.health().await.unwrap().problems;
+        problems.retain(|problem| problem.contains("rights"));
+        problems
+    };
+    let lacks = async || {
+        let database = Database::open(&address(&as_guest)).await.unwrap();
+        let problems = found(&database).await;
+        match database.migrate().await {
+            Ok(()) => {
+                assert_eq!(problems, Vec::<String>::new());
+                None
+            }
+            Err(OpenError::Unsuitable(said)) => {
+                assert_eq!(problems, [said.clone()]);
+                Some(said)
+            }
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let said = lacks().await.unwrap();
+    assert!(said.starts_with("the role guest lacks rights in the database: INSERT on "), "{said}");
+    may("GRANT INSERT ON ALL TABLES IN SCHEMA public TO guest");
+    let said = lacks().await.unwrap();
+    assert!(said.contains("UPDATE on ") && said.contains(" and 3 more; "), "{said}");
+    may("GRANT UPDATE ON secrets, agents, attachments, memberships TO guest");
+    assert_eq!(lacks().await, None);
+    may("REVOKE INSERT ON commits FROM guest");
+    assert!(lacks().await.unwrap().contains("database: INSERT on commits; "));
+    let owner = Database::open(&address(&url)).await.unwrap();
+    assert_eq!(found(&owner).await, Vec::<String>::new());
+    owner.migrate().await.unwrap();
+}
