@@ -1,9 +1,10 @@
 //! `strongroom doctor`: looks at an instance from all sides and changes
 //! nothing. One line a check, and a remedy for each that fails.
 
+use indicatif::BinaryBytes;
 use std::fs;
 use strongroom_core::App;
-use strongroom_core::app::Verified;
+use strongroom_core::app::{SEALED_AT_ONCE, Verified};
 use strongroom_keys::{file, passphrase};
 
 use super::report::{self, Check};
@@ -14,6 +15,9 @@ use crate::database::{Database, Site};
 use crate::failure::Failure;
 use crate::instance::Opened;
 use crate::{instance, root_key};
+
+/// Bytes of its disk below which a data directory is in want of room: a few minutes of much work.
+const ROOM: u64 = 64 << 20;
 
 /// What to do about the record.
 const VERIFY: &str = "run `strongroom audit verify --data-dir …`; after a backup was restored, move the heads of the time after it away";
@@ -64,7 +68,20 @@ fn directory(data_dir: &DataDir) -> Result<String, Failure> {
             .hint("name the directory of an instance with --data-dir")
     })?;
     private(path, &metadata, 0o700)?;
-    Ok(format!("{}, closed to others", data_dir.absolute().display()))
+    let free = rustix::fs::statvfs(path)
+        .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+        .map_err(|error| Failure::because(format!("{}'s disk can't be looked at", path.display()), &error))?;
+    Ok(format!("{}, closed to others, {}", data_dir.absolute().display(), room(free)?))
+}
+
+/// What is said of so many free bytes.
+fn room(free: u64) -> Result<String, Failure> {
+    let bytes = BinaryBytes(free);
+    if free >= ROOM {
+        return Ok(format!("{bytes} free"));
+    }
+    Err(Failure::new(format!("only {bytes} are free on the disk of the data directory"))
+        .hint("make room: on a full disk every change is refused"))
 }
 
 fn files(data_dir: &DataDir) -> Result<String, Failure> {
@@ -106,22 +123,36 @@ async fn audit(app: &App, database: &Database, data_dir: &DataDir) -> Result<Str
     let (left, kept) =
         Checkpoints::of(data_dir.path()).left_behind(app).await.map_err(|failure| failure.hint(VERIFY))?;
     match left.first() {
-        None => Ok(match app.store().audit_head().await? {
-            Some(head) => {
-                let heads = if kept == 1 {
-                    "the head that is".to_owned()
-                } else {
-                    format!("all {kept} heads that are")
-                };
-                format!("{} events sealed, going on from {heads} kept", head.size)
-            }
-            None => "nothing is sealed yet".to_owned(),
-        }),
+        None => {
+            let sealed = match app.store().audit_head().await? {
+                Some(head) => {
+                    let heads = if kept == 1 {
+                        "the head that is".to_owned()
+                    } else {
+                        format!("all {kept} heads that are")
+                    };
+                    format!("{} events sealed, going on from {heads} kept", head.size)
+                }
+                None => "nothing is sealed yet".to_owned(),
+            };
+            Ok(format!("{sealed}{}", waiting(app).await?))
+        }
         Some(path) => {
             let path = path.display();
             Err(Failure::new(format!("the record does not go on from the head in {path}")).hint(VERIFY))
         }
     }
+}
+
+/// What isn't sealed yet: nothing for long, while a server runs.
+async fn waiting(app: &App) -> Result<String, Failure> {
+    Ok(match app.waiting_events().await? {
+        None => String::new(),
+        Some((count, since)) => {
+            let more = if count < SEALED_AT_ONCE { "" } else { " or more" };
+            format!("; {count}{more} not yet, the first of {since}: a server seals them")
+        }
+    })
 }
 
 fn judge(verified: &Verified) -> Result<String, Failure> {
@@ -140,4 +171,18 @@ pub(super) fn broken(verified: &Verified) -> Option<String> {
     }
     let named = report::few(findings, |f| format!("{} {} {}", f.table, f.id, f.problem));
     Some(format!("{} of {rows} fail: {named}", findings.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_found() {
+        assert_eq!(room(3 << 29).unwrap(), "1.50 GiB free");
+        assert_eq!(room(ROOM).unwrap(), "64.00 MiB free");
+        let full = room(ROOM - (1 << 20)).unwrap_err();
+        assert_eq!(full.message(), "only 63.00 MiB are free on the disk of the data directory");
+        assert!(full.remedy().unwrap().starts_with("make room"));
+    }
 }

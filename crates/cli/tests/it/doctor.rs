@@ -111,6 +111,23 @@ fn an_older_database_is_found_by_the_heads_that_are_kept() {
 }
 
 #[test]
+fn what_waits_to_be_sealed_is_told() {
+    let place = with_secrets(1);
+    let sealed = |count: u32| format!("audit           {count} events sealed, going on from");
+    let text = place.run("doctor", &[]).done().to_owned();
+    assert!(text.contains(&sealed(2)) && !text.contains("not yet"), "{text}");
+    // As if the server had been cut off before it sealed the last one.
+    let database = Connection::open(place.database()).unwrap();
+    let again = "INSERT INTO events (at, kind, object_table) SELECT 1800000000000, kind, object_table FROM events LIMIT 2";
+    database.execute_batch(again).unwrap();
+    let text = place.run("doctor", &[]).done().to_owned();
+    assert!(text.contains(&sealed(2)), "{text}");
+    let words: Vec<_> = text.split_whitespace().collect();
+    let waiting = "; 2 not yet, the first of 2027-01-15T08:00:00.000Z: a server seals them";
+    assert!(words.join(" ").contains(waiting), "{text}");
+}
+
+#[test]
 fn lax_modes_are_found_each_with_its_remedy() {
     let place = with_secrets(0);
     for (name, lax, good) in [("", 0o755, 0o700), ("strongroom.db", 0o644, 0o600), ("root.key", 0o640, 0o600)]

@@ -13,6 +13,7 @@ use crate::audit::note::{self, Checkpoint, NotSigned, SignedHead, Signer, Verifi
 use crate::audit::tiles::{self, Edge, Tiles};
 use crate::audit::tree::{self, Hash, Leaves};
 use crate::audit::{Broken, Gap, Head, Sealing, Span};
+use crate::clock::Timestamp;
 use crate::events::{EventFilter, Object, Recorded};
 use crate::instance::Instance;
 use crate::rows::{Proven, Stored};
@@ -203,6 +204,18 @@ impl App {
         self.fresh.forget(sealer.top);
         self.saw(&head);
         Ok(Some(SealedEvents { events: u32::try_from(events.len()).unwrap_or(u32::MAX), head }))
+    }
+
+    /// How many events no leaf is made of yet, as far as [`SEALED_AT_ONCE`], and since when the first of them
+    /// waits. A server that runs leaves none for long.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn waiting_events(&self) -> Result<Option<(u32, Timestamp)>, StoreError> {
+        let sealer = self.catch_up(self.store.audit_head().await?.as_ref()).await?;
+        let events = self.unsealed(&sealer).await?;
+        let first = events.iter().map(|recorded| recorded.at).min();
+        Ok(first.map(|first| (u32::try_from(events.len()).unwrap_or(u32::MAX), first)))
     }
 
     /// What a server knows that takes over, or begins.
