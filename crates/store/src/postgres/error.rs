@@ -97,7 +97,7 @@ impl From<tokio_postgres::Error> for Fault {
             || *code == SqlState::LOCK_NOT_AVAILABLE
             || *code == SqlState::READ_ONLY_SQL_TRANSACTION
         {
-            return Self::Again(code.code().to_owned());
+            return Self::Again(format!("{}: {}", code.code(), passing(code)));
         }
         if ends_connection(code) {
             return Self::Lost(format!("was ended by the server ({})", code.code()));
@@ -107,6 +107,17 @@ impl From<tokio_postgres::Error> for Fault {
             severity: said.severity().to_owned(),
             message: said.message().to_owned(),
         }
+    }
+}
+
+/// What is passing, in words: the server's own may be in any language.
+fn passing(code: &SqlState) -> &'static str {
+    if *code == SqlState::LOCK_NOT_AVAILABLE {
+        "somebody has locked what is needed for longer than it can be waited for"
+    } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        "it may not be written to; is it a standby?"
+    } else {
+        "two transactions were in each other's way"
     }
 }
 
