@@ -10,6 +10,7 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use strongroom_core::tokens::TokenKind;
 
@@ -169,8 +170,19 @@ impl File {
             return Self::open(path).map(Some);
         }
         let path = directory.join(FILE_NAME);
-        if !path.try_exists().unwrap_or(true) {
-            return Ok(None);
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => {
+                let closed =
+                    Failure::because(format!("{} can't be looked into", directory.display()), &error);
+                return Err(closed.hint(match error.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        "run this as the user whom the data directory belongs to, or name another with --data-dir"
+                    }
+                    _ => "name another with --data-dir",
+                }));
+            }
         }
         let file = Self::open(&path)?;
         match file.table.get("data_dir") {

@@ -55,6 +55,11 @@ fn main() -> ExitCode {
 
 /// Tells how the command is used: as asked for, or because it was used wrongly.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _unheard = error.print();
+    if let Err(unwritten) = error.print()
+        && !error.use_stderr()
+        && unwritten.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        return failure::Failure::from(unwritten).report();
+    }
     if error.use_stderr() { ExitCode::from(failure::Exit::Usage.code()) } else { ExitCode::SUCCESS }
 }

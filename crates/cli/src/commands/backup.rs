@@ -1,7 +1,7 @@
 //! `strongroom backup`: an instance as it is in one moment into a file, sealed as it is,
 //! encrypted to its recovery key, and signed. No value is opened.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 use strongroom_core::audit::note::Signer;
 use strongroom_core::backup::{Container, Manifest, Payload, RootKeyName, Table, Writer};
@@ -28,7 +28,8 @@ pub(super) fn run(args: &Backup) -> Result<(), Failure> {
 /// Where a backup goes.
 enum Out {
     File(Box<Partial>),
-    Stdout(io::Stdout),
+    /// Buffered: of a failed write of its first bytes the library that encrypts says only how it looks in Rust.
+    Stdout(BufWriter<io::Stdout>),
 }
 
 impl Out {
@@ -40,7 +41,7 @@ impl Out {
             return Err(Failure::new("a backup is no text for a terminal")
                 .hint("name a file with --out, or send standard output somewhere else"));
         }
-        Ok(Self::Stdout(io::stdout()))
+        Ok(Self::Stdout(BufWriter::new(io::stdout())))
     }
 }
 

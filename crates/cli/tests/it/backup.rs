@@ -167,6 +167,12 @@ fn a_backup_goes_to_standard_output_or_into_a_file_that_is_not_there() {
         strongroom(&["backup", "verify", backup.place.path("streamed.backup").to_str().unwrap(), "--json"]);
     assert_eq!(serde_json::from_str::<Value>(verified.done()).unwrap(), told);
 
+    // Somebody who went away at once: no error of how it looks in Rust.
+    let (unread, to_nobody) = std::io::pipe().unwrap();
+    drop(unread);
+    let cut = run(instance.place.command("backup", &["--out", "-"]).stdout(to_nobody));
+    assert_eq!(cut.refusal(), "error: the backup can't be written: Broken pipe (os error 32)\n");
+
     let (file, before) = (backup.file(), fs::read(backup.file()).unwrap());
     let out = file.to_str().unwrap();
     let refused = instance.place.run("backup", &["--out", out]);

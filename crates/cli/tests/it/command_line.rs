@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::harness::{BINARY, Place, clean, run, wait};
+use crate::harness::{BINARY, Place, chmod, clean, run, wait};
 
 #[test]
 fn version_and_help_go_to_standard_output() {
@@ -63,6 +63,37 @@ fn a_wrong_file_exits_with_one_and_says_what_is_near() {
     assert_eq!(wrong.refusal(), "error: s.toml: unknown key `lisen`\nhint: did you mean `listen`?\n");
     let missing = place.run("serve", &["--config", "none.toml"]);
     assert!(missing.refusal().contains("none.toml can't be read"), "{}", missing.stderr);
+}
+
+#[test]
+fn help_that_has_no_room_is_an_error() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for words in [&["--version"][..], &["--help"], &["serve", "--help"], &["completions", "bash"]] {
+        let ended = run(clean(BINARY).args(words).stdout(full()));
+        assert_eq!(ended.code, Some(1), "{words:?}");
+        assert!(ended.stderr.starts_with("error: No space left on device"), "{words:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_directory_that_is_closed_to_us_is_named_itself() {
+    let place = Place::new();
+    fs::write(place.path("file"), "").unwrap();
+    fs::create_dir(place.path("closed")).unwrap();
+    chmod(&place.path("closed"), 0o000);
+    let refused = |parent: &str, said: &str| {
+        let data = place.path(parent).join("data");
+        let looked = run(clean(BINARY).args(["doctor", "--data-dir", data.to_str().unwrap()]));
+        assert_eq!(looked.refusal(), format!("error: {} can't be looked into: {said}\n", data.display()));
+    };
+    refused("file", "Not a directory (os error 20)\nhint: name another with --data-dir");
+    // To root nothing is closed.
+    if !rustix::process::geteuid().is_root() {
+        let hint =
+            "hint: run this as the user whom the data directory belongs to, or name another with --data-dir";
+        refused("closed", &format!("Permission denied (os error 13)\n{hint}"));
+    }
+    chmod(&place.path("closed"), 0o700);
 }
 
 #[test]
