@@ -56,6 +56,7 @@ use utoipa_axum::router::OpenApiRouter;
 use gate::Gate;
 use lists::Lists;
 use metrics::Metrics;
+use observe::Observer;
 use openapi::Served;
 use shared::Shared;
 
@@ -86,7 +87,7 @@ impl Api {
             .merge(pages.with_state(Arc::clone(&app)))
             .route("/openapi.json", get(openapi::serve).layer(Extension(served)))
             .method_not_allowed_fallback(error::no_such_method)
-            .layer(middleware::from_fn_with_state(Arc::clone(&metrics), observe::observe))
+            .layer(middleware::from_fn_with_state(Observer::new(Arc::clone(&metrics)), observe::observe))
             .with_state(Shared { app, lists: Lists::new(), address: Arc::new(address) });
         let metrics = Router::new()
             .route("/metrics", get(metrics::serve))

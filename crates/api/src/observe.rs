@@ -7,14 +7,26 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
-use strongroom_core::with_causes;
+use strongroom_core::{LogLimit, with_causes};
 use strongroom_net::RequestId;
 
 use crate::error::{self, Cause};
 use crate::metrics::Metrics;
 
+/// What looks at every answer.
+pub(crate) struct Observer {
+    metrics: Arc<Metrics>,
+    failures: LogLimit,
+}
+
+impl Observer {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { metrics, failures: LogLimit::default() })
+    }
+}
+
 /// Middleware around every operation.
-pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
     let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let request_id = request.extensions().get().copied().map(RequestId::uuid).map(tracing::field::display);
@@ -23,12 +35,14 @@ pub(crate) async fn observe(State(metrics): State<Arc<Metrics>>, request: Reques
         _ => next.run(request).await,
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    metrics.answered(response.status());
+    observer.metrics.answered(response.status());
     let status = response.status().as_u16();
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     if let Some(Cause(cause)) = response.extensions_mut().remove() {
-        let cause = with_causes(&*cause);
-        tracing::error!(request_id, method, route, status, cause, "request.failed");
+        if let Some(unlogged) = observer.failures.one_more() {
+            let (cause, unlogged) = (with_causes(&*cause), unlogged.told());
+            tracing::error!(request_id, method, route, status, cause, unlogged, "request.failed");
+        }
     } else {
         tracing::debug!(request_id, method, route, status, "request.answered");
     }

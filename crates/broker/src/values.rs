@@ -12,7 +12,7 @@ use strongroom_core::rows::Proven;
 use strongroom_core::scanner::Scanner;
 use strongroom_core::secrets::Secret;
 use strongroom_core::values::{EnvKey, SecretValue};
-use strongroom_core::{App, RunId, SecretId, with_causes};
+use strongroom_core::{App, LogLimit, RunId, SecretId, with_causes};
 use tokio::sync::OnceCell;
 
 use crate::known::Known;
@@ -55,7 +55,10 @@ type Opening = Arc<OnceCell<(Arc<Values>, Duration)>>;
 
 /// Open values at hand.
 #[derive(Default)]
-pub(crate) struct OpenValues(Mutex<HashMap<Which, Opening>>);
+pub(crate) struct OpenValues {
+    open: Mutex<HashMap<Which, Opening>>,
+    unopened: LogLimit,
+}
 
 impl OpenValues {
     /// The values of a run's secrets that have any rule: where one's value got to, another host may
@@ -73,8 +76,10 @@ impl OpenValues {
         let open = || async {
             let mut bundles = Vec::new();
             for row in rows() {
-                let opened =
-                    app.open_brokered(&known.brokered, row, cause).await.map_err(|error| unopened(&error))?;
+                let opened = app
+                    .open_brokered(&known.brokered, row, cause)
+                    .await
+                    .map_err(|error| self.refused(&error))?;
                 bundles.push((row.id, opened.into_entries()));
             }
             let values = work::done(bytes(&bundles), || ready(bundles)).await.ok_or(Refusal::Unavailable)?;
@@ -104,21 +109,23 @@ impl OpenValues {
         self.open().retain(|_, opening| is_opened(opening) && is_good(opening, now));
     }
 
+    fn refused(&self, error: &Error) -> Refusal {
+        if !matches!(error, Error::Integrity(_))
+            && let Some(unlogged) = self.unopened.one_more()
+        {
+            tracing::warn!(error = with_causes(error), unlogged = unlogged.told(), "broker.unopened");
+        }
+        Refusal::Unavailable
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<Which, Opening>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether what is opened, or will be, may be used.
 fn is_good(opening: &Opening, now: Duration) -> bool {
     opening.get().is_none_or(|(_, since)| now.saturating_sub(*since) < OPEN_FOR)
-}
-
-fn unopened(error: &Error) -> Refusal {
-    if !matches!(error, Error::Integrity(_)) {
-        tracing::warn!(error = with_causes(error), "broker.unopened");
-    }
-    Refusal::Unavailable
 }
 
 #[expect(clippy::disallowed_methods, reason = "only their lengths are counted")]

@@ -26,6 +26,7 @@ pub mod invitations;
 pub mod key_links;
 mod keyed_hash;
 pub mod keyring;
+mod log_limit;
 mod memory;
 pub mod mint;
 pub mod passwords;
@@ -61,6 +62,7 @@ pub use ids::{
     AgentId, ApiKeyId, AttachmentId, FillRequestId, InstanceId, InvitationId, KeyId, KeyLinkId, RevisionId,
     RunId, SecretId, SessionId, SignInId, TeamId, UserId,
 };
+pub use log_limit::{LogLimit, Unlogged};
 pub use random::{Ahead, OsRandom, Random};
 pub use roles::Role;
 pub use root_key::RootKey;

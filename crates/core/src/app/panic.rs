@@ -262,7 +262,10 @@ mod tests {
         let id = |at: u128| RunId::from_uuid(uuid::Uuid::from_u128(at));
         let all: Vec<_> = (0..NAMED as u128 + 3).map(id).collect();
         let mut upwards = Runs::default();
-        all.iter().for_each(|run| (upwards.add(*run), upwards.add(*run)).0);
+        for run in &all {
+            upwards.add(*run);
+            upwards.add(*run);
+        }
         let mut downwards = Runs::default();
         all.iter().rev().for_each(|run| downwards.add(*run));
         let newest = all[3..].iter().copied().collect();

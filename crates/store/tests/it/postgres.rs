@@ -285,7 +285,7 @@ async fn a_role_that_lacks_rights_serves_nothing() {
                 None
             }
             Err(OpenError::Unsuitable(said)) => {
-                assert_eq!(problems, [said.clone()]);
+                assert_eq!(problems, std::slice::from_ref(&said));
                 Some(said)
             }
             Err(other) => panic!("{other}"),
