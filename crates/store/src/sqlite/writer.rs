@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::readers::Readers;
 use super::{OpenError, connection};
-use strongroom_core::StoreError;
+use strongroom_core::{LogLimit, StoreError};
 
 /// The most pieces of work in one transaction: bounds how long the first waits.
 const GROUP: usize = 256;
@@ -106,7 +106,15 @@ impl Writer {
         connection
             .wal_hook(Some(hook))
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-        let mut thread = Thread { readers, connection, work, stop, wal_pages, checkpoint_at: CHECKPOINT };
+        let mut thread = Thread {
+            readers,
+            connection,
+            work,
+            stop,
+            wal_pages,
+            checkpoint_at: CHECKPOINT,
+            uncommitted: LogLimit::default(),
+        };
         let spawned = std::thread::Builder::new().name("store-writer".into()).spawn(move || thread.run());
         let thread = spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), stopped })
@@ -154,6 +162,7 @@ struct Thread {
     wal_pages: Arc<AtomicI32>,
     /// Pages in the WAL at which the next checkpoint is tried.
     checkpoint_at: i32,
+    uncommitted: LogLimit,
 }
 
 /// The writer can't go on.
@@ -245,7 +254,11 @@ impl Thread {
         {
             tracing::error!(%error, "store.rollback");
         }
-        committed.inspect_err(|error| tracing::error!(%error, "store.commit"))
+        committed.inspect_err(|error| {
+            if let Some(unlogged) = self.uncommitted.one_more() {
+                tracing::error!(%error, unlogged = unlogged.told(), "store.commit");
+            }
+        })
     }
 
     /// Copies the WAL into the database when it has grown, after the callers
