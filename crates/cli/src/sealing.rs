@@ -100,8 +100,7 @@ impl Sealing {
             return;
         }
         let (trouble, error) = (Trouble::of(error), with_causes(error));
-        // The worse of the two is told also after the other.
-        if self.told.is_some_and(|told| told >= trouble) {
+        if !trouble.is_news_after(self.told) {
             return;
         }
         self.told = Some(trouble);
@@ -131,6 +130,28 @@ impl Trouble {
         match error {
             Broken::Store(StoreError::Unavailable(_) | StoreError::Unsettled) => Self::Away,
             _ => Self::Wrong,
+        }
+    }
+
+    /// Whether it is to be told when this was told already: the worse of the two also after the other.
+    fn is_news_after(self, told: Option<Self>) -> bool {
+        told.is_none_or(|told| told < self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_record_is_told_also_after_a_database_that_was_away() {
+        let away = Trouble::of(&Broken::Store(StoreError::Unavailable("away".into())));
+        assert_eq!(away, Trouble::of(&Broken::Store(StoreError::Unsettled)));
+        let wrong = Trouble::of(&Broken::Store(StoreError::Stopped));
+        assert!(away.is_news_after(None) && wrong.is_news_after(None));
+        assert!(wrong.is_news_after(Some(away)));
+        for (trouble, told) in [(away, away), (wrong, wrong), (away, wrong)] {
+            assert!(!trouble.is_news_after(Some(told)), "{trouble:?} after {told:?}");
         }
     }
 }
