@@ -2,8 +2,8 @@
 //! tunnel was opened for, and what of it is for this hop alone.
 
 use http::header::{
-    ACCEPT_ENCODING, ALT_SVC, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{Method, Version};
@@ -171,6 +171,10 @@ fn strip(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| OF_A_HOP.contains(name) || *name == UPGRADE) {
         return;
     }
+    // How long it is, says the coding, and not what stands beside that (RFC 9112, section 6.3).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     for name in named(headers).iter().chain(&OF_A_HOP).chain([&UPGRADE]) {
         headers.remove(name);
     }
@@ -209,8 +213,11 @@ mod tests {
             ("te", "deflate, trailers"),
             ("expect", "100-continue"),
             ("grpc-accept-encoding", "gzip"),
+            ("content-length", "3"),
+            ("transfer-encoding", "chunked"),
             ("x-other", "2"),
         ];
+        assert_eq!(stripped(&[("content-length", "3"), ("te", "x")], false).len(), 1);
         let left = stripped(&sent, false);
         assert_eq!(left, [("x-other".to_owned(), "2".to_owned()), ("te".to_owned(), "trailers".to_owned())]);
         let upgrade = [

@@ -227,6 +227,11 @@ fn said_of(target: &Target, cause: &(dyn StdError + 'static)) -> Option<Refusal>
     if cause.is::<Late>() {
         return Some(Refusal::LATE);
     }
+    if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+        return Some(Refusal::Upstream(
+            "what it sent isn't HTTP that can be read, or its head has more than 100 headers or 64 KiB",
+        ));
+    }
     Some(Refusal::Upstream(match cause.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(_) => "its certificate isn't one that is trusted for this host",
         _ => "no TLS connection could be made",

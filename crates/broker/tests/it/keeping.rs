@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{pause, resume, timeout};
 use tokio_rustls::server::TlsStream;
 
-use crate::client::{ask_on, http2, request, tunnel_to, until};
+use crate::client::{ask, ask_on, http2, request, tunnel_to, until};
 use crate::connecting::pass;
 use crate::harness::{SHOP, Scene};
 
@@ -290,4 +290,50 @@ async fn a_host_sees_names_of_headers_as_they_were_written_and_answers_have_usua
         assert!(answer.text().contains(&format!("\r\n{name}: {value}\r\n")), "{}", answer.text());
     }
     assert!(answer.head.contains("\r\nX-My-Name: 1"), "{}", answer.head);
+}
+
+/// Says of one body how long it is in two ways.
+async fn says_two_lengths(mut stream: TlsStream<TcpStream>, _: usize) {
+    until(&mut stream, "\r\n\r\n").await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(format!("{head}5\r\nhello\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+    _ = stream.read_u8().await;
+}
+
+#[tokio::test]
+async fn of_two_lengths_the_codings_is_the_one() {
+    let scene = Scene::new().await;
+    let _host = Scripted::lead(&scene, says_two_lengths).await;
+    let answer = ask(&scene, "GET /header/echo", &[], "").await;
+    assert_eq!(answer.status, 200);
+    assert!(!answer.head.to_ascii_lowercase().contains("content-length"), "{}", answer.head);
+    assert!(answer.text().contains("hello"), "{}", answer.text());
+    let mut client = http2(&scene, scene.token()).await;
+    let request = http::Request::get(format!("https://{SHOP}/header/echo"));
+    let answer = client.send(request, "").await;
+    assert_eq!((answer.status, answer.text()), (200, "hello".to_owned()));
+}
+
+/// Answers with so many headers, or with something else altogether.
+async fn says_too_much(mut stream: TlsStream<TcpStream>, number: usize) {
+    until(&mut stream, "\r\n\r\n").await;
+    let headers: String = (0..[90, 101, 0][number.min(2)]).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\nok");
+    stream.write_all(if number < 2 { answer.as_bytes() } else { b"SSH-2.0-x\r\n" }).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_told_apart_from_none() {
+    let scene = Scene::new().await;
+    let _host = Scripted::lead(&scene, says_too_much).await;
+    assert_eq!(asked(&scene).await, ok(), "the control");
+    for what in ["too many headers", "no HTTP"] {
+        let (status, said) = asked(&scene).await;
+        assert_eq!(status, 502, "{what}");
+        assert!(
+            said.contains("isn't HTTP that can be read, or its head has more than 100 headers"),
+            "{what}: {said}"
+        );
+    }
 }
