@@ -110,11 +110,23 @@ impl Masker {
         self.0.holds()
     }
 
+    /// How many bytes at the end of the stream a value begins with, be they held
+    /// or gone.
+    pub fn begun(&self) -> usize {
+        self.0.begun()
+    }
+
     /// Lets go of what is held: at the end of the stream, or when it took too
     /// long. The beginning of a value that leaves this way is seen; what of it
     /// comes later is still hidden once all of it is there.
     pub fn flush(&mut self, output: &mut Vec<u8>) {
         self.0.flush(|found| mask(found, output));
+    }
+
+    /// Hides what is held, when it took too long and is too much of a value to be
+    /// there by chance. What of it comes later is hidden with it.
+    pub fn conceal(&mut self, output: &mut Vec<u8>) {
+        self.0.conceal(|found| mask(found, output));
     }
 }
 

@@ -39,6 +39,28 @@ fn a_value_in_pieces_is_masked() {
     }
 }
 
+/// Writes the value in two pieces, some time apart.
+const SLOWLY: &str = "
+import os, sys, time
+value = os.environb[b'TOKEN']
+at, pause = int(sys.argv[1]), float(sys.argv[2])
+os.write(1, b'<' + value[:at])
+time.sleep(pause)
+os.write(1, value[at:] + b'>')
+";
+
+#[test]
+fn a_value_that_comes_slowly_is_masked() {
+    let written = |options: &[&str], at: &str, pause: &str| {
+        let stub = server_with_a_value();
+        run(&mut command(&stub, options, &["python3", "-c", SLOWLY, at, pause])).done().to_owned()
+    };
+    for (at, pause) in [("8", "0.3"), ("12", "0.3"), ("5", "0.3"), ("8", "1.5"), ("12", "1.5")] {
+        assert_eq!(written(&[], at, pause), "<***>", "{at} characters, then {pause} s");
+    }
+    assert_eq!(written(&["--no-mask"], "8", "0.3"), format!("<{VALUE}>"), "the control");
+}
+
 #[test]
 fn what_may_be_the_beginning_of_a_value_is_not_held_for_long() {
     let stub = server_with_a_value();

@@ -85,6 +85,13 @@ impl Search {
         }
     }
 
+    /// Hands over what is held as if it belonged to a value, all of it.
+    pub(super) fn conceal(&mut self, mut give: impl FnMut(Found<'_>)) {
+        let text = std::mem::take(&mut self.kept);
+        self.hide(&text, self.done, text.len().saturating_sub(self.done), &mut give);
+        self.kept = text;
+    }
+
     /// Hands over what can't be the beginning of a pattern, and says where the
     /// rest starts.
     fn scan(&mut self, text: &[u8], give: &mut impl FnMut(Found<'_>)) -> usize {

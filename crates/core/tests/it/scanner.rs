@@ -325,3 +325,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_concealed_hides_the_rest_with_it() {
+    let scanner = Scanner::new([b"correct-horse-battery".as_slice()]);
+    let mut masker = scanner.masker();
+    let concealed = |masker: &mut Masker| {
+        let mut output = Vec::new();
+        masker.conceal(&mut output);
+        String::from_utf8(output).unwrap()
+    };
+    assert_eq!(concealed(&mut masker), "", "nothing is held");
+    assert_eq!(pushed(&mut masker, "a correct-horse"), "a ");
+    assert_eq!((masker.begun(), concealed(&mut masker).as_str()), (13, "***"));
+    assert_eq!((masker.holds(), concealed(&mut masker).as_str()), (false, ""), "it is gone");
+    assert_eq!(pushed(&mut masker, "-battery staple"), " staple", "one mask for all of it");
+    // Something else, after all: what follows is seen.
+    assert_eq!(pushed(&mut masker, ", correct-horse"), ", ");
+    assert_eq!(concealed(&mut masker), "***");
+    assert_eq!(pushed(&mut masker, "radish "), "radish ");
+}

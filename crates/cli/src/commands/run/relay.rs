@@ -17,8 +17,14 @@ use crate::failure::Failure;
 
 /// Read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
-/// What could be the beginning of a value is let go when nothing follows for so long.
-const HELD: Duration = Duration::from_millis(50);
+/// What could be the beginning of a value is let go when nothing follows for so long:
+const SHORT: Duration = Duration::from_millis(50);
+/// from [`CHANCE`] bytes on, for so long. Who fills a buffer before it writes cuts a value anywhere.
+const LONG: Duration = Duration::from_secs(1);
+/// The end of what is written is the beginning of a value by chance up to this many bytes.
+const CHANCE: usize = 4;
+/// From so many on it leaves masked, too: a value that comes slowly is not let through in pieces.
+const MASKED_LATE: usize = 8;
 /// The command has ended, but something that it left behind holds its output
 /// open. What follows for so long still belongs to it.
 const AFTER: Duration = Duration::from_millis(200);
@@ -109,7 +115,8 @@ impl Relay {
                     tail = tail.map(|tail: Tail| tail.without(bytes.len()));
                     self.masker.push(bytes, &mut output);
                 }
-                Next::Quiet => self.masker.flush(&mut output),
+                Next::Quiet if self.masker.begun() < MASKED_LATE => self.masker.flush(&mut output),
+                Next::Quiet => self.masker.conceal(&mut output),
                 Next::Ended => tail = Some(Tail::of(&self.from)),
                 Next::Over => break End::LeftOpen,
             }
@@ -128,7 +135,8 @@ impl Relay {
 
     /// Waits for what comes next.
     fn wait(&self, tail: Option<&Tail>) -> Next {
-        let held = self.masker.holds().then_some(HELD);
+        let held = if self.masker.begun() < CHANCE { SHORT } else { LONG };
+        let held = self.masker.holds().then_some(held);
         let patience = match tail {
             Some(tail) if tail.is_over() => return Next::Over,
             Some(tail) => Some(held.map_or(tail.left(), |held| held.min(tail.left()))),
