@@ -253,3 +253,63 @@ def test_none_is_changed_under_ones_hands(chromium, instance, shop):
         owner.fill("New name of ONE", "THREE")
         assert owner.send("Store the change") == 422
         assert variables(owner) == ["TWO"], owner.problem
+
+
+@pytest.mark.parametrize("form", ["settings", "values"])
+def test_what_another_page_stored_is_not_put_back(chromium, instance, shop, form):
+    """A page that was opened before tells so, and stores nothing over what came since."""
+    secret = shop.secret("Two pages", values={"ONE": HIDDEN})
+    with desk.owner(chromium, instance, java_script_enabled=False) as owner:
+        owner.open(f"/secrets/{secret}")
+        shop.ask("PATCH", f"/v2/credentials/{secret}", {"service_slug": "openai"})
+        if form == "settings":
+            owner.fill("Name", "Renamed")
+            assert owner.send("Store") == 422
+        else:
+            owner.fill("New value of ONE", f"{HIDDEN} two")
+            assert owner.send("Store the change") == 422
+        assert "Somebody changed it meanwhile" in owner.problem
+        assert "OpenAI" in owner.text, "it is shown as it is now"
+        assert "version 1" in owner.text
+        assert HIDDEN not in owner.page.content()
+        owner.fill("Name", "Renamed")
+        assert owner.send("Store") == 200
+        assert owner.page.title().startswith("Renamed"), "the control"
+        assert "OpenAI" in owner.text
+
+
+def test_a_variable_is_not_added_over_one_that_is_renamed(owner, shop):
+    secret = shop.secret("Twice", values={"OLD": HIDDEN, "OTHER": HIDDEN})
+    owner.open(f"/secrets/{secret}")
+    owner.fill("New name of OLD", "NEW")
+    owner.opened("Add variables")
+    fill_row(owner, 0, "NEW", HIDDEN)
+    assert owner.send("Store the change") == 422
+    assert "NEW is the new name of another variable" in owner.problem
+    assert variables(owner) == ["OLD", "OTHER"]
+
+
+def test_settings_that_are_to_be_mended_stay_filled_in(chromium, instance, shop):
+    secret = shop.secret("Mended", values={"ONE": HIDDEN})
+    with desk.owner(chromium, instance, java_script_enabled=False) as owner:
+        owner.open(f"/secrets/{secret}")
+        owner.page.locator("form").evaluate_all("forms => forms.forEach(form => form.noValidate = true)")
+        owner.fill("Name", " ")
+        owner.fill("Service", "typed-service")
+        assert owner.send("Store") == 422
+        assert owner.page.get_by_label("Service", exact=True).input_value() == "typed-service"
+
+
+def test_a_button_that_needs_a_script_is_not_there_without(chromium, instance):
+    for has_scripts in (True, False):
+        with desk.owner(chromium, instance, java_script_enabled=has_scripts) as owner:
+            owner.open("/secrets/new")
+            assert owner.page.get_by_role("button", name="One more").count() == has_scripts
+
+
+@desk.without_scripts_too
+def test_a_long_name_breaks(owner, shop):
+    secret = shop.secret("W" * 100)
+    for path in (f"/secrets/{secret}", "/audit", "/secrets"):
+        owner.open(path)
+        assert owner.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

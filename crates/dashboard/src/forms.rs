@@ -5,7 +5,10 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
 use axum::http::request::Parts;
+use maud::{Markup, html};
 use std::sync::Arc;
+use strongroom_core::rows::Proven;
+use strongroom_core::tags::{Condition, Tag};
 use zeroize::Zeroizing;
 
 use crate::browser::Cookie;
@@ -24,6 +27,13 @@ const MOST_FIELDS: usize = 1_024;
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The field that carries it.
 pub(crate) const TOKEN: &str = "form";
+/// The field that says of which state a page was made.
+const STATE: &str = "state";
+
+/// Carries the state of what a page is made of.
+pub(crate) fn state<T>(row: &Proven<T>) -> Markup {
+    html! { input type="hidden" name=(STATE) value=(Tag::of(row.mac())); }
+}
 
 /// What was filled in, in its order. Erased when dropped.
 #[derive(Default)]
@@ -52,6 +62,11 @@ impl Fields {
     /// Everything in the fields of this name.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// That something is still what the page was made of, where the page carries that.
+    pub(crate) fn condition(&self) -> Option<Condition> {
+        self.filled(STATE).map(|state| Condition::IsOneOf(Tag::parse(state).into_iter().collect()))
     }
 
     /// Whether a box is ticked.

@@ -127,7 +127,11 @@ fn row(desk: &Desk, visit: &Visit, member: &ProvenMember) -> Markup {
                 }
                 @if below || is_self {
                     (parts::danger(if is_self { "Leave" } else { "Remove" },
-                        "Their keys are revoked and their runs end. Their personal secrets stay for a while, in case they come back.",
+                        if is_self {
+                            "Your keys are revoked and your runs end. Your personal secrets stay for a while, in case you come back."
+                        } else {
+                            "Their keys are revoked and their runs end. Their personal secrets stay for a while, in case they come back."
+                        },
                         &parts::button(&desk.to("/members/remove"), &visit.form, if is_self { "Leave the team" } else { "Remove them" }, &[("user", &id)])))
                 }
             }

@@ -14,11 +14,11 @@ use strongroom_core::access::Action;
 use strongroom_core::policies::{Policy, PolicySource, Rule};
 use strongroom_core::rows::Proven;
 use strongroom_core::secrets::{NewPolicy, Secret};
-use strongroom_core::tags::{Condition, Tag};
+use strongroom_core::tags::Condition;
 use strongroom_core::{EnvKey, SecretId};
 
 use crate::desk::Desk;
-use crate::forms::{Fields, Sent};
+use crate::forms::{self, Fields, Sent};
 use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{bundle, rows, service};
 use crate::visit::Visit;
@@ -171,7 +171,6 @@ fn preview(
     let path = desk.to(&format!("/secrets/{}/policy", secret.id));
     let carried = [("policy", new.to_stored())];
     let told: Vec<(&str, &str)> = carried.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let state = Tag::of(secret.mac()).to_string();
     html! {
         (heading(desk, secret))
         (parts::problem(problem))
@@ -180,7 +179,7 @@ fn preview(
         form method="post" action={ (path) "/set" } autocomplete="off" {
             (parts::token(&visit.form))
             @for (name, value) in &told { input type="hidden" name=(name) value=(value); }
-            input type="hidden" name="state" value=(state);
+            (forms::state(secret))
             @if secret.is_loosened_by(new) { (values_again(secret)) }
             button type="submit" { "Store it" }
         }
@@ -257,9 +256,8 @@ async fn stored(
     (secret, new): (&Secret, &Policy),
     fields: &Fields,
 ) -> Result<(), Refusal> {
-    let seen = Tag::parse(fields.text("state"));
     let mut ask = visit.ask.clone();
-    ask.condition = Some(Condition::IsOneOf(seen.into_iter().collect()));
+    ask.condition = fields.condition().or(Some(Condition::IsOneOf(Vec::new())));
     let values = if secret.is_loosened_by(new) { Some(bundle(fields)?) } else { None };
     let new = NewPolicy { rules: new.rules().to_vec(), broker_only: new.is_broker_only(), values };
     desk.done(&ask, || desk.app.set_policy(&ask, secret.id, &new)).await.map(|_| ())

@@ -63,6 +63,15 @@ impl Refusal {
     pub(crate) fn in_form(self) -> Result<Cow<'static, str>, Self> {
         if self.status == StatusCode::UNPROCESSABLE_ENTITY { Ok(self.message) } else { Err(self) }
     }
+
+    /// The same for a form that is shown again beside what is there now: also that this
+    /// isn't what it was filled in for.
+    pub(crate) fn in_fresh_form(self) -> Result<Cow<'static, str>, Self> {
+        if self.status == StatusCode::CONFLICT {
+            return Ok("Somebody changed it meanwhile, so nothing of yours was stored. It is shown as it is now: decide anew.".into());
+        }
+        self.in_form()
+    }
 }
 
 /// A page with a form that was filled in wrongly.

@@ -13,13 +13,13 @@ use strongroom_core::access::Action;
 use strongroom_core::app::{EventNames, Exposed, Suspected};
 use strongroom_core::runs::{Delivery, ProvenRun, RunMode};
 use strongroom_core::text::RunNote;
-use strongroom_core::{AgentId, EnvKey, RunId, SecretId, Timestamp};
+use strongroom_core::{AgentId, RunId, SecretId, Timestamp};
 
 use crate::desk::Desk;
 use crate::forms::Sent;
 use crate::refusal::Refusal;
 use crate::secret::short;
-use crate::secrets::keys;
+use crate::secrets::every_key;
 use crate::visit::{Visit, query};
 use crate::{layout, parts};
 
@@ -158,11 +158,10 @@ fn deliveries(desk: &Desk, received: &[Delivery], called: &EventNames) -> Markup
                 thead { tr { th { "Secret" } th { "Version" } th { "Variables" } th { "When" } } }
                 tbody {
                     @for delivery in received {
-                        @let names: Vec<EnvKey> = delivery.env_keys.iter().cloned().collect();
                         tr {
                             td { a href=(desk.to(&format!("/secrets/{}", delivery.secret_id))) { (secret(called, delivery.secret_id)) } }
                             td data-label="Version" { (delivery.version) }
-                            td { (keys(&names)) }
+                            td { (every_key(delivery.env_keys.iter())) }
                             td { (parts::time(delivery.at)) }
                         }
                     }
@@ -213,8 +212,7 @@ fn to_change(desk: &Desk, exposed: &[Exposed], called: &EventNames) -> Markup {
             p { "It receives nothing any more. Change these values at their source, then store the new ones here:" }
             ul {
                 @for one in exposed {
-                    @let names: Vec<EnvKey> = one.env_keys.iter().cloned().collect();
-                    li { a href=(desk.to(&format!("/secrets/{}", one.secret_id))) { (secret(called, one.secret_id)) ", version " (one.version) } ": " (keys(&names)) }
+                    li { a href=(desk.to(&format!("/secrets/{}", one.secret_id))) { (secret(called, one.secret_id)) ", version " (one.version) } ": " (every_key(one.env_keys.iter())) }
                 }
             }
         }

@@ -15,7 +15,7 @@ use strongroom_core::secrets::{Edit, Patch, Secret, VersionInfo};
 use strongroom_core::{Bundle, EnvKey, SecretId, SecretName, SecretValue, ServiceSlug};
 
 use crate::desk::Desk;
-use crate::forms::{Fields, Sent};
+use crate::forms::{self, Fields, Sent};
 use crate::members::Names;
 use crate::refusal::{Refusal, to_mend};
 use crate::secrets::{bundle, keys, refused, rows, service, whose};
@@ -45,16 +45,16 @@ async fn show(
     request: Request,
 ) -> Result<Response, Refusal> {
     let from = visit::from(&request.into_parts().0);
-    shown(&desk, &visit, id(&text)?, (from, None)).await
+    shown(&desk, &visit, id(&text)?, (from, None, None)).await
 }
 
-/// The page of a secret, with what is wrong with what was filled in.
+/// The page of a secret, with what is wrong with what was filled in, and that where it can be mended.
 /// Variables are shown from one on, the first few of many.
 async fn shown(
     desk: &Desk,
     visit: &Visit,
     id: SecretId,
-    (from, problem): (usize, Option<&str>),
+    (from, problem, filled): (usize, Option<&str>, Option<&Fields>),
 ) -> Result<Response, Refusal> {
     let secret = desk.app.secret(&visit.ask, id).await?;
     let names = Names::read(desk, visit).await?;
@@ -76,7 +76,7 @@ async fn shown(
         (versions(desk, visit, &secret, &names, may(Action::RollbackSecret)).await?)
         @if may(Action::UpdateSecret) {
             h2 { "Settings" }
-            (settings(desk, visit, &secret, may(Action::ShareSecret)).await?)
+            (settings(desk, visit, (&secret, filled), may(Action::ShareSecret)).await?)
         }
         @if may(Action::DeleteSecret) {
             (parts::danger("Delete this secret", "Runs receive it no more. It can be brought back until it is purged.",
@@ -112,10 +112,11 @@ const fn noticed(hint: SecretHint) -> &'static str {
 }
 
 /// Values are filled in, never shown.
-fn values(desk: &Desk, visit: &Visit, secret: &Secret, from: usize) -> Markup {
+fn values(desk: &Desk, visit: &Visit, secret: &Proven<Secret>, from: usize) -> Markup {
     html! {
         form method="post" action=(desk.to(&format!("/secrets/{}/values", secret.id))) autocomplete="off" {
             (parts::token(&visit.form))
+            (forms::state(secret))
             @if !secret.env_keys.is_empty() {
                 div.scroll { table {
                     thead { tr { th { "Name" } th { "New value" } th { "New name" } th { "Remove" } } }
@@ -141,12 +142,23 @@ fn values(desk: &Desk, visit: &Visit, secret: &Secret, from: usize) -> Markup {
     }
 }
 
-async fn settings(desk: &Desk, visit: &Visit, secret: &Secret, may_share: bool) -> Result<Markup, Refusal> {
+/// As they are, or as somebody filled them in who is to mend something.
+async fn settings(
+    desk: &Desk,
+    visit: &Visit,
+    (secret, filled): (&Proven<Secret>, Option<&Fields>),
+    may_share: bool,
+) -> Result<Markup, Refusal> {
     let slug = secret.service_slug.as_ref().map_or("", ServiceSlug::as_str);
+    let (name, slug) = match filled {
+        Some(fields) => (fields.text("name"), fields.text("service")),
+        None => (secret.name.as_str(), slug),
+    };
     Ok(html! {
         form method="post" action=(desk.to(&format!("/secrets/{}", secret.id))) {
             (parts::token(&visit.form))
-            (parts::text(("Name", "name", ""), secret.name.as_str(), SecretName::MAX, true))
+            (forms::state(secret))
+            (parts::text(("Name", "name", ""), name, SecretName::MAX, true))
             (parts::text(("Service", "service", ""), slug, ServiceSlug::MAX, false))
             @if may_share {
                 label.box {
@@ -262,19 +274,19 @@ async fn answered<T>(
     let Err(refusal) = done else {
         return Ok(desk.go(&format!("/secrets/{id}?done={name}")).into_response());
     };
-    let message = refusal.in_form()?;
-    Ok(to_mend(shown(desk, visit, id, (0, Some(&message))).await?))
+    let message = refusal.in_fresh_form()?;
+    Ok(to_mend(shown(desk, visit, id, (0, Some(&message), None)).await?))
 }
 
 async fn patched(
     desk: &Desk,
     visit: &Visit,
     id: SecretId,
-    (fields, patch): (&Fields, Result<Patch, Refusal>),
+    (fields, patch): (&Fields, Patch),
 ) -> Result<(), Refusal> {
-    // First, so that no code is used up for what makes no sense.
-    let patch = patch?;
-    let ask = confirm::by(desk, visit, fields).await?;
+    let mut ask = confirm::by(desk, visit, fields).await?;
+    // What another page or person changed meanwhile isn't put back unseen.
+    ask.condition = fields.condition();
     desk.done(&ask, || desk.app.update_secret(&ask, id, &patch)).await.map(|_| ())
 }
 
@@ -284,7 +296,15 @@ async fn change(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let (id, Sent { visit, fields }) = (id(&text)?, sent);
-    let done = patched(&desk, &visit, id, (&fields, settings_patch(&fields))).await;
+    // First, so that no code is used up for what makes no sense.
+    let patch = match settings_patch(&fields) {
+        Ok(patch) => patch,
+        Err(refusal) => {
+            let message = refusal.in_form()?;
+            return Ok(to_mend(shown(&desk, &visit, id, (0, Some(&message), Some(&fields))).await?));
+        }
+    };
+    let done = patched(&desk, &visit, id, (&fields, patch)).await;
     answered(&desk, &visit, id, done, "secret-changed").await
 }
 
@@ -306,7 +326,10 @@ async fn set(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let (id, Sent { visit, fields }) = (id(&text)?, sent);
-    let done = patched(&desk, &visit, id, (&fields, values_patch(&fields))).await;
+    let done = match values_patch(&fields) {
+        Ok(patch) => patched(&desk, &visit, id, (&fields, patch)).await,
+        Err(refusal) => Err(refusal),
+    };
     answered(&desk, &visit, id, done, "secret-changed").await
 }
 
@@ -331,7 +354,13 @@ fn values_patch(fields: &Fields) -> Result<Patch, Refusal> {
         }
         rename.extend(named.map(|new| (key, new)));
     }
-    add.extend(bundle(fields)?.into_entries());
+    let more = bundle(fields)?.into_entries();
+    if let Some((key, _)) = more.iter().find(|(key, _)| rename.iter().any(|(_, new)| new == key)) {
+        return Err(Refusal::invalid(format!(
+            "{key} is the new name of another variable: it can't be added as well."
+        )));
+    }
+    add.extend(more);
     let add =
         Bundle::new(add).map_err(|error| Refusal::invalid(format!("In what you filled in, {error}.")))?;
     if rename.is_empty() && remove.is_empty() && add.is_empty() {

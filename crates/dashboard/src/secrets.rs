@@ -222,9 +222,16 @@ pub(crate) fn whose(secret: &Secret) -> &'static str {
 pub(crate) fn keys(keys: &[EnvKey]) -> Markup {
     const FEW: usize = 6;
     html! {
-        @for key in keys.iter().take(FEW) { code { (key) } " " }
+        (every_key(keys.iter().take(FEW)))
         @if keys.len() > FEW { small { "and " (keys.len() - FEW) " more" } }
-        @if keys.is_empty() { small { "none" } }
+    }
+}
+
+/// Names of variables, each of them.
+pub(crate) fn every_key<'a>(keys: impl ExactSizeIterator<Item = &'a EnvKey>) -> Markup {
+    html! {
+        @if keys.len() == 0 { small { "none" } }
+        @for key in keys { code { (key) } " " }
     }
 }
 
