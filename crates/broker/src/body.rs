@@ -207,3 +207,50 @@ where
         self.body.size_hint()
     }
 }
+
+/// A body that breaks off only when what came of it has left: the library that writes it lets go of what it
+/// has not written yet, and the head with it.
+pub(crate) struct Parting<B> {
+    body: B,
+    broke: Option<BoxError>,
+}
+
+impl<B> Parting<B> {
+    pub(crate) fn new(body: B) -> Self {
+        Self { body, broke: None }
+    }
+}
+
+impl<B> Body for Parting<B>
+where
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(error) = self.broke.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            // Whoever has nothing to add writes what there is, and asks again.
+            Some(Err(error)) => {
+                self.broke = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.broke.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

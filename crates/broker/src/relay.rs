@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 
 use crate::asked::{is_disguised, strip_answer};
-use crate::body::{BackBody, Counted, Stopped, own};
+use crate::body::{BackBody, Counted, Parting, Stopped, own};
 use crate::exchange::Exchange;
 use crate::known::Known;
 use crate::redact::Broken;
@@ -54,5 +54,5 @@ pub(crate) async fn relay(
             Stopped.into()
         }
     };
-    Ok(redacted.map(|body| body.map_err(stopped).boxed_unsync()))
+    Ok(redacted.map(|body| Parting::new(body.map_err(stopped)).boxed_unsync()))
 }

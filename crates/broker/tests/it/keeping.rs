@@ -317,7 +317,7 @@ async fn of_two_lengths_the_codings_is_the_one() {
 /// Answers with so many headers, or with something else altogether.
 async fn says_too_much(mut stream: TlsStream<TcpStream>, number: usize) {
     until(&mut stream, "\r\n\r\n").await;
-    let headers: String = (0..[90, 101, 0][number.min(2)]).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let headers = "x-more: 1\r\n".repeat([90, 101, 0][number.min(2)]);
     let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\nok");
     stream.write_all(if number < 2 { answer.as_bytes() } else { b"SSH-2.0-x\r\n" }).await.unwrap();
     stream.shutdown().await.unwrap();
@@ -335,5 +335,34 @@ async fn an_answer_that_cannot_be_read_is_told_apart_from_none() {
             said.contains("isn't HTTP that can be read, or its head has more than 100 headers"),
             "{what}: {said}"
         );
+    }
+}
+
+/// Begins an answer and breaks off: without a word, or in the midst of what no chunk is.
+async fn breaks_off(mut stream: TlsStream<TcpStream>, number: usize) {
+    until(&mut stream, "\r\n\r\n").await;
+    let answer = match number % 3 {
+        0 => "HTTP/1.1 200 OK\r\nx-half: 1\r\ncontent-length: 1000\r\n\r\nthe first half",
+        1 => {
+            "HTTP/1.1 200 OK\r\nx-half: 1\r\ntransfer-encoding: chunked\r\n\r\ne\r\nthe first half\r\nno chunk\r\n"
+        }
+        _ => "HTTP/1.1 200 OK\r\nx-half: 1\r\ntransfer-encoding: chunked\r\n\r\ne\r\nthe first half\r\n",
+    };
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let (tcp, _) = stream.get_mut();
+    // Without a word within TLS.
+    tcp.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_of_an_answer_that_breaks_off_arrives() {
+    let scene = Scene::new().await;
+    let _host = Scripted::lead(&scene, breaks_off).await;
+    for count in 0..30 {
+        let answer = ask(&scene, "GET /header/echo", &[], "").await;
+        assert_eq!(answer.status, 200, "{count}");
+        assert!(answer.head.to_ascii_lowercase().contains("x-half: 1"), "{count}: {}", answer.head);
+        assert!(answer.text().contains("the first half"), "{count}: {}", answer.text());
     }
 }
