@@ -1,5 +1,7 @@
 //! `strongroom runs`: what was started, what it received, and stopping it.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -144,6 +146,7 @@ async fn deliveries(args: &OneRun) -> Result<(), Failure> {
 #[derive(Deserialize)]
 struct RunRequest {
     at: String,
+    request_id: String,
     credential_id: Option<String>,
     requested: Requested,
 }
@@ -173,7 +176,8 @@ impl Requested {
     fn result(&self) -> String {
         match (&self.refused, self.status) {
             (Some(why), _) => why.clone(),
-            (None, Some(status)) => status.to_string(),
+            (None, Some(status)) if self.ended => status.to_string(),
+            (None, Some(status)) => format!("{status}, going on"),
             (None, None) if self.ended => "no answer".to_owned(),
             (None, None) => "under way".to_owned(),
         }
@@ -203,7 +207,14 @@ fn requested(requests: &[RunRequest]) -> String {
         Column::Cut("URL"),
         Column::Spare("SECRET"),
     ]);
-    for RunRequest { at, credential_id, requested } in requests {
+    let mut over = HashSet::new();
+    for RunRequest { at, request_id, credential_id, requested } in requests {
+        // One that took long is told of when it begins and when it ends: the newer says all.
+        if requested.ended {
+            over.insert(request_id);
+        } else if over.contains(request_id) {
+            continue;
+        }
         let secret = credential_id.as_deref().unwrap_or("-");
         table.row([&second(at), &requested.result(), &requested.method, &requested.url(), secret]);
     }

@@ -153,6 +153,27 @@ fn what_a_run_asked_for_is_shown_with_what_came_of_it() {
     assert_eq!(lines(&stub), asked.map(|query| format!("GET /v2/runs/{RUN}/requests?{query}")));
 }
 
+#[test]
+fn a_request_that_took_long_is_shown_once() {
+    let stub = Stub::new();
+    let of = |id: &str, status, ended| {
+        let mut request = request(443, status, None, ended);
+        request["request_id"] = json!(id);
+        request
+    };
+    let data = [
+        of(OTHER, Some(200), false),
+        of(RUN, Some(201), true),
+        of(KEY, Some(202), true),
+        of(RUN, None, false),
+    ];
+    stub.say(200, json!({"data": data, "next": null}));
+    let shown = stub.run(&["runs", "requests", RUN]);
+    let results: Vec<_> =
+        shown.done().lines().skip(1).map(|line| line[21..].split("  ").next().unwrap()).collect();
+    assert_eq!(results, ["200, going on", "201", "202"]);
+}
+
 fn delivered(id: &str, version: u8, owner: Option<&str>, keys: &[&str]) -> Value {
     json!({"credential_id": id, "version": version, "user_id": owner, "env_var_keys": keys, "runs": [RUN]})
 }
