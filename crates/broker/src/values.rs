@@ -74,15 +74,18 @@ impl OpenValues {
         let which = (known.brokered.run.id, rows().map(|row| (row.id, row.version)).collect());
         let opening = self.opening(which, app.clock().monotonic());
         let open = || async {
-            let mut bundles = Vec::new();
+            let refused = |error| self.refused(&error);
+            let (mut bundles, mut earlier) = (Vec::new(), Vec::new());
             for row in rows() {
-                let opened = app
-                    .open_brokered(&known.brokered, row, cause)
-                    .await
-                    .map_err(|error| self.refused(&error))?;
+                let opened = app.open_brokered(&known.brokered, row, cause).await.map_err(refused)?;
                 bundles.push((row.id, opened.into_entries()));
+                // Who was told one may say it still.
+                let before = app.open_earlier(&known.brokered, row, cause).await.map_err(refused)?;
+                earlier.extend(before.into_iter().map(|bundle| (row.id, bundle.into_entries())));
             }
-            let values = work::done(bytes(&bundles), || ready(bundles)).await.ok_or(Refusal::Unavailable)?;
+            let effort = bytes(&bundles) + bytes(&earlier);
+            let values =
+                work::done(effort, move || ready(bundles, &earlier)).await.ok_or(Refusal::Unavailable)?;
             Ok((Arc::new(values), app.clock().monotonic()))
         };
         // What is seldom done isn't to make room for itself in every request.
@@ -134,8 +137,8 @@ fn bytes(bundles: &[(SecretId, Entries)]) -> usize {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the values are what is looked for in answers")]
-fn ready(bundles: Vec<(SecretId, Entries)>) -> Values {
-    let values = bundles.iter().flat_map(|(_, entries)| entries);
+fn ready(bundles: Vec<(SecretId, Entries)>, earlier: &[(SecretId, Entries)]) -> Values {
+    let values = bundles.iter().chain(earlier).flat_map(|(_, entries)| entries);
     let scanner = Scanner::new(values.map(|(_, value)| value.reveal().as_bytes()));
     Values { redaction: Redaction::new(scanner), bundles }
 }

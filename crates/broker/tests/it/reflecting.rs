@@ -4,9 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use serde_json::json;
+use std::time::Duration;
+use strongroom_core::secrets::{Edit, Patch};
+use strongroom_core::{Bundle, EnvKey, SecretValue};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::client::{Answer, ask, http2, request, tunnel_to, until};
+use crate::client::{Answer, ask, http2, request, to_end, tunnel_as, tunnel_to, until};
 use crate::harness::{OTHER, SHOP, Scene, VALUE, rule};
 use crate::host::contains;
 use crate::origin::decode_some;
@@ -139,11 +142,11 @@ async fn a_websocket_says_stars_and_takes_no_placeholder() {
     assert_clean("a WebSocket", &said);
     tunnel.write_all(&frame("hello")).await.unwrap();
     while !scene.shop.was_sent("hello") {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tunnel.write_all(&frame(&placeholder[..20])).await.unwrap();
     tunnel.write_all(&frame(&placeholder[20..])).await.unwrap();
-    let rest = crate::client::to_end(&mut tunnel).await;
+    let rest = to_end(&mut tunnel).await;
     assert_eq!(rest, [0x88, 2, 0x03, 0xf0], "it is closed because of a policy");
     assert!(!scene.shop.was_sent(&placeholder[20..]) && !scene.shop.was_sent("permessage-deflate"));
     let recorded = scene.recorded().await;
@@ -166,7 +169,35 @@ async fn what_another_request_brought_to_the_host_comes_back_as_stars() {
     let stream = crate::client::connect(&scene, scene.token(), "api.shop.example:8443").await.unwrap();
     let mut tunnel = crate::client::greet(&scene, stream, (SHOP, &[])).await.unwrap();
     tunnel.write_all(&request("GET /mine/recall", &[own], "")).await.unwrap();
-    let said = crate::client::to_end(&mut tunnel).await;
+    let said = to_end(&mut tunnel).await;
     assert_clean("at another port", &said);
     assert!(contains(&said, &"*".repeat(VALUE.len())));
+}
+
+#[tokio::test]
+async fn a_value_that_was_replaced_in_mid_run_comes_back_as_stars_too() {
+    const NEW: &str = "another-value-0a1b2c3d4e5f";
+    let scene = Scene::new().await;
+    let placeholder = scene.placeholder("KEY").await;
+    let said = async |token: &str, placeholder: &str| {
+        let mut tunnel = tunnel_as(&scene, token, SHOP).await;
+        tunnel.write_all(&request("POST /header/echo", &[("X-Key", placeholder)], VALUE)).await.unwrap();
+        to_end(&mut tunnel).await
+    };
+    assert_clean("before", &said(scene.token(), &placeholder).await);
+    let new = vec![(EnvKey::parse("KEY").unwrap(), SecretValue::parse(NEW.to_owned()).unwrap())];
+    let values = Edit::Change { rename: vec![], remove: vec![], add: Bundle::new(new).unwrap() };
+    let (owner, patch) = (scene.owner_now().await, Patch { values, ..Patch::default() });
+    scene.done(&owner, scene.app.update_secret(&owner, scene.secret, &patch).await).await;
+    scene.pass(Duration::from_secs(2));
+    let after = said(scene.token(), &placeholder).await;
+    assert_clean("after", &after);
+    assert!(scene.shop.was_sent(NEW) && !contains(&after, NEW), "{}", String::from_utf8_lossy(&after));
+    // A run that began later never had it: to it that is a word like any other.
+    scene.pass(Duration::from_secs(2));
+    let later = scene.another_run().await;
+    let token = later.broker_token.as_ref().unwrap().reveal();
+    let placeholder = scene.placeholder_of(token, "KEY").await;
+    let later = said(token, &placeholder).await;
+    assert!(contains(&later, VALUE) && !contains(&later, NEW), "{}", String::from_utf8_lossy(&later));
 }

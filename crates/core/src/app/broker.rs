@@ -25,6 +25,10 @@ use crate::values::Bundle;
 /// looked at all the time; those beyond it are read anew each time.
 const MOST_RUNS: usize = 1_024;
 
+/// Of a secret that is changed while a run goes on: how many of its versions the run's answers are looked through
+/// for, beside the present one.
+const EARLIER: u32 = 8;
+
 /// Where runs find the broker of a server.
 #[derive(Clone, Debug)]
 pub struct BrokerAddress {
@@ -174,6 +178,37 @@ impl App {
         }
         let ask = Ask::new(brokered.caller.clone(), *cause);
         self.open_content(&ask, secret, secret.version).await
+    }
+
+    /// Values of a secret that a run may have been given before, for the broker alone: of versions that were
+    /// current since it was started, the [`EARLIER`] newest but the present one.
+    ///
+    /// # Errors
+    /// When one doesn't open.
+    pub async fn open_earlier(
+        &self,
+        brokered: &Brokered,
+        secret: &Proven<Secret>,
+        cause: &Cause,
+    ) -> Result<Vec<Bundle>, Error> {
+        let since = brokered.run.created_at;
+        if secret.updated_at < since {
+            return Ok(Vec::new());
+        }
+        let ask = Ask::new(brokered.caller.clone(), *cause);
+        let before = secret.version.saturating_sub(EARLIER + 1);
+        let read = self.store.versions(secret.id, before, EARLIER + 1).await;
+        let versions = self.readable(read, ask.suspect(Object::of::<Secret>(Some(secret.id.uuid())))).await?;
+        let mut earlier = Vec::new();
+        // Each was current until the next one was made.
+        for pair in versions.windows(2) {
+            if let [version, next] = pair
+                && next.created_at >= since
+            {
+                earlier.push(self.open_proven(&ask, secret, version).await?);
+            }
+        }
+        Ok(earlier)
     }
 
     /// Records what became of requests, all or nothing; each run's in their order.

@@ -128,7 +128,12 @@ impl App {
         }
     }
 
-    async fn open_proven(&self, ask: &Ask, secret: &Secret, version: &Version) -> Result<Bundle, Error> {
+    pub(super) async fn open_proven(
+        &self,
+        ask: &Ask,
+        secret: &Secret,
+        version: &Version,
+    ) -> Result<Bundle, Error> {
         let suspect = ask.suspect(version_object(secret, Some(version.number)));
         let id = self.noting(version.sealed.key_id(), suspect).await?;
         let key = match self.opening_key(secret.team_id, id).await {

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const SETTLING: Duration = Duration::from_millis(500);
 
 const REVOKED: &str = "note: the run was revoked: take its values as known to others, and change them where they are used; the command is told to end (SIGTERM)";
-const LEFT_OPEN: &str = "note: the command has left something behind that still has its output open; what that writes from now on is not shown";
+const LEFT_OPEN: &str = "note: the command has left something behind that still has its output open; what that writes from now on is not shown, and may end it (SIGPIPE)";
 
 /// Where we stand towards the command.
 pub(super) enum Post {
