@@ -265,6 +265,21 @@ os.write(1, b'<' + key + b'>')
 ";
 
 #[test]
+fn what_is_typed_is_seen_although_a_value_begins_so() {
+    let (desk, stub) = (Desk::new(), server(&json!({"TOKEN": "https://user:7f3a1c0b2d4e@example.com"})));
+    let mut child = desk.open(&command(&stub, &[], &python("print('got', input('where: '))")));
+    desk.shows("where: ");
+    // Key by key: its echo comes so, too.
+    for (at, key) in "https://".split("").filter(|key| !key.is_empty()).enumerate() {
+        desk.press(key);
+        desk.shows(&format!("where: {}", &"https://"[..=at]));
+    }
+    desk.press("other.example\n");
+    desk.shows("got https://other.example");
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
 fn the_keyboard_is_found_where_standard_input_is_none() {
     for redirected in ["", "< /dev/null", "<> pipe"] {
         let (desk, stub) = (Desk::new(), server_with_a_value());

@@ -115,7 +115,7 @@ impl Relay {
                     tail = tail.map(|tail: Tail| tail.without(bytes.len()));
                     self.masker.push(bytes, &mut output);
                 }
-                Next::Quiet if self.masker.begun() < MASKED_LATE => self.masker.flush(&mut output),
+                Next::Quiet if self.begun() < MASKED_LATE => self.masker.flush(&mut output),
                 Next::Quiet => self.masker.conceal(&mut output),
                 Next::Ended => tail = Some(Tail::of(&self.from)),
                 Next::Over => break End::LeftOpen,
@@ -133,9 +133,15 @@ impl Relay {
         heard.and_then(|()| self.write(&output)).map_or_else(|unheard| unheard, |()| end)
     }
 
+    /// How many bytes of a value the output may have stopped in the midst of. On a terminal it shows what is being
+    /// typed, which many a value begins with (`https://`), and programs write line by line there.
+    fn begun(&self) -> usize {
+        if self.masker.holds() && !isatty(&self.from) { self.masker.begun() } else { 0 }
+    }
+
     /// Waits for what comes next.
     fn wait(&self, tail: Option<&Tail>) -> Next {
-        let held = if self.masker.begun() < CHANCE { SHORT } else { LONG };
+        let held = if self.begun() < CHANCE { SHORT } else { LONG };
         let held = self.masker.holds().then_some(held);
         let patience = match tail {
             Some(tail) if tail.is_over() => return Next::Over,
