@@ -296,8 +296,16 @@ def test_settings_that_are_to_be_mended_stay_filled_in(chromium, instance, shop)
         owner.page.locator("form").evaluate_all("forms => forms.forEach(form => form.noValidate = true)")
         owner.fill("Name", " ")
         owner.fill("Service", "typed-service")
+        owner.tick("Shared with the team", False)
         assert owner.send("Store") == 422
         assert owner.page.get_by_label("Service", exact=True).input_value() == "typed-service"
+        assert not owner.page.get_by_label("Shared with the team").is_checked()
+        # What came meanwhile isn't put back by what is mended only now.
+        shop.ask("PATCH", f"/v2/credentials/{secret}", {"service_slug": "openai"})
+        owner.fill("Name", "Mended now")
+        assert owner.send("Store") == 422
+        assert "Somebody changed it meanwhile" in owner.problem
+        assert "OpenAI" in owner.text
 
 
 def test_a_button_that_needs_a_script_is_not_there_without(chromium, instance):

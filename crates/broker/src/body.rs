@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,6 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use strongroom_core::scanner::Finder;
+use tokio::time::{Sleep, sleep};
 
 use crate::exchange::Exchange;
 use crate::known::{self, Strays};
@@ -208,11 +210,14 @@ where
     }
 }
 
-/// A body that breaks off only when what came of it has left: the library that writes it lets go of what it
-/// has not written yet, and the head with it.
+/// How long a body that broke off waits until it says so.
+const PARTING: Duration = Duration::from_millis(100);
+
+/// A body that breaks off a moment late. The library that writes it lets go of what it has not written yet, and
+/// the head with it: by then it is written, unless its reader is slower than that.
 pub(crate) struct Parting<B> {
     body: B,
-    broke: Option<BoxError>,
+    broke: Option<(BoxError, Pin<Box<Sleep>>)>,
 }
 
 impl<B> Parting<B> {
@@ -232,18 +237,16 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(error) = self.broke.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            // Whoever has nothing to add writes what there is, and asks again.
-            Some(Err(error)) => {
-                self.broke = Some(error);
-                cx.waker().wake_by_ref();
-                Poll::Pending
+        if self.broke.is_none() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Err(error)) => self.broke = Some((error, Box::pin(sleep(PARTING)))),
+                frame => return Poll::Ready(frame),
             }
-            frame => Poll::Ready(frame),
         }
+        if let Some((_, moment)) = &mut self.broke {
+            ready!(moment.as_mut().poll(cx));
+        }
+        Poll::Ready(self.broke.take().map(|(error, _)| Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -111,9 +111,9 @@ impl Masker {
     }
 
     /// How many bytes at the end of the stream a value begins with, be they held
-    /// or gone.
+    /// or gone; those of a URL's scheme aren't counted, which tell nothing.
     pub fn begun(&self) -> usize {
-        self.0.begun()
+        self.0.begun() - self.0.scheme()
     }
 
     /// Lets go of what is held: at the end of the stream, or when it took too

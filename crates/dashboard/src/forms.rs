@@ -35,6 +35,11 @@ pub(crate) fn state<T>(row: &Proven<T>) -> Markup {
     html! { input type="hidden" name=(STATE) value=(Tag::of(row.mac())); }
 }
 
+/// Carries it on where what was filled in for it is to be mended.
+pub(crate) fn same_state(filled: &Fields) -> Markup {
+    html! { input type="hidden" name=(STATE) value=(filled.text(STATE)); }
+}
+
 /// What was filled in, in its order. Erased when dropped.
 #[derive(Default)]
 pub(crate) struct Fields(Vec<(String, Zeroizing<String>)>);

@@ -150,19 +150,19 @@ async fn settings(
     may_share: bool,
 ) -> Result<Markup, Refusal> {
     let slug = secret.service_slug.as_ref().map_or("", ServiceSlug::as_str);
-    let (name, slug) = match filled {
-        Some(fields) => (fields.text("name"), fields.text("service")),
-        None => (secret.name.as_str(), slug),
+    let (name, slug, is_shared) = match filled {
+        Some(fields) => (fields.text("name"), fields.text("service"), fields.ticked("shared")),
+        None => (secret.name.as_str(), slug, secret.owner.is_none()),
     };
     Ok(html! {
         form method="post" action=(desk.to(&format!("/secrets/{}", secret.id))) {
             (parts::token(&visit.form))
-            (forms::state(secret))
+            @match filled { Some(fields) => (forms::same_state(fields)), None => (forms::state(secret)) }
             (parts::text(("Name", "name", ""), name, SecretName::MAX, true))
             (parts::text(("Service", "service", ""), slug, ServiceSlug::MAX, false))
             @if may_share {
                 label.box {
-                    input type="checkbox" name="shared" value="yes" checked[secret.owner.is_none()];
+                    input type="checkbox" name="shared" value="yes" checked[is_shared];
                     " Shared with the team"
                 }
             } @else if secret.owner.is_none() {

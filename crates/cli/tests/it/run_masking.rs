@@ -62,6 +62,17 @@ fn a_value_that_comes_slowly_is_masked() {
 }
 
 #[test]
+fn what_ends_in_the_midst_of_a_value_is_masked() {
+    for (at, written) in [(12, "<***".to_owned()), (8, "<***".into()), (7, format!("<{}", &VALUE[..7]))] {
+        let stub = server_with_a_value();
+        let cut_off =
+            format!("import os; os.write(1, b'<' + os.environb[b'TOKEN'][:{at}]); os.kill(os.getpid(), 9)");
+        let ended = run(&mut command(&stub, &[], &["python3", "-c", &cut_off]));
+        assert_eq!((ended.code, ended.stdout), (Some(137), written), "{at} characters");
+    }
+}
+
+#[test]
 fn what_may_be_the_beginning_of_a_value_is_not_held_for_long() {
     let stub = server_with_a_value();
     let text = format!("touch ready; printf 'password: canary-'; {WAIT}; printf done");

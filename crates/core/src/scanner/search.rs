@@ -70,6 +70,13 @@ impl Search {
         self.kept.len()
     }
 
+    /// How many of them are the scheme of a URL, up to its two slashes.
+    pub(super) fn scheme(&self) -> usize {
+        let Some(slashes) = self.kept.windows(3).position(|three| three == b"://") else { return 0 };
+        let mut scheme = self.kept.iter().take(slashes);
+        if scheme.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) { slashes + 3 } else { 0 }
+    }
+
     pub(super) fn flush(&mut self, mut give: impl FnMut(Found<'_>)) {
         if self.holds() {
             let text = std::mem::take(&mut self.kept);

@@ -345,3 +345,13 @@ fn what_is_concealed_hides_the_rest_with_it() {
     assert_eq!(concealed(&mut masker), "***");
     assert_eq!(pushed(&mut masker, "radish "), "radish ");
 }
+
+#[test]
+fn a_scheme_tells_nothing_of_a_url() {
+    let scanner = Scanner::new([b"https://user:7f3a1c0b2d4e@example.com".as_slice()]);
+    for (text, begun) in [("http", 4), ("https:/", 7), ("https://", 0), ("see https://user:7f3a", 9)] {
+        let mut masker = scanner.masker();
+        pushed(&mut masker, text);
+        assert_eq!(masker.begun(), begun, "{text}");
+    }
+}

@@ -129,7 +129,12 @@ impl Relay {
             }
             output.clear();
         };
-        self.masker.flush(&mut output);
+        // A command that was cut off may have been in the midst of a value.
+        if self.begun() < MASKED_LATE {
+            self.masker.flush(&mut output);
+        } else {
+            self.masker.conceal(&mut output);
+        }
         heard.and_then(|()| self.write(&output)).map_or_else(|unheard| unheard, |()| end)
     }
 
