@@ -17,6 +17,7 @@ mod seams;
 mod search;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use redactor::Redactor;
 
@@ -92,6 +93,14 @@ impl Scanner {
         Masker(Search::new(Arc::clone(&self.0)))
     }
 }
+
+/// The end of a stream that is the beginning of a value by chance isn't longer, in bytes.
+pub const CHANCE: usize = 4;
+/// How long a longer one is held in silence. Who fills a buffer before it writes cuts a value anywhere.
+pub const HELD: Duration = Duration::from_secs(1);
+/// From this length on what was held for too long leaves hidden: a value that comes slowly is not let
+/// through in pieces.
+pub const HIDDEN_LATE: usize = 8;
 
 /// Hides the values in one stream. All bytes that belong to any value, also to
 /// values that overlap or touch, become one `***`. What leaves is the same

@@ -9,21 +9,15 @@ use std::time::Duration;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Bytes;
-use strongroom_core::scanner::Redactor;
+use strongroom_core::scanner::{CHANCE, HELD, HIDDEN_LATE, Redactor};
 use tokio::time::Sleep;
 
 use super::recoding::{Recoding, TURN};
 use super::{Redaction, Unreadable};
 
-/// The end of a stream that is the beginning of a value by chance isn't longer.
-const CHANCE: usize = 4;
-/// How long such an end is held in silence, and how long a longer one is.
+/// How long the end of a stream that is the beginning of a value by chance is held in silence.
 const SHORT: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(1);
-/// From this length on what was held for too long leaves as stars: a value that comes
-/// slowly is not let through in pieces.
-const HIDDEN_LATE: usize = 8;
-/// And from this one on what a part of something ends with.
+/// From this length on what a part of something ends with leaves as stars.
 const HIDDEN_IN_PART: usize = 4;
 
 /// How a body ends that can't be read to its end.
@@ -40,7 +34,7 @@ pub enum Broken<E> {
 /// How long to wait in silence for what follows behind this many bytes that a value
 /// begins with.
 pub(crate) fn patience(begun: usize) -> Duration {
-    if begun < CHANCE { SHORT } else { LONG }
+    if begun < CHANCE { SHORT } else { HELD }
 }
 
 /// Lets go of what was held for too long.

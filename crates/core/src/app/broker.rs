@@ -172,11 +172,7 @@ impl App {
         secret: &Proven<Secret>,
         cause: &Cause,
     ) -> Result<Bundle, Error> {
-        let its_own = |own: &Proven<Secret>| own.id == secret.id && own.mac() == secret.mac();
-        if !brokered.secrets.iter().any(its_own) {
-            return Err(Denied::Invisible.into());
-        }
-        let ask = Ask::new(brokered.caller.clone(), *cause);
+        let ask = of_its_own(brokered, secret, cause)?;
         self.open_content(&ask, secret, secret.version).await
     }
 
@@ -184,18 +180,17 @@ impl App {
     /// current since it was started, the [`EARLIER`] newest but the present one.
     ///
     /// # Errors
-    /// When one doesn't open.
+    /// [`Denied::Invisible`] for a secret that it may not use; when a version doesn't open.
     pub async fn open_earlier(
         &self,
         brokered: &Brokered,
         secret: &Proven<Secret>,
         cause: &Cause,
     ) -> Result<Vec<Bundle>, Error> {
-        let since = brokered.run.created_at;
+        let (ask, since) = (of_its_own(brokered, secret, cause)?, brokered.run.created_at);
         if secret.updated_at < since {
             return Ok(Vec::new());
         }
-        let ask = Ask::new(brokered.caller.clone(), *cause);
         let before = secret.version.saturating_sub(EARLIER + 1);
         let read = self.store.versions(secret.id, before, EARLIER + 1).await;
         let versions = self.readable(read, ask.suspect(Object::of::<Secret>(Some(secret.id.uuid())))).await?;
@@ -224,6 +219,16 @@ impl App {
             self.fresh.keep(first, events);
         }
         Ok(())
+    }
+}
+
+/// In whose name a secret is opened that a run may use.
+fn of_its_own(brokered: &Brokered, secret: &Proven<Secret>, cause: &Cause) -> Result<Ask, Denied> {
+    let its_own = |own: &Proven<Secret>| own.id == secret.id && own.mac() == secret.mac();
+    if brokered.secrets.iter().any(its_own) {
+        Ok(Ask::new(brokered.caller.clone(), *cause))
+    } else {
+        Err(Denied::Invisible)
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::termios::isatty;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use strongroom_core::scanner::Masker;
+use strongroom_core::scanner::{CHANCE, HELD, HIDDEN_LATE, Masker};
 
 use super::events::{Event, Teller};
 use super::terminal::copy_size;
@@ -17,14 +17,8 @@ use crate::failure::Failure;
 
 /// Read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
-/// What could be the beginning of a value is let go when nothing follows for so long:
+/// What is the beginning of a value by chance is let go when nothing follows for so long.
 const SHORT: Duration = Duration::from_millis(50);
-/// from [`CHANCE`] bytes on, for so long. Who fills a buffer before it writes cuts a value anywhere.
-const LONG: Duration = Duration::from_secs(1);
-/// The end of what is written is the beginning of a value by chance up to this many bytes.
-const CHANCE: usize = 4;
-/// From so many on it leaves masked, too: a value that comes slowly is not let through in pieces.
-const MASKED_LATE: usize = 8;
 /// The command has ended, but something that it left behind holds its output
 /// open. What follows for so long still belongs to it.
 const AFTER: Duration = Duration::from_millis(200);
@@ -115,8 +109,7 @@ impl Relay {
                     tail = tail.map(|tail: Tail| tail.without(bytes.len()));
                     self.masker.push(bytes, &mut output);
                 }
-                Next::Quiet if self.begun() < MASKED_LATE => self.masker.flush(&mut output),
-                Next::Quiet => self.masker.conceal(&mut output),
+                Next::Quiet => self.let_go(&mut output),
                 Next::Ended => tail = Some(Tail::of(&self.from)),
                 Next::Over => break End::LeftOpen,
             }
@@ -130,11 +123,7 @@ impl Relay {
             output.clear();
         };
         // A command that was cut off may have been in the midst of a value.
-        if self.begun() < MASKED_LATE {
-            self.masker.flush(&mut output);
-        } else {
-            self.masker.conceal(&mut output);
-        }
+        self.let_go(&mut output);
         heard.and_then(|()| self.write(&output)).map_or_else(|unheard| unheard, |()| end)
     }
 
@@ -144,9 +133,14 @@ impl Relay {
         if self.masker.holds() && !isatty(&self.from) { self.masker.begun() } else { 0 }
     }
 
+    /// Lets go of what is held: masked, if it is too much of a value to be there by chance.
+    fn let_go(&mut self, output: &mut Vec<u8>) {
+        if self.begun() < HIDDEN_LATE { self.masker.flush(output) } else { self.masker.conceal(output) }
+    }
+
     /// Waits for what comes next.
     fn wait(&self, tail: Option<&Tail>) -> Next {
-        let held = if self.begun() < CHANCE { SHORT } else { LONG };
+        let held = if self.begun() < CHANCE { SHORT } else { HELD };
         let held = self.masker.holds().then_some(held);
         let patience = match tail {
             Some(tail) if tail.is_over() => return Next::Over,
